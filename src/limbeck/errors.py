@@ -1,0 +1,70 @@
+"""Errors and warnings: each names the argument, what came, what was expected and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LimbeckError(Exception):
+    """Base of every error that limbeck raises on purpose."""
+
+
+class ArgumentError(LimbeckError, ValueError):
+    """An argument has a value, type or shape that the callee cannot use."""
+
+
+class SettingsError(LimbeckError, ValueError):
+    """A setting, preset or option is unknown or has a value outside its range."""
+
+
+class DataError(LimbeckError, ValueError):
+    """A data set is empty, damaged, or does not fit the models it is given to."""
+
+
+class ModelError(LimbeckError, ValueError):
+    """A model cannot be found, built or loaded, or its outputs cannot be read."""
+
+
+class RunError(LimbeckError, RuntimeError):
+    """A run folder cannot be used as asked."""
+
+
+class CorruptFileError(RunError):
+    """A file is cut short or altered: its checksum does not match its content."""
+
+
+class Interrupted(LimbeckError, KeyboardInterrupt):  # noqa: N818 - it is a stop, not a fault
+    """The run was stopped by the user after its state was saved."""
+
+
+class LimbeckWarning(UserWarning):
+    """Base of every warning that limbeck raises."""
+
+
+class NoEffectWarning(LimbeckWarning):
+    """What was asked for runs, but changes nothing."""
+
+
+class UnusualUseWarning(LimbeckWarning):
+    """What was asked for runs, but is probably not what was meant."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return a clause that suggests the nearest valid name and lists the others.
+
+    Args:
+        name: what was given.
+        valid: the names that would have been accepted.
+
+    Returns:
+        Text to put behind an error message.
+
+    Example:
+        >>> nearest("temprature", ["temperature", "steps"])
+        'did you mean temperature? Valid: steps, temperature'
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    listing = f"Valid: {', '.join(names)}" if names else "There are none"
+    return f"did you mean {close[0]}? {listing}" if close else listing

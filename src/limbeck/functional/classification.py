@@ -1,0 +1,163 @@
+"""Quality of predicted class distributions: accuracy, likelihood, calibration, agreement."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
+from limbeck.errors import ArgumentError
+from limbeck.functional.reductions import Reduction, reduce
+
+
+def top_k_accuracy(logits: Tensor, target: Tensor, *, k: int = 1) -> Tensor:
+    """Share of samples whose label is among the k largest logits.
+
+    Args:
+        logits: ``(N, C)``.
+        target: class indices ``(N,)``.
+        k: how many guesses count; more than C counts all.
+
+    Returns:
+        A scalar from 0 to 1. Ties go to the lower class index.
+
+    Example:
+        >>> logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+        >>> top_k_accuracy(logits, torch.tensor([0, 1]), k=1).item()
+        0.5
+    """
+    _check(logits, target)
+    own = logits.gather(1, target[:, None])
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    ahead = (logits > own) | ((logits == own) & (classes < target[:, None]))
+    return (ahead.sum(1) < k).double().mean()
+
+
+def negative_log_likelihood(
+    logits: Tensor, target: Tensor, *, reduction: Reduction = "mean"
+) -> Tensor:
+    """Negative log-probability of the label, in nats.
+
+    Args:
+        logits: ``(N, C)``.
+        target: class indices ``(N,)``.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``.
+
+    Example:
+        >>> round(negative_log_likelihood(torch.zeros(1, 2), torch.tensor([1])).item(), 4)
+        0.6931
+    """
+    _check(logits, target)
+    log_p = torch.log_softmax(logits, -1)
+    return reduce(-log_p.gather(1, target[:, None])[:, 0], reduction)
+
+
+def brier_score(logits: Tensor, target: Tensor) -> Tensor:
+    r"""Mean over samples of :math:`\sum_c (p_c - [c = y])^2`, from 0 (best) to 2.
+
+    Args:
+        logits: ``(N, C)``.
+        target: class indices ``(N,)``.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> brier_score(torch.zeros(1, 2), torch.tensor([1])).item()
+        0.5
+
+    Source: Brier, Monthly Weather Review 78, 1950 (the form summed over classes).
+    """
+    _check(logits, target)
+    error = logits.softmax(-1)
+    error = error.scatter_add(1, target[:, None], -torch.ones_like(error[:, :1]))
+    return error.square().sum(1).mean()
+
+
+def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15) -> Tensor:
+    r"""Mean gap between confidence and accuracy, :math:`\sum_b \frac{n_b}{N} |acc_b - conf_b|`.
+
+    Args:
+        logits: ``(N, C)``.
+        target: class indices ``(N,)``.
+        bins: number of equal-width confidence bins, each open below and closed above.
+
+    Returns:
+        A scalar from 0 to 1.
+
+    Raises:
+        ArgumentError: fewer than one bin, or shapes that do not fit.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 20.0], [0.0, 20.0]])
+        >>> round(expected_calibration_error(logits, torch.tensor([1, 0])).item(), 3)
+        0.5
+
+    Source: Guo et al., arXiv 1706.04599, eq. 3.
+    """
+    count, confidence, accuracy = reliability(logits, target, bins=bins)
+    return (count / count.sum() * (accuracy - confidence).abs()).sum()
+
+
+def reliability(logits: Tensor, target: Tensor, *, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
+    """What a reliability diagram shows, per confidence bin.
+
+    Args:
+        logits: ``(N, C)``.
+        target: class indices ``(N,)``.
+        bins: number of equal-width bins B.
+
+    Returns:
+        Samples, mean confidence and accuracy of each bin, three tensors ``(B,)``; 0 where a bin
+        is empty.
+
+    Example:
+        >>> count, _, _ = reliability(torch.zeros(3, 2), torch.tensor([0, 1, 0]), bins=2)
+        >>> count.tolist()
+        [3.0, 0.0]
+    """
+    _check(logits, target)
+    if bins < 1:
+        raise ArgumentError(f"bins is {bins}, expected at least 1")
+    confidence, guess = logits.double().softmax(-1).max(-1)
+    index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+    zeros = confidence.new_zeros(bins)
+    count = zeros.index_add(0, index, torch.ones_like(confidence))
+    safe = count.clamp(min=1)
+    right = (guess == target).double()
+    return (
+        count,
+        zeros.index_add(0, index, confidence) / safe,
+        zeros.index_add(0, index, right) / safe,
+    )
+
+
+def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Share of samples on which both name the same class.
+
+    Args:
+        student_logits: ``(N, C)``.
+        teacher_logits: ``(N, C)``.
+
+    Returns:
+        A scalar from 0 to 1.
+
+    Example:
+        >>> agreement(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 1.0]])).item()
+        1.0
+    """
+    check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
+    return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean()
+
+
+def _check(logits: Tensor, target: Tensor) -> None:
+    check_dimensions(logits, "logits", 2, "(N, C)")
+    if target.shape != logits.shape[:1]:
+        raise ArgumentError(
+            f"target has shape {tuple(target.shape)} and logits {tuple(logits.shape)}, "
+            f"expected target ({logits.shape[0]},)"
+        )
+    check_class_indices(target, logits.shape[1])

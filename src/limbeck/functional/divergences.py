@@ -1,0 +1,179 @@
+"""Divergences between the student's and the teacher's class distribution: one kernel, all options.
+
+Published distillation losses that differ only in the factor T², in cross-entropy against KL, or
+in logits against probabilities are this function with other keywords.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from limbeck.checks import (
+    check_choice,
+    check_no_grad,
+    check_probabilities,
+    check_same_shape,
+    check_temperature,
+)
+from limbeck.errors import ArgumentError
+from limbeck.functional.reductions import Reduction, reduce
+
+Divergence = Literal["kl", "cross_entropy", "reverse_kl", "js"]
+Kind = Literal["logits", "probabilities"]
+
+
+def soft_target_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    divergence: Divergence = "kl",
+    temperature: float = 1.0,
+    temperature_squared: bool = True,
+    mixture: float = 0.5,
+    student_is: Kind = "logits",
+    teacher_is: Kind = "logits",
+    axis: int = -1,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Divergence of the student's distribution from the teacher's, both softened by a temperature.
+
+    With :math:`p = \mathrm{softmax}(z_t / T)` and :math:`q = \mathrm{softmax}(z_s / T)`, summed
+    over classes and times :math:`T^2` if asked for:
+
+    - ``"kl"``: :math:`\sum_c p_c \log (p_c / q_c)`, zero where both agree
+    - ``"cross_entropy"``: :math:`-\sum_c p_c \log q_c`, the same gradient without the entropy of p
+    - ``"reverse_kl"``: :math:`\sum_c q_c \log (q_c / p_c)`
+    - ``"js"``: :math:`\beta\,KL(p \| m) + (1-\beta)\,KL(q \| m)` with
+      :math:`m = \beta p + (1-\beta) q`; at :math:`\beta = 0` it is defined as ``"kl"`` and at
+      :math:`\beta = 1` as ``"reverse_kl"``, which is where it tends to after division by
+      :math:`\beta` and :math:`1-\beta`
+
+    The sum runs over classes and the mean over everything else. Dividing by the number of classes
+    too (an element-wise mean) would weaken the term by a factor C and is not offered.
+
+    Args:
+        student: student logits or probabilities, ``(N, C)`` or any shape with classes on `axis`.
+        teacher: teacher logits or probabilities, same shape, without gradient.
+        divergence: ``"kl"``, ``"cross_entropy"``, ``"reverse_kl"`` or ``"js"``.
+        temperature: T above 0; probabilities are softened as :math:`p^{1/T} / \sum p^{1/T}`.
+        temperature_squared: multiply by T², which keeps the size of the gradient when T changes.
+        mixture: :math:`\beta` of ``"js"``, the teacher's share of the mixture, 0 to 1.
+        student_is: ``"logits"`` or ``"probabilities"``.
+        teacher_is: ``"logits"`` or ``"probabilities"``.
+        axis: the axis of the classes.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over all axes but that of the classes.
+
+    Returns:
+        A scalar, or with ``"none"`` a tensor of the input's shape without `axis`, in float32 or
+        wider.
+
+    Raises:
+        ArgumentError: shapes differ, the teacher requires grad, probabilities do not sum to one,
+            or an option is outside its range.
+
+    Example:
+        >>> student = torch.tensor([[2.0, 0.0, -2.0]])
+        >>> teacher = torch.tensor([[1.0, 1.0, -2.0]])
+        >>> round(soft_target_loss(student, teacher, temperature=2.0).item(), 4)
+        0.4348
+        >>> soft_target_loss(teacher, teacher).item()
+        0.0
+
+    Source: Hinton, Vinyals and Dean, arXiv 1503.02531, section 2; for ``"js"`` Agarwal et al.,
+    arXiv 2306.13649, eq. 1.
+    """
+    check_same_shape(student, teacher, ("student", "teacher"))
+    check_no_grad(teacher, "teacher")
+    check_temperature(temperature)
+    check_choice(divergence, "divergence", ("kl", "cross_entropy", "reverse_kl", "js"))
+    log_q = log_probabilities(student, student_is, temperature, axis, "student")
+    log_p = log_probabilities(teacher, teacher_is, temperature, axis, "teacher")
+    if divergence == "js":
+        value = _jensen_shannon(log_q, log_p, mixture, axis)
+    elif divergence == "reverse_kl":
+        value = _expectation(log_q, log_q - log_p, axis)
+    elif divergence == "kl":
+        value = _expectation(log_p, log_p - log_q, axis)
+    else:
+        value = _expectation(log_p, -log_q, axis)
+    if temperature_squared:
+        value = value * temperature**2
+    return reduce(value, reduction)
+
+
+def log_probabilities(
+    value: Tensor, kind: Kind = "logits", temperature: float = 1.0, axis: int = -1, name: str = "x"
+) -> Tensor:
+    """Logarithm of the softened distribution of logits or probabilities, in float32 or wider.
+
+    Args:
+        value: logits or probabilities, ``(N, C)`` or any shape with classes on `axis`.
+        kind: ``"logits"`` or ``"probabilities"``.
+        temperature: T above 0; probabilities at T = 1 are taken as they are.
+        axis: the axis of the classes.
+        name: what to call `value` in an error.
+
+    Returns:
+        Log-probabilities of the shape of `value`; a probability of 0 gives minus infinity.
+
+    Raises:
+        ArgumentError: `kind` is unknown or probabilities do not sum to one.
+
+    Example:
+        >>> log_probabilities(torch.tensor([0.0, 0.0])).exp().tolist()
+        [0.5, 0.5]
+    """
+    check_choice(kind, f"{name}_is", ("logits", "probabilities"))
+    if value.dtype in (torch.float16, torch.bfloat16):
+        value = value.float()
+    if kind == "logits":
+        return torch.log_softmax(value / temperature if temperature != 1 else value, axis)
+    check_probabilities(value.movedim(axis, -1), name)
+    log_value = value.log()
+    return log_value if temperature == 1 else torch.log_softmax(log_value / temperature, axis)
+
+
+def entropy(
+    value: Tensor, *, kind: Kind = "logits", axis: int = -1, reduction: Reduction = "mean"
+) -> Tensor:
+    r"""Entropy :math:`-\sum_c p_c \log p_c` of each distribution, in nats.
+
+    Args:
+        value: logits or probabilities, ``(N, C)``.
+        kind: ``"logits"`` or ``"probabilities"``.
+        axis: the axis of the classes.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``.
+
+    Example:
+        >>> round(entropy(torch.zeros(1, 2)).item(), 4)
+        0.6931
+    """
+    log_p = log_probabilities(value, kind, axis=axis, name="value")
+    return reduce(_expectation(log_p, -log_p, axis), reduction)
+
+
+def _expectation(log_weight: Tensor, value: Tensor, axis: int) -> Tensor:
+    """Sum of weight * value where a weight of 0 contributes 0, whatever the value."""
+    inside = log_weight > -math.inf
+    safe_value = torch.where(inside, value, 0.0)
+    return (log_weight.exp() * safe_value).sum(axis)
+
+
+def _jensen_shannon(log_q: Tensor, log_p: Tensor, mixture: float, axis: int) -> Tensor:
+    if not 0 <= mixture <= 1:
+        raise ArgumentError(f"mixture is {mixture}, expected a number from 0 to 1")
+    if mixture == 0:
+        return _expectation(log_p, log_p - log_q, axis)
+    if mixture == 1:
+        return _expectation(log_q, log_q - log_p, axis)
+    log_m = torch.logaddexp(log_p + math.log(mixture), log_q + math.log(1 - mixture))
+    return mixture * _expectation(log_p, log_p - log_m, axis) + (1 - mixture) * _expectation(
+        log_q, log_q - log_m, axis
+    )

@@ -1,0 +1,90 @@
+"""Pools: several members' distributions made into one."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from limbeck.checks import check_dimensions, check_temperature
+from limbeck.errors import ArgumentError
+
+
+def mean_probabilities(
+    member_logits: Tensor, weights: Tensor | None = None, *, temperature: float = 1.0
+) -> Tensor:
+    r"""Linear pool: logits whose softmax at `temperature` is the weighted mean of the members'.
+
+    .. math:: z = T \log \sum_k w_k \, \mathrm{softmax}(z_k / T)
+
+    Args:
+        member_logits: ``(K, N, C)``.
+        weights: ``(K,)`` or ``(K, N)``, at least 0; they are divided by their sum over K.
+            None weighs all members alike.
+        temperature: T above 0, the one at which the pooled distribution will be read.
+
+    Returns:
+        Logits ``(N, C)``. One member gives that member's logits unchanged, to the bit.
+
+    Raises:
+        ArgumentError: the shapes do not fit, or weights are negative or all zero.
+
+    Example:
+        >>> members = torch.tensor([[[0.0, 0.0]], [[0.0, 20.0]]])
+        >>> [round(p, 3) for p in mean_probabilities(members).softmax(-1)[0].tolist()]
+        [0.25, 0.75]
+
+    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), the ensemble target.
+    """
+    check_temperature(temperature)
+    log_weights = _normalised(member_logits, weights).log()
+    if member_logits.shape[0] == 1:
+        return member_logits[0]
+    log_p = torch.log_softmax(member_logits / temperature, dim=-1)
+    return temperature * torch.logsumexp(log_p + log_weights, dim=0)
+
+
+def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
+    r"""Geometric pool: the weighted mean of the members' logits, :math:`z = \sum_k w_k z_k`.
+
+    Args:
+        member_logits: ``(K, N, C)``.
+        weights: as in `mean_probabilities`.
+
+    Returns:
+        Logits ``(N, C)``. One member gives that member's logits unchanged, to the bit.
+
+    Raises:
+        ArgumentError: the shapes do not fit, or weights are negative or all zero.
+
+    Example:
+        >>> mean_logits(torch.tensor([[[0.0, 2.0]], [[0.0, 4.0]]])).tolist()
+        [[0.0, 3.0]]
+    """
+    share = _normalised(member_logits, weights)
+    if member_logits.shape[0] == 1:
+        return member_logits[0]
+    return (torch.where(share > 0, member_logits, 0.0) * share).sum(0)
+
+
+def _normalised(member_logits: Tensor, weights: Tensor | None) -> Tensor:
+    """Weights that sum to one over members, shaped to multiply ``(K, N, C)``."""
+    check_dimensions(member_logits, "member_logits", 3, "(K, N, C): members, samples, classes")
+    members, samples = member_logits.shape[:2]
+    if weights is None:
+        return member_logits.new_full((1, 1, 1), 1 / members)
+    weights = weights.to(member_logits)
+    if weights.shape not in ((members,), (members, samples)):
+        raise ArgumentError(
+            f"weights has shape {tuple(weights.shape)}, expected ({members},) for one weight a "
+            f"member or ({members}, {samples}) for one a member and sample"
+        )
+    total = weights.sum(0)
+    if bool((weights < 0).any()) or not bool(((total > 0) & (total < math.inf)).all()):
+        raise ArgumentError(
+            "weights must be at least 0 with a finite sum above 0 for every sample, "
+            f"got {weights.tolist()}"
+        )
+    share = weights / total
+    return share.reshape(members, -1, 1)
