@@ -1,6 +1,8 @@
-"""Argument checks shared by every room. A check costs microseconds and its message names the fix."""
+"""Argument checks shared by every room: cheap, and each message names the fix."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -28,9 +30,9 @@ def check_dimensions(value: Tensor, name: str, dimensions: int, letters: str) ->
 
 
 def check_temperature(temperature: float) -> None:
-    """Raise `ArgumentError` unless the temperature is above zero."""
-    if not temperature > 0:
-        raise ArgumentError(f"temperature is {temperature}, expected a number above 0")
+    """Raise `ArgumentError` unless the temperature is above zero and finite."""
+    if not 0 < temperature < math.inf:
+        raise ArgumentError(f"temperature is {temperature}, expected a finite number above 0")
 
 
 def check_choice(value: str, name: str, valid: tuple[str, ...]) -> None:
@@ -50,7 +52,7 @@ def check_no_grad(value: Tensor, name: str) -> None:
 
 def check_probabilities(value: Tensor, name: str, tolerance: float = 1e-3) -> None:
     """Raise `ArgumentError` unless rows along the last axis are probabilities that sum to one."""
-    if _traced(value):
+    if _traced(value) or value.numel() == 0:
         return
     lowest, total = value.detach().amin(), value.detach().sum(-1)
     worst = (total - 1).abs().amax()
@@ -59,6 +61,18 @@ def check_probabilities(value: Tensor, name: str, tolerance: float = 1e-3) -> No
             f"{name} must hold probabilities along the last axis: the smallest entry is "
             f"{float(lowest):.4g} and a row sum is off 1 by {float(worst):.4g}; apply a softmax "
             "first, or pass logits and say so"
+        )
+
+
+def check_weights(weights: Tensor, name: str = "weights") -> None:
+    """Raise `ArgumentError` unless weights along the first axis are at least 0 and not all 0."""
+    if _traced(weights):
+        return
+    total = weights.detach().sum(0)
+    if not bool((weights >= 0).all() & ((total > 0) & (total < math.inf)).all()):
+        raise ArgumentError(
+            f"{name} must be at least 0 with a finite sum above 0 for every sample, "
+            f"got {weights.tolist()}"
         )
 
 

@@ -8,6 +8,7 @@ run on two processes and any number of loader workers see the same numbers.
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,8 @@ def key(*parts: int | str) -> int:
     """Return a 64-bit key for a tuple of numbers and words.
 
     Args:
-        parts: what tells this draw from every other, such as ``seed, stage, step``.
+        parts: what tells this draw from every other, such as ``seed, stage, step``. Numbers and
+            words of NumPy count as plain ones.
 
     Returns:
         An integer from 0 to 2**64 - 1, the same on every machine.
@@ -32,8 +34,8 @@ def key(*parts: int | str) -> int:
         >>> key(0, "student", 1) == key(0, "student", 2)
         False
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    plain = [str(part) if isinstance(part, str) else operator.index(part) for part in parts]
+    return int.from_bytes(hashlib.blake2b(repr(plain).encode(), digest_size=8).digest(), "little")
 
 
 def permutation(seed_key: int, count: int) -> npt.NDArray[np.int64]:

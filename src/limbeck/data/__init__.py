@@ -1,0 +1,27 @@
+"""Data and batches, embedded sets, file layouts, replayable views and keyed loaders."""
+
+from limbeck.data.batch import Batch
+from limbeck.data.data import Data, Task, from_arrays, from_datasets
+from limbeck.data.embedded import digits
+from limbeck.data.loader import Loader, sequential
+from limbeck.data.space import InputSpace, convert
+from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
+from limbeck.data.views import Views
+
+__all__ = [
+    "Batch",
+    "Data",
+    "DatasetSplit",
+    "InputSpace",
+    "Loader",
+    "Split",
+    "Subset",
+    "Task",
+    "TensorSplit",
+    "Views",
+    "convert",
+    "digits",
+    "from_arrays",
+    "from_datasets",
+    "sequential",
+]

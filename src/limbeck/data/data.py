@@ -1,0 +1,346 @@
+"""Data: the splits of one task, with its classes and the space its inputs live in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck import keyed
+from limbeck.data.space import InputSpace
+from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit, by_class, hold_out
+from limbeck.errors import DataError
+from limbeck.fingerprint import fingerprint
+
+Task = Literal["classification", "regression", "multilabel"]
+TASKS = ("classification", "regression", "multilabel")
+VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set ready for any method.
+
+    Tables report `test`; every choice made on the way uses `validation`, which is cut from the
+    training samples (the last tenth of each class) where none is given, never from test.
+
+    Args:
+        train: the samples that a student learns from.
+        validation: the samples that choices are made on.
+        test: the samples that tables report.
+        task: ``"classification"``, ``"regression"`` or ``"multilabel"``.
+        classes: names of the classes or labels, empty for regression.
+        input_space: layout and normalisation of ``"x"``, or None where there is no single one.
+        rest: training samples that the student does not get; teachers trained here learn from
+            them.
+        name: what to call the data set.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    task: Task
+    classes: tuple[str, ...]
+    input_space: InputSpace | None
+    rest: Split | None = None
+    name: str = "data"
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            _check_split(getattr(self, name), f"{self.name}: the {name} split", self)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short name of the content of all splits."""
+        parts = [self.train, self.validation, self.test, self.rest]
+        return fingerprint(
+            [part and part.fingerprint for part in parts],
+            [self.task, self.classes, self.input_space],
+        )
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model must give for a sample."""
+        if self.task != "regression":
+            return len(self.classes)
+        y = self.train.y
+        return 1 if y is None or y.ndim == 1 else y.shape[1]
+
+    def few(self, labels: int, *, seed: int = 0) -> Data:
+        """Keep a number of training samples, spread evenly over the classes; the others are `rest`.
+
+        Args:
+            labels: how many samples `train` shall have.
+            seed: which ones; the same number keeps the same samples.
+
+        Returns:
+            The smaller data set; validation and test stay as they are.
+
+        Raises:
+            DataError: there are not that many samples, or fewer samples than classes are asked for.
+
+        Example:
+            >>> from limbeck.data import digits
+            >>> small = digits().few(200, seed=1)
+            >>> len(small.train), len(small.train) + len(small.rest) == len(digits().train)
+            (200, True)
+        """
+        groups = [
+            positions[keyed.permutation(keyed.key(seed, "few", number), len(positions))]
+            for number, positions in enumerate(by_class(self.train.y, len(self.train)))
+        ]
+        if not len(groups) <= labels < len(self.train):
+            raise DataError(
+                f"labels={labels}: expected at least one sample for each of {len(groups)} classes "
+                f"and fewer than the {len(self.train)} training samples of {self.name}"
+            )
+        # Deal samples to classes in turn, so that sizes differ by one at most where that can be.
+        chosen: list[int] = []
+        turn = 0
+        while len(chosen) < labels:
+            for positions in groups:
+                if turn < len(positions) and len(chosen) < labels:
+                    chosen.append(int(positions[turn]))
+            turn += 1
+        kept = np.sort(np.array(chosen))
+        others = np.setdiff1d(np.arange(len(self.train)), kept)
+        return dataclasses.replace(
+            self, train=Subset(self.train, kept), rest=Subset(self.train, others)
+        )
+
+    def for_teachers(self) -> Data:
+        """The data set as teachers trained here see it: `rest` is their training split."""
+        return self if self.rest is None else dataclasses.replace(self, train=self.rest, rest=None)
+
+    def columns(self, split: Split, positions: np.ndarray[Any, Any]) -> dict[str, Tensor]:
+        """Read samples: ids, ``"x"`` as floats in the range of the space, not yet normalised."""
+        columns = split.take(positions)
+        columns["id"] = torch.from_numpy(split.ids[positions])
+        x = columns.get("x")
+        if x is not None and x.dtype == torch.uint8:
+            columns["x"] = x.float() / 255
+        return columns
+
+    def normalise(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring ``"x"`` from its range to what models read."""
+        if self.input_space is not None and "x" in columns:
+            columns["x"] = self.input_space.normalise(columns["x"])
+        return columns
+
+    def __repr__(self) -> str:
+        sizes = f"train={len(self.train)}, validation={len(self.validation)}, test={len(self.test)}"
+        return f"Data({self.name!r}, {self.task}, {self.outputs} outputs, {sizes})"
+
+
+def from_arrays(
+    x: Any,
+    y: Any,
+    *,
+    test: tuple[Any, Any] | None = None,
+    validation: tuple[Any, Any] | None = None,
+    task: Task | None = None,
+    classes: Sequence[str] | None = None,
+    standardise: bool = False,
+    name: str = "arrays",
+) -> Data:
+    """Build a data set from arrays or tensors in memory.
+
+    Args:
+        x: inputs, ``(N, D)``, ``(N, H, W)`` or ``(N, C, H, W)``; uint8 images are read as 0 to 1.
+        y: targets: class indices ``(N,)``, numbers ``(N,)`` or ``(N, M)``, or 0/1 labels
+            ``(N, C)``.
+        test: inputs and targets to report on; None cuts the last fifth of each class off.
+        validation: inputs and targets to choose on; None cuts the last tenth of each class off.
+        task: None reads it off `y`: integers are classes, floats are numbers, 0/1 rows are labels.
+        classes: class names; None numbers them.
+        standardise: subtract the training mean and divide by the training standard deviation,
+            per channel of images and per feature of vectors.
+        name: what to call the data set.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: lengths differ, a split is empty, inputs hold NaN or infinity, or labels lie
+            outside the classes.
+
+    Example:
+        >>> data = from_arrays(np.random.rand(50, 4), np.arange(50) % 2)
+        >>> data.task, len(data.train), len(data.validation), len(data.test)
+        ('classification', 36, 4, 10)
+    """
+    train: Split = _arrays(x, y)
+    tested: Split
+    if test is not None:
+        tested = _arrays(*test)
+    else:
+        train, tested = hold_out(train, TEST_SHARE, "test")
+    chosen = None if validation is None else _arrays(*validation)
+    return assemble(
+        train, tested, chosen, task=task, classes=classes, standardise=standardise, name=name
+    )
+
+
+def from_datasets(
+    train: Any,
+    test: Any,
+    *,
+    validation: Any = None,
+    task: Task | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "datasets",
+) -> Data:
+    """Build a data set from torch `Dataset` objects, whose items are read when they are needed.
+
+    Args:
+        train: items ``(x, y)`` or mappings with the keys ``"x"`` and ``"y"``.
+        test: likewise, to report on.
+        validation: likewise, to choose on; None cuts the last tenth of each class off `train`.
+        task: None reads it off the targets.
+        classes: class names; None asks ``train.classes`` and else numbers them.
+        name: what to call the data set.
+
+    Returns:
+        The data set; inputs stay as the items have them.
+
+    Raises:
+        DataError: a split is empty or labels lie outside the classes.
+    """
+    chosen = None if validation is None else DatasetSplit(validation, f"{name} validation")
+    return assemble(
+        DatasetSplit(train, f"{name} train"),
+        DatasetSplit(test, f"{name} test"),
+        chosen,
+        task=task,
+        classes=classes or getattr(train, "classes", None),
+        name=name,
+    )
+
+
+def assemble(
+    train: Split,
+    test: Split,
+    validation: Split | None = None,
+    *,
+    task: Task | None = None,
+    classes: Sequence[str] | None = None,
+    standardise: bool = False,
+    name: str = "data",
+) -> Data:
+    """Build a data set from splits: find the task, the classes and the input space."""
+    if not len(train):
+        raise DataError(f"{name}: the train split is empty")
+    if validation is None:
+        train, validation = hold_out(train, VALIDATION_SHARE, "validation")
+    y = train.y
+    if y is None:
+        raise DataError(f"{name} has no targets: give it a column y")
+    task = task or _task_of(y)
+    if task not in TASKS:
+        raise DataError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
+    if task != "regression" and classes is None:
+        highest = max(int(part.y.max()) for part in (train, validation, test) if len(part))  # type: ignore[union-attr]
+        count = y.shape[1] if task == "multilabel" else highest + 1
+        classes = [str(number) for number in range(count)]
+    return Data(
+        train=train,
+        validation=validation,
+        test=test,
+        task=task,
+        classes=tuple(map(str, classes or ())),
+        input_space=_space_of(train, standardise),
+        name=name,
+    )
+
+
+def _arrays(x: Any, y: Any) -> TensorSplit:
+    split = TensorSplit({"x": x, "y": y})
+    images = split.columns["x"]
+    if images.ndim == 3:
+        split = TensorSplit({"x": images[:, None], "y": split.columns["y"]})
+    return split
+
+
+def _task_of(y: Tensor) -> Task:
+    if y.ndim == 1 and not y.is_floating_point():
+        return "classification"
+    if y.ndim == 2 and bool(((y == 0) | (y == 1)).all()):
+        return "multilabel"
+    return "regression"
+
+
+def _space_of(train: Split, standardise: bool) -> InputSpace | None:
+    first = train.take(np.arange(1))
+    if "x" not in first:
+        return None
+    shape = tuple(first["x"].shape[1:])
+    image = len(shape) == 3
+    space = InputSpace(size=shape[1:] if image else shape, channels=shape[0] if image else None)
+    if not standardise:
+        return space
+    x = train.take(np.arange(len(train)))["x"].double()
+    if first["x"].dtype == torch.uint8:
+        x = x / 255
+    axes = (0, 2, 3) if image else (0,)
+    # A constant channel or feature is only centred.
+    std = x.std(axes, correction=0)
+    std = torch.where(std > 1e-8, std, 1.0)
+    # Rounded: the last bits of a mean depend on how the sum was spread over threads.
+    mean = [round(value, 6) for value in x.mean(axes).reshape(-1).tolist()]
+    return dataclasses.replace(
+        space,
+        mean=tuple(mean),
+        std=tuple(round(value, 6) for value in std.reshape(-1).tolist()),
+    )
+
+
+def _check_split(split: Split, what: str, data: Data) -> None:
+    if not len(split):
+        raise DataError(f"{what} is empty; give it samples or leave it out to have it cut")
+    y = split.y
+    if y is None:
+        raise DataError(f"{what} has no targets: give it a column y")
+    if len(y) != len(split):
+        raise DataError(f"{what} has {len(split)} inputs and {len(y)} targets")
+    if data.task == "classification":
+        if y.is_floating_point() or y.ndim != 1:
+            raise DataError(
+                f"{what} has targets of dtype {y.dtype} and shape {tuple(y.shape)}, expected one "
+                "integer class index a sample"
+            )
+        low, high = int(y.min()), int(y.max())
+        if low < 0 or high >= len(data.classes):
+            raise DataError(
+                f"{what} has labels from {low} to {high}, expected 0 to {len(data.classes) - 1} "
+                f"for {len(data.classes)} classes; renumber the labels or name every class"
+            )
+    elif not bool(torch.isfinite(y.double()).all()):
+        raise DataError(f"{what} has targets that are NaN or infinite")
+    elif data.task == "multilabel" and (y.ndim != 2 or y.shape[1] != len(data.classes)):
+        raise DataError(
+            f"{what} has targets of shape {tuple(y.shape)}, expected (N, {len(data.classes)}) of "
+            "0 and 1"
+        )
+    if isinstance(split, TensorSplit):
+        check_finite(split.columns.get("x"), what)
+    elif isinstance(split, Subset) and isinstance(split.source, TensorSplit):
+        check_finite(split.source.columns.get("x"), what)
+
+
+def check_finite(x: Tensor | None, what: str) -> None:
+    """Raise `DataError` naming the first sample whose input is NaN or infinite."""
+    if x is None or not x.is_floating_point():
+        return
+    bad = ~torch.isfinite(x.reshape(len(x), -1)).all(1)
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise DataError(
+            f"{what} has {int(bad.sum())} samples with NaN or infinite values, the first at "
+            f"position {first}; drop or repair them"
+        )

@@ -1,0 +1,221 @@
+"""File layouts: data sets read from npz or Parquet files, whatever their name and classes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.data.data import Data, assemble
+from limbeck.data.splits import TensorSplit
+from limbeck.errors import DataError
+
+# Names under which the splits of a set are found, the first one being the usual.
+SPLITS = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
+
+
+def read_npz(path: Path, *, size: int | None = None) -> Data:
+    """Read one npz file with the arrays ``x_train, y_train, x_test, y_test``.
+
+    Args:
+        path: the file, or a folder that holds exactly one. ``images_`` or ``image_`` may stand
+            for ``x_``, ``labels_`` or ``label_`` for ``y_``; validation arrays and
+            ``class_names`` are read where present.
+        size: resize images to this many pixels a side.
+
+    Returns:
+        The data set, standardised by the statistics of its training split.
+
+    Raises:
+        DataError: arrays are missing, or hold pickled objects.
+    """
+    file = _one_file(path, "*.npz")
+    with np.load(file, allow_pickle=False) as arrays:
+        found: dict[str, TensorSplit] = {}
+        for split, names in SPLITS.items():
+            x = _first(arrays.files, INPUTS, names)
+            y = _first(arrays.files, TARGETS, names)
+            if x and y:
+                found[split] = _image_split(_read(arrays, x, file), _read(arrays, y, file), size)
+        classes = _read(arrays, "class_names", file).tolist() if "class_names" in arrays else None
+        missing = [split for split in ("train", "test") if split not in found]
+        if missing:
+            raise DataError(
+                f"{file} has no arrays for {' and '.join(missing)}: expected x_train, y_train, "
+                f"x_test, y_test, found {', '.join(arrays.files)}"
+            )
+    return _assemble(found, classes, path)
+
+
+def read_parquet(
+    path: Path, *, image: str = "image", label: str = "label", size: int | None = None
+) -> Data:
+    """Read a folder with ``train.parquet`` and ``test.parquet``, an encoded picture a row.
+
+    Args:
+        path: the folder; ``validation.parquet`` or ``valid.parquet`` is read where present.
+        image: column of the bytes of a JPEG or PNG file, or of Hugging Face's
+            ``{"bytes", "path"}`` records.
+        label: column of class numbers or names.
+        size: resize pictures to this many pixels a side; needed where their sizes differ.
+
+    Returns:
+        The data set, standardised by the statistics of its training split.
+
+    Raises:
+        DataError: a file or column is missing, or a picture does not decode (named).
+    """
+    import pandas as pd
+
+    tables: dict[str, Any] = {}
+    for split, names in SPLITS.items():
+        file = next((path / f"{name}.parquet" for name in names if _is_file(path, name)), None)
+        if file is None:
+            continue
+        table = pd.read_parquet(file)
+        absent = [column for column in (image, label) if column not in table]
+        if absent:
+            raise DataError(
+                f"{file} has no column {' or '.join(absent)}; it has {', '.join(table.columns)}"
+            )
+        tables[split] = table
+    missing = [split for split in ("train", "test") if split not in tables]
+    if missing:
+        raise DataError(f"{path} has no {' and no '.join(f'{name}.parquet' for name in missing)}")
+    classes = None
+    if tables["train"][label].dtype.kind not in "iu":
+        classes = sorted({str(name) for table in tables.values() for name in table[label]})
+    found = {}
+    for split, table in tables.items():
+        pictures = decode_images(table[image].tolist(), size, f"{path.name} {split}")
+        labels = table[label]
+        y = labels.map(str).map(classes.index) if classes else labels
+        found[split] = TensorSplit({"x": pictures, "y": y.to_numpy()})
+    return _assemble(found, classes, path)
+
+
+def decode_images(
+    encoded: list[Any], size: int | None, what: str
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Decode pictures into one uint8 array ``(N, C, H, W)``; grey only if all of them are.
+
+    Args:
+        encoded: bytes of picture files, or records with the key ``"bytes"``.
+        size: resize to this many pixels a side, or None to keep the size that all share.
+        what: name of the set in errors.
+
+    Returns:
+        The pictures.
+
+    Raises:
+        DataError: one does not decode (its position is named), or sizes differ.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    def decode(place: int) -> np.ndarray[Any, Any]:
+        content = encoded[place]
+        raw: Any = content.get("bytes") if isinstance(content, dict) else content
+        try:
+            with Image.open(io.BytesIO(raw)) as picture:
+                grey = picture.mode in ("1", "L", "LA", "I", "I;16")
+                shown = picture.convert("L" if grey else "RGB")
+                if size is not None:
+                    shown = shown.resize((size, size), Image.Resampling.BILINEAR)
+                pixels = np.asarray(shown)
+        except (UnidentifiedImageError, OSError, TypeError, SyntaxError) as error:
+            raise DataError(f"{what}: picture {place} does not decode ({error})") from None
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    # The decoders release the interpreter lock, so threads share the work.
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(decode, range(len(encoded))))
+    sizes = {picture.shape[1:] for picture in pictures}
+    if len(sizes) > 1:
+        raise DataError(
+            f"{what}: pictures have {len(sizes)} different sizes, such as {sorted(sizes)[:2]}; "
+            "give one with ?size=32 behind the name"
+        )
+    channels = max((picture.shape[0] for picture in pictures), default=1)
+    even = [np.broadcast_to(picture, (channels, *picture.shape[1:])) for picture in pictures]
+    return np.stack(even) if even else np.empty((0, 1, 1, 1), np.uint8)
+
+
+def read_folder(path: Path, **options: Any) -> Data:
+    """Read a folder of the data root in whichever layout it is in.
+
+    Raises:
+        DataError: no layout fits; what was found is listed.
+    """
+    readers: list[tuple[str, Callable[..., Data]]] = [
+        ("train.parquet", read_parquet),
+        ("*.npz", read_npz),
+    ]
+    for pattern, reader in readers:
+        if any(path.glob(pattern)):
+            return reader(path, **options)
+    names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+    raise DataError(
+        f"{path} is in no layout that limbeck reads: expected one npz file or train.parquet and "
+        f"test.parquet, found {', '.join(names) or 'nothing'}"
+    )
+
+
+def _assemble(found: dict[str, TensorSplit], classes: list[str] | None, path: Path) -> Data:
+    return assemble(
+        found["train"],
+        found["test"],
+        found.get("validation"),
+        classes=classes,
+        standardise=True,
+        name=path.stem,
+    )
+
+
+def _image_split(x: Any, y: Any, size: int | None) -> TensorSplit:
+    if x.ndim == 4 and x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim == 3:
+        x = x[:, None]
+    if size is not None and x.ndim == 4:
+        import torch
+        from torch.nn.functional import interpolate
+
+        pixels = interpolate(torch.from_numpy(x).float(), (size, size), mode="area")
+        x = pixels.round().numpy().astype(x.dtype)
+    return TensorSplit({"x": x, "y": y})
+
+
+def _first(present: list[str], stems: tuple[str, ...], splits: tuple[str, ...]) -> str | None:
+    names = (f"{stem}_{split}" for split in splits for stem in stems)
+    return next((name for name in names if name in present), None)
+
+
+def _read(arrays: Any, name: str, file: Path) -> np.ndarray[Any, Any]:
+    try:
+        return arrays[name]
+    except ValueError:
+        raise DataError(
+            f"{file}: array {name} holds pickled objects, which are not read; save plain numbers"
+        ) from None
+
+
+def _one_file(path: Path, pattern: str) -> Path:
+    if path.is_file():
+        return path
+    files = sorted(path.glob(pattern))
+    if len(files) != 1:
+        raise DataError(f"{path} holds {len(files)} files {pattern}, expected one; name the file")
+    return files[0]
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.parquet").is_file()

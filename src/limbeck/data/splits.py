@@ -1,0 +1,223 @@
+"""Splits: the samples of one part of a data set, read by index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from limbeck.errors import DataError
+from limbeck.fingerprint import fingerprint
+
+Indices = npt.NDArray[np.int64]
+
+
+class Split(Protocol):
+    """What limbeck asks of a part of a data set."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def ids(self) -> Indices:
+        """Stable id of every sample, ``(N,)``."""
+
+    @property
+    def y(self) -> Tensor | None:
+        """Targets of every sample, ``(N,)`` or ``(N, C)``, or None where there are none."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Short name of the content."""
+
+    def take(self, indices: Indices) -> dict[str, Tensor]:
+        """Return columns of the samples at these positions, ``"x"`` as stored."""
+
+
+class TensorSplit:
+    """A split held in memory, a tensor a column; images may stay uint8.
+
+    Args:
+        columns: tensors or arrays with N rows each.
+        ids: stable sample ids; None numbers the samples from 0.
+
+    Raises:
+        DataError: columns have different numbers of rows or an unreadable type.
+
+    Example:
+        >>> split = TensorSplit({"x": np.zeros((3, 2)), "y": np.array([0, 1, 0])})
+        >>> len(split), split.take(np.array([1]))["y"].tolist()
+        (3, [1])
+    """
+
+    def __init__(self, columns: Mapping[str, Any], ids: Indices | None = None) -> None:
+        self._columns = {name: _tensor(name, value) for name, value in columns.items()}
+        rows = {name: len(value) for name, value in self._columns.items()}
+        if len(set(rows.values())) > 1:
+            raise DataError(f"columns have different numbers of rows: {rows}")
+        self._count = next(iter(rows.values()), 0)
+        self.ids = np.arange(self._count, dtype=np.int64) if ids is None else ids
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """All columns, as stored."""
+        return dict(self._columns)
+
+    @property
+    def y(self) -> Tensor | None:
+        return self._columns.get("y")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self._columns, self.ids)
+
+    def take(self, indices: Indices) -> dict[str, Tensor]:
+        index = torch.from_numpy(np.ascontiguousarray(indices))
+        return {name: value[index] for name, value in self._columns.items()}
+
+
+class DatasetSplit:
+    """A split over a torch `Dataset` whose items are ``(x, y)`` pairs or mappings.
+
+    Items are read when a batch needs them, in the loader's worker processes if it has some. The
+    items must not depend on a generator's state: limbeck's own views replay, those of the data
+    set do not.
+
+    Args:
+        dataset: has ``__len__`` and ``__getitem__``.
+        name: what to call it in errors.
+
+    Raises:
+        DataError: an item is neither a pair nor a mapping.
+    """
+
+    def __init__(self, dataset: Any, name: str = "dataset") -> None:
+        self._dataset = dataset
+        self._name = name
+        self.ids = np.arange(len(dataset), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    @cached_property
+    def y(self) -> Tensor | None:
+        targets = getattr(self._dataset, "targets", None)
+        if targets is not None:
+            return _tensor("targets", targets)
+        values = [self._item(index).get("y") for index in range(len(self))]
+        return None if any(value is None for value in values) else torch.stack(values)  # type: ignore[arg-type]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        # Content is sampled: reading all of a large data set to name it could take an hour.
+        chosen = np.unique(np.linspace(0, len(self) - 1, num=min(len(self), 64)).astype(np.int64))
+        return fingerprint(len(self), self.take(chosen) if len(chosen) else {})
+
+    def take(self, indices: Indices) -> dict[str, Tensor]:
+        items = [self._item(int(index)) for index in indices]
+        shapes = {tuple(item["x"].shape) for item in items if "x" in item}
+        if len(shapes) > 1:
+            raise DataError(
+                f"items of {self._name} have different shapes {sorted(shapes)}; resize them in "
+                "the data set"
+            )
+        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
+    def _item(self, index: int) -> dict[str, Tensor]:
+        item = self._dataset[index]
+        if isinstance(item, Mapping):
+            return {name: torch.as_tensor(value) for name, value in item.items()}
+        if isinstance(item, (tuple, list)) and len(item) == 2:
+            return {"x": torch.as_tensor(item[0]), "y": torch.as_tensor(item[1])}
+        raise DataError(
+            f"item {index} of {self._name} is a {type(item).__name__}, expected a pair (x, y) or "
+            "a mapping with the keys x and y; convert pictures with a transform such as ToTensor"
+        )
+
+
+class Subset:
+    """Some samples of another split, in a given order, with the ids they have there.
+
+    Args:
+        split: where they come from.
+        indices: their positions there.
+    """
+
+    def __init__(self, split: Split, indices: Indices) -> None:
+        self.source = split
+        self._indices = np.asarray(indices, dtype=np.int64)
+        self.ids = split.ids[self._indices]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def y(self) -> Tensor | None:
+        y = self.source.y
+        return None if y is None else y[torch.from_numpy(self._indices)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.source.fingerprint, self._indices)
+
+    def take(self, indices: Indices) -> dict[str, Tensor]:
+        return self.source.take(self._indices[indices])
+
+
+def by_class(y: Tensor | None, count: int) -> Iterator[Indices]:
+    """Yield the positions of each class in order, or all positions where there are no classes."""
+    if y is None or y.ndim != 1 or y.is_floating_point():
+        yield np.arange(count, dtype=np.int64)
+        return
+    labels = y.numpy()
+    for label in np.unique(labels):
+        yield np.flatnonzero(labels == label).astype(np.int64)
+
+
+def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
+    """Cut the last `share` of every class off a split.
+
+    Args:
+        split: what to cut.
+        share: 0 to 1; at least one sample a class is cut where the class has two or more.
+        name: what the held-out part will be called in an error.
+
+    Returns:
+        What stays, and what was cut.
+
+    Raises:
+        DataError: nothing could be cut without emptying a part.
+    """
+    stay, cut = [], []
+    for positions in by_class(split.y, len(split)):
+        count = min(max(round(len(positions) * share), 1), len(positions) - 1)
+        stay.append(positions[: len(positions) - count])
+        cut.append(positions[len(positions) - count :])
+    kept, held = np.sort(np.concatenate(stay)), np.sort(np.concatenate(cut))
+    if not len(kept) or not len(held):
+        raise DataError(
+            f"{len(split)} samples are too few to cut a {name} split from; give one of your own"
+        )
+    return Subset(split, kept), Subset(split, held)
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"column {name} has dtype {array.dtype}, expected numbers")
+    if array.dtype == np.float64 and name != "y":
+        array = array.astype(np.float32)
+    if array.dtype.kind == "u" and array.dtype != np.uint8:
+        array = array.astype(np.int64)
+    if name == "y":
+        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,61 @@
+"""Views: augmentations that replay from their key, drawn for a whole batch at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from limbeck import keyed
+from limbeck.settings import settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@settings
+class Views:
+    """Which random changes an image gets each time it is seen; none by default.
+
+    Args:
+        flip: mirror left and right with probability one half.
+        crop: shift by up to this many pixels either way, zeros (in the value range, before
+            normalisation) moving in.
+    """
+
+    flip: bool = False
+    crop: Annotated[int, Field(ge=0)] = 0
+
+    def apply(self, x: Tensor, ids: np.ndarray, epochs: np.ndarray, seed_key: int) -> Tensor:
+        """Change images; the same key, id and epoch give the same change.
+
+        Args:
+            x: images ``(N, C, H, W)``, not yet normalised.
+            ids: stable sample ids ``(N,)``.
+            epochs: how often each sample was seen before ``(N,)``.
+            seed_key: stands for (seed, stage).
+
+        Returns:
+            Images ``(N, C, H, W)``.
+        """
+        if not (self.flip or self.crop) or x.ndim != 4:
+            return x
+        import torch
+
+        moments = (epochs.astype(np.int64) << 40) ^ ids
+        draws = torch.from_numpy(keyed.uniform(seed_key, moments, 3))
+        count, _, height, width = x.shape
+        columns = torch.arange(width).expand(count, width)
+        if self.flip:
+            mirrored = (draws[:, :1] < 0.5).to(torch.long)
+            columns = torch.where(mirrored == 1, width - 1 - columns, columns)
+        rows = torch.arange(height).expand(count, height)
+        if self.crop:
+            x = torch.nn.functional.pad(x, (self.crop,) * 4)
+            shifts = (draws[:, 1:] * (2 * self.crop + 1)).long()
+            rows, columns = rows + shifts[:, :1], columns + shifts[:, 1:]
+        rows, columns = rows.to(x.device), columns.to(x.device)
+        sample = torch.arange(count, device=x.device)[:, None, None]
+        # Advanced indices on both sides of the channel axis move that axis last.
+        return x[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

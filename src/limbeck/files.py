@@ -1,0 +1,216 @@
+"""Files that are whole or absent: temporary name, sync, rename; a checksum tells damage."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limbeck.errors import CorruptFileError, RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MANIFEST = "manifest.json"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that other readers see the old content or the new, never a part.
+
+    Args:
+        path: where the content shall be; its folder is made if it is absent.
+        content: all of it.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    with _spoken(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write text as `write_bytes` does."""
+    write_bytes(path, content.encode())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+    """Write tensors and a few words about them as one safetensors file with a checksum inside.
+
+    Args:
+        path: the file.
+        tensors: named tensors of any shape; tensors that share memory are written out each.
+        facts: words to keep with them.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    # A fresh copy of what shares memory or is a view: the format refuses aliases.
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    seen: set[int] = set()
+    for name, tensor in whole.items():
+        if tensor.data_ptr() in seen:
+            whole[name] = tensor.clone()
+        seen.add(tensor.data_ptr())
+    # The order of the metadata decides the bytes, so it is sorted.
+    metadata = dict(sorted({**facts, "checksum": _tensor_checksum(whole, facts)}.items()))
+    write_bytes(path, _sorted_header(save(whole, metadata=metadata)))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The tensors and the facts.
+
+    Raises:
+        CorruptFileError: the file is cut short or altered.
+        RunError: there is no such file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist") from None
+    try:
+        tensors = load(content)
+        length = int.from_bytes(content[:8], "little")
+        facts = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        checksum = facts.pop("checksum")
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CorruptFileError(
+            f"{path} is damaged ({error}); delete it to have it rebuilt"
+        ) from None
+    if checksum != _tensor_checksum(tensors, facts):
+        raise CorruptFileError(
+            f"{path} was altered: checksum differs; delete it to have it rebuilt"
+        )
+    return tensors, facts
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name and put it in place whole, with a list of checksums.
+
+    Args:
+        path: where the folder shall be; an older one there is replaced.
+
+    Yields:
+        The temporary folder to write into.
+
+    Raises:
+        RunError: the disk is full or the place cannot be written; the old folder stays.
+    """
+    with _spoken(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield part
+            sums = {}
+            for file in sorted(file for file in part.rglob("*") if file.is_file()):
+                sums[file.relative_to(part).as_posix()] = _file_checksum(file)
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+            write_text(part / MANIFEST, json.dumps(sums, indent=1) + "\n")
+            part.chmod(0o755)
+            _sync_folder(part)
+            if path.exists():
+                old = Path(
+                    tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
+                )
+                os.replace(path, old / "old")
+                os.replace(part, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(part, path)
+            _sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def check_folder(path: Path) -> None:
+    """Raise `CorruptFileError` unless a folder holds exactly what `new_folder` put there."""
+    try:
+        sums = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        raise CorruptFileError(f"{path} has no readable {MANIFEST}: it is not whole") from None
+    for name, checksum in sums.items():
+        file = path / name
+        if not file.is_file() or _file_checksum(file) != checksum:
+            raise CorruptFileError(f"{file} is missing or was altered")
+
+
+def _tensor_checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    from limbeck.fingerprint import fingerprint
+
+    return fingerprint(dict(tensors), dict(facts))
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """Sort the metadata of a safetensors file: the writer leaves it in hash order."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(
+        {name: dict(sorted(value.items())) for name, value in sorted(header.items())},
+        separators=(",", ":"),
+    ).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def _file_checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _spoken(path: Path) -> Iterator[None]:
+    """Say in plain words why a path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise RunError(
+                f"the disk is full: {path} was not written and nothing half-written is left; "
+                "free space and go on with: limbeck resume RUN"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise RunError(
+                f"{path} cannot be written ({os.strerror(error.errno)}); choose another folder "
+                "with --out"
+            ) from error
+        raise
