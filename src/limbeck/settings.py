@@ -33,9 +33,9 @@ def settings(cls: type[T]) -> type[T]:
         >>> Softening(temperature=2)
         Softening(temperature=2.0)
     """
-    checked = pydantic_dataclass(config=ConfigDict(extra="forbid"), frozen=True)(cls)
+    checked: Any = pydantic_dataclass(config=ConfigDict(extra="forbid"), frozen=True)(cls)
     construct = checked.__init__
-    names = [field.name for field in dataclasses.fields(checked)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(checked)]
 
     @functools.wraps(construct)
     def speaking(self: Any, *args: Any, **values: Any) -> None:
@@ -44,7 +44,7 @@ def settings(cls: type[T]) -> type[T]:
         except ValidationError as error:
             raise SettingsError(_explain(cls.__name__, names, error)) from None
 
-    checked.__init__ = speaking  # type: ignore[method-assign]
+    checked.__init__ = speaking
     # repr and str(Name(field=value)) name fields in order, so equal settings print equal text.
     return checked
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
 from limbeck.errors import ArgumentError
+from limbeck.functional.divergences import log_probabilities
 from limbeck.functional.reductions import Reduction, reduce
 
 
@@ -16,21 +17,28 @@ def top_k_accuracy(logits: Tensor, target: Tensor, *, k: int = 1) -> Tensor:
     Args:
         logits: ``(N, C)``.
         target: class indices ``(N,)``.
-        k: how many guesses count; more than C counts all.
+        k: how many guesses count, at least 1; more than C counts all.
 
     Returns:
-        A scalar from 0 to 1. Ties go to the lower class index.
+        A scalar from 0 to 1, 0 without samples. Ties go to the lower class index, and a logit
+        that is not a number beats nothing.
+
+    Raises:
+        ArgumentError: `k` is below 1, or shapes that do not fit.
 
     Example:
         >>> logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
         >>> top_k_accuracy(logits, torch.tensor([0, 1]), k=1).item()
         0.5
     """
-    _check(logits, target)
+    target = _checked(logits, target)
+    if k < 1:
+        raise ArgumentError(f"k is {k}, expected at least 1")
     own = logits.gather(1, target[:, None])
     classes = torch.arange(logits.shape[1], device=logits.device)
-    ahead = (logits > own) | ((logits == own) & (classes < target[:, None]))
-    return (ahead.sum(1) < k).double().mean()
+    # Counted from below: comparisons with a logit that is not a number are false.
+    behind = (own > logits) | ((own == logits) & (classes > target[:, None]))
+    return reduce((behind.sum(1) >= logits.shape[1] - k).double())
 
 
 def negative_log_likelihood(
@@ -50,8 +58,8 @@ def negative_log_likelihood(
         >>> round(negative_log_likelihood(torch.zeros(1, 2), torch.tensor([1])).item(), 4)
         0.6931
     """
-    _check(logits, target)
-    log_p = torch.log_softmax(logits, -1)
+    target = _checked(logits, target)
+    log_p = log_probabilities(logits)
     return reduce(-log_p.gather(1, target[:, None])[:, 0], reduction)
 
 
@@ -63,7 +71,7 @@ def brier_score(logits: Tensor, target: Tensor) -> Tensor:
         target: class indices ``(N,)``.
 
     Returns:
-        A scalar.
+        A scalar, 0 without samples.
 
     Example:
         >>> brier_score(torch.zeros(1, 2), torch.tensor([1])).item()
@@ -71,10 +79,10 @@ def brier_score(logits: Tensor, target: Tensor) -> Tensor:
 
     Source: Brier, Monthly Weather Review 78, 1950 (the form summed over classes).
     """
-    _check(logits, target)
-    error = logits.softmax(-1)
+    target = _checked(logits, target)
+    error = log_probabilities(logits).exp()
     error = error.scatter_add(1, target[:, None], -torch.ones_like(error[:, :1]))
-    return error.square().sum(1).mean()
+    return reduce(error.square().sum(1))
 
 
 def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15) -> Tensor:
@@ -86,7 +94,7 @@ def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15
         bins: number of equal-width confidence bins, each open below and closed above.
 
     Returns:
-        A scalar from 0 to 1.
+        A scalar from 0 to 1, 0 without samples.
 
     Raises:
         ArgumentError: fewer than one bin, or shapes that do not fit.
@@ -99,7 +107,7 @@ def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15
     Source: Guo et al., arXiv 1706.04599, eq. 3.
     """
     count, confidence, accuracy = reliability(logits, target, bins=bins)
-    return (count / count.sum() * (accuracy - confidence).abs()).sum()
+    return (count / count.sum().clamp(min=1) * (accuracy - confidence).abs()).sum()
 
 
 def reliability(logits: Tensor, target: Tensor, *, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,7 +127,7 @@ def reliability(logits: Tensor, target: Tensor, *, bins: int = 15) -> tuple[Tens
         >>> count.tolist()
         [3.0, 0.0]
     """
-    _check(logits, target)
+    target = _checked(logits, target)
     if bins < 1:
         raise ArgumentError(f"bins is {bins}, expected at least 1")
     confidence, guess = logits.double().softmax(-1).max(-1)
@@ -143,17 +151,18 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         teacher_logits: ``(N, C)``.
 
     Returns:
-        A scalar from 0 to 1.
+        A scalar from 0 to 1, 0 without samples.
 
     Example:
         >>> agreement(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 1.0]])).item()
         1.0
     """
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
-    return (student_logits.argmax(-1) == teacher_logits.argmax(-1)).double().mean()
+    return reduce((student_logits.argmax(-1) == teacher_logits.argmax(-1)).double())
 
 
-def _check(logits: Tensor, target: Tensor) -> None:
+def _checked(logits: Tensor, target: Tensor) -> Tensor:
+    """The target as the int64 that indexing asks for, once it fits the logits."""
     check_dimensions(logits, "logits", 2, "(N, C)")
     if target.shape != logits.shape[:1]:
         raise ArgumentError(
@@ -161,3 +170,4 @@ def _check(logits: Tensor, target: Tensor) -> None:
             f"expected target ({logits.shape[0]},)"
         )
     check_class_indices(target, logits.shape[1])
+    return target.long()

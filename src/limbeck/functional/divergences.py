@@ -105,6 +105,47 @@ def soft_target_loss(
     return reduce(value, reduction)
 
 
+def soft_multilabel_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    divergence: Divergence = "kl",
+    temperature: float = 1.0,
+    temperature_squared: bool = True,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """`soft_target_loss` label by label, each label being a choice between yes and no.
+
+    Args:
+        student: student logits, one a label, ``(N, C)``; yes has probability sigmoid(z).
+        teacher: teacher logits ``(N, C)``, without gradient.
+        divergence: as in `soft_target_loss`.
+        temperature: T above 0.
+        temperature_squared: multiply by T².
+        reduction: ``"mean"`` over samples and labels, ``"sum"``, or ``"none"`` for ``(N, C)``.
+
+    Returns:
+        A scalar, or ``(N, C)`` with ``"none"``.
+
+    Raises:
+        ArgumentError: as `soft_target_loss`.
+
+    Example:
+        >>> z = torch.tensor([[2.0, -1.0]])
+        >>> soft_multilabel_loss(z, z).item()
+        0.0
+    """
+    check_same_shape(student, teacher, ("student", "teacher"))
+    return soft_target_loss(
+        torch.stack([student, torch.zeros_like(student)], -1),
+        torch.stack([teacher, torch.zeros_like(teacher)], -1),
+        divergence=divergence,
+        temperature=temperature,
+        temperature_squared=temperature_squared,
+        reduction=reduction,
+    )
+
+
 def log_probabilities(
     value: Tensor, kind: Kind = "logits", temperature: float = 1.0, axis: int = -1, name: str = "x"
 ) -> Tensor:
@@ -118,7 +159,8 @@ def log_probabilities(
         name: what to call `value` in an error.
 
     Returns:
-        Log-probabilities of the shape of `value`; a probability of 0 gives minus infinity.
+        Log-probabilities of the shape of `value`; a probability of 0 gives minus infinity and
+        no gradient.
 
     Raises:
         ArgumentError: `kind` is unknown or probabilities do not sum to one.
@@ -133,7 +175,9 @@ def log_probabilities(
     if kind == "logits":
         return torch.log_softmax(value / temperature if temperature != 1 else value, axis)
     check_probabilities(value.movedim(axis, -1), name)
-    log_value = value.log()
+    zero = value == 0
+    # The logarithm of 0 has an infinite slope, which times a weight of 0 would not be a number.
+    log_value = torch.where(zero, 1.0, value).log().masked_fill(zero, -math.inf)
     return log_value if temperature == 1 else torch.log_softmax(log_value / temperature, axis)
 
 
@@ -161,9 +205,8 @@ def entropy(
 
 def _expectation(log_weight: Tensor, value: Tensor, axis: int) -> Tensor:
     """Sum of weight * value where a weight of 0 contributes 0, whatever the value."""
-    inside = log_weight > -math.inf
-    safe_value = torch.where(inside, value, 0.0)
-    return (log_weight.exp() * safe_value).sum(axis)
+    weight = log_weight.exp()
+    return (weight * torch.where(weight > 0, value, 0.0)).sum(axis)
 
 
 def _jensen_shannon(log_q: Tensor, log_p: Tensor, mixture: float, axis: int) -> Tensor:
@@ -173,7 +216,9 @@ def _jensen_shannon(log_q: Tensor, log_p: Tensor, mixture: float, axis: int) -> 
         return _expectation(log_p, log_p - log_q, axis)
     if mixture == 1:
         return _expectation(log_q, log_q - log_p, axis)
-    log_m = torch.logaddexp(log_p + math.log(mixture), log_q + math.log(1 - mixture))
+    # A class that neither has would give logaddexp a gradient that is not a number.
+    finite_log_p = log_p.clamp(min=torch.finfo(log_p.dtype).min)
+    log_m = torch.logaddexp(finite_log_p + math.log(mixture), log_q + math.log(1 - mixture))
     return mixture * _expectation(log_p, log_p - log_m, axis) + (1 - mixture) * _expectation(
         log_q, log_q - log_m, axis
     )

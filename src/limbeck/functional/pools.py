@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from limbeck.checks import check_dimensions, check_temperature
+from limbeck.checks import check_dimensions, check_temperature, check_weights
 from limbeck.errors import ArgumentError
+from limbeck.functional.divergences import log_probabilities
 
 
 def mean_probabilities(
@@ -25,7 +26,8 @@ def mean_probabilities(
         temperature: T above 0, the one at which the pooled distribution will be read.
 
     Returns:
-        Logits ``(N, C)``. One member gives that member's logits unchanged, to the bit.
+        Logits ``(N, C)`` in the members' dtype, computed in float32 or wider. One member gives
+        that member's logits unchanged, to the bit.
 
     Raises:
         ArgumentError: the shapes do not fit, or weights are negative or all zero.
@@ -41,8 +43,11 @@ def mean_probabilities(
     log_weights = _normalised(member_logits, weights).log()
     if member_logits.shape[0] == 1:
         return member_logits[0]
-    log_p = torch.log_softmax(member_logits / temperature, dim=-1)
-    return temperature * torch.logsumexp(log_p + log_weights, dim=0)
+    shares = log_probabilities(member_logits, temperature=temperature) + log_weights
+    # A class that no member has would give logsumexp a gradient that is not a number.
+    nobody = (shares == -math.inf).all(0)
+    pooled = torch.logsumexp(shares.masked_fill(nobody, 0.0), dim=0).masked_fill(nobody, -math.inf)
+    return (temperature * pooled).to(member_logits.dtype)
 
 
 def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -53,7 +58,8 @@ def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
         weights: as in `mean_probabilities`.
 
     Returns:
-        Logits ``(N, C)``. One member gives that member's logits unchanged, to the bit.
+        Logits ``(N, C)`` in the members' dtype, computed in float32 or wider. One member gives
+        that member's logits unchanged, to the bit.
 
     Raises:
         ArgumentError: the shapes do not fit, or weights are negative or all zero.
@@ -65,26 +71,27 @@ def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
     share = _normalised(member_logits, weights)
     if member_logits.shape[0] == 1:
         return member_logits[0]
-    return (torch.where(share > 0, member_logits, 0.0) * share).sum(0)
+    pooled = (torch.where(share > 0, member_logits, 0.0) * share).sum(0)
+    return pooled.to(member_logits.dtype)
 
 
 def _normalised(member_logits: Tensor, weights: Tensor | None) -> Tensor:
     """Weights that sum to one over members, shaped to multiply ``(K, N, C)``."""
     check_dimensions(member_logits, "member_logits", 3, "(K, N, C): members, samples, classes")
     members, samples = member_logits.shape[:2]
+    if members == 0:
+        raise ArgumentError(
+            f"member_logits has shape {tuple(member_logits.shape)}, expected at least one member"
+        )
+    wide = torch.promote_types(member_logits.dtype, torch.float32)
     if weights is None:
-        return member_logits.new_full((1, 1, 1), 1 / members)
-    weights = weights.to(member_logits)
+        return member_logits.new_full((1, 1, 1), 1 / members, dtype=wide)
+    weights = weights.to(member_logits.device, wide)
     if weights.shape not in ((members,), (members, samples)):
         raise ArgumentError(
             f"weights has shape {tuple(weights.shape)}, expected ({members},) for one weight a "
             f"member or ({members}, {samples}) for one a member and sample"
         )
-    total = weights.sum(0)
-    if bool((weights < 0).any()) or not bool(((total > 0) & (total < math.inf)).all()):
-        raise ArgumentError(
-            "weights must be at least 0 with a finite sum above 0 for every sample, "
-            f"got {weights.tolist()}"
-        )
-    share = weights / total
+    check_weights(weights)
+    share = weights / weights.sum(0)
     return share.reshape(members, -1, 1)

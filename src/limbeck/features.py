@@ -1,0 +1,106 @@
+"""Features: outputs of inner modules, caught by path while a model runs."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import ModelError, nearest
+
+
+@contextmanager
+def tapped(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Catch outputs of inner modules while the block runs; the hooks are gone after it.
+
+    Args:
+        model: the model that will be called inside the block.
+        paths: module paths as ``model.named_modules()`` has them; ``*`` and ``?`` match within
+            the whole path.
+
+    Yields:
+        A dictionary that fills with the outputs by path; a module called twice leaves its last.
+
+    Raises:
+        ModelError: a path matches no module; the nearest is suggested.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU())
+        >>> with tapped(model, ["0"]) as features:
+        ...     _ = model(torch.zeros(1, 2))
+        >>> features["0"].shape
+        torch.Size([1, 4])
+    """
+    caught: dict[str, Tensor] = {}
+    modules = dict(model.named_modules())
+    handles = []
+    try:
+        for path in expand(model, paths):
+            handles.append(modules[path].register_forward_hook(_keep(caught, path)))
+        yield caught
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def expand(model: nn.Module, paths: Sequence[str]) -> list[str]:
+    """Return the module paths that patterns stand for, in the order of the model.
+
+    Raises:
+        ModelError: a pattern matches nothing.
+
+    Example:
+        >>> expand(nn.Sequential(nn.ReLU(), nn.ReLU()), ["*"])
+        ['0', '1']
+    """
+    names = [name for name, _ in model.named_modules() if name]
+    chosen: set[str] = set()
+    for pattern in paths:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise ModelError(
+                f"{type(model).__name__} has no module {pattern!r}; {nearest(pattern, names)}"
+            )
+        chosen.update(matches)
+    return [name for name in names if name in chosen]
+
+
+@torch.no_grad()
+def list_features(model: nn.Module, *inputs: Any) -> dict[str, tuple[int, ...]]:
+    """Run a model once and list every feature that can be tapped, with its shape.
+
+    Args:
+        model: its mode and weights stay as they are.
+        inputs: what to call it with; two samples are enough.
+
+    Returns:
+        Shapes by module path, in the order in which the modules were called.
+
+    Example:
+        >>> list_features(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), torch.zeros(3, 2))
+        {'0': (3, 4), '1': (3, 4)}
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with tapped(model, ["*"]) as caught:
+            model(*inputs)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return {name: tuple(value.shape) for name, value in caught.items()}
+
+
+def _keep(caught: dict[str, Tensor], path: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, (tuple, list)) and output else output
+        if isinstance(first, Tensor):
+            # The order of calls, also where a module is called again.
+            caught.pop(path, None)
+            caught[path] = first
+
+    return hook

@@ -1,0 +1,110 @@
+"""Losses against labels, one a task, with the same order of arguments as every other loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
+from limbeck.errors import ArgumentError
+from limbeck.functional.reductions import Reduction, reduce
+
+
+def cross_entropy(
+    student: Tensor,
+    target: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Cross-entropy of class indices, :math:`-\\log \\mathrm{softmax}(z)_y`.
+
+    Args:
+        student: logits ``(N, C)``.
+        target: class indices ``(N,)``.
+        label_smoothing: share of the label spread over all classes, 0 to 1.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``.
+
+    Raises:
+        ArgumentError: shapes do not fit, or a label is no class.
+
+    Example:
+        >>> round(cross_entropy(torch.zeros(1, 2), torch.tensor([0])).item(), 4)
+        0.6931
+    """
+    check_dimensions(student, "student", 2, "(N, C)")
+    if target.shape != student.shape[:1]:
+        raise ArgumentError(
+            f"target has shape {tuple(target.shape)} and student {tuple(student.shape)}, expected "
+            f"target ({student.shape[0]},)"
+        )
+    check_class_indices(target, student.shape[1])
+    value = F.cross_entropy(
+        student.float() if student.dtype in (torch.float16, torch.bfloat16) else student,
+        target,
+        label_smoothing=label_smoothing,
+        reduction="none",
+    )
+    return reduce(value, reduction)
+
+
+def binary_cross_entropy(
+    student: Tensor, target: Tensor, *, reduction: Reduction = "mean"
+) -> Tensor:
+    """Cross-entropy of labels that may each be there or not.
+
+    Args:
+        student: logits ``(N, C)``, one a label.
+        target: 0 or 1 ``(N, C)``.
+        reduction: ``"mean"`` over samples and labels, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N, C)`` with ``"none"``.
+
+    Raises:
+        ArgumentError: shapes differ.
+
+    Example:
+        >>> round(binary_cross_entropy(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
+        0.6931
+    """
+    check_same_shape(student, target, ("student", "target"))
+    value = F.binary_cross_entropy_with_logits(student, target.to(student.dtype), reduction="none")
+    return reduce(value, reduction)
+
+
+def squared_error(student: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    """Squared difference; a column ``(N, 1)`` and ``(N,)`` are the same numbers.
+
+    Args:
+        student: predictions ``(N,)``, ``(N, 1)`` or ``(N, M)``.
+        target: numbers, or a teacher's predictions, of the same shape.
+        reduction: ``"mean"`` over all entries, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or the shape of `student` with ``"none"``.
+
+    Raises:
+        ArgumentError: shapes differ.
+
+    Example:
+        >>> squared_error(torch.tensor([[3.0]]), torch.tensor([1.0])).item()
+        4.0
+    """
+    if student.ndim == target.ndim + 1 and student.shape[-1] == 1:
+        target = target[..., None]
+    check_same_shape(student, target, ("student", "target"))
+    return reduce((student - target.to(student.dtype)).square(), reduction)
+
+
+LABEL_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "classification": cross_entropy,
+    "multilabel": binary_cross_entropy,
+    "regression": squared_error,
+}

@@ -1,0 +1,334 @@
+"""Alternate: the one stateful loop. Named models take turns to learn; everything else is a fit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.batch import Batch
+from limbeck.data.loader import Loader
+from limbeck.errors import ArgumentError, Interrupted, RunError
+from limbeck.loops.interrupt import deferred
+from limbeck.loops.optim import Optim
+from limbeck.objectives import Terms, sum_terms
+from limbeck.run.run import At, Run
+
+Models = dict[str, nn.Module]
+State = dict[str, Tensor]
+LOGGED_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Early stopping: look at a score now and then, stop when it stops rising, keep the best.
+
+    Args:
+        score: from the models to a number that shall be high; computed on validation samples.
+        every: steps between two looks.
+        patience: looks without a new best before the loop stops; None never stops early but
+            still keeps the best.
+    """
+
+    score: Callable[[Models], float]
+    every: int
+    patience: int | None = None
+
+
+@dataclass
+class Trained:
+    """How a loop ended.
+
+    Args:
+        step: steps done.
+        averages: averaged weights by model name, for the names in ``average``.
+        best_step: step of the best score, if a score was watched.
+        best_score: that score.
+    """
+
+    step: int
+    averages: dict[str, State] = field(default_factory=dict)
+    best_step: int | None = None
+    best_score: float | None = None
+
+
+def alternate(
+    run: Run,
+    stage: str,
+    models: Models,
+    optims: Mapping[str, Optim],
+    steps: int,
+    *,
+    step: Callable[[Models, Batch, At], Terms],
+    batches: Loader | None = None,
+    turn: Callable[[At], Sequence[str]] | None = None,
+    combine: Callable[[Terms, list[nn.Parameter]], Tensor] = sum_terms,
+    average: Mapping[str, Callable[[int], float]] | None = None,
+    memory: dict[str, Any] | None = None,
+    accumulate: int = 1,
+    watch: Watch | None = None,
+) -> Trained:
+    """Train named models, saving enough on the way to go on in the same bits after any stop.
+
+    Args:
+        run: the folder; a stage that is done returns at once.
+        stage: a word; names the checkpoints and keys the draws.
+        models: all networks with something to train or to save, by name; trained in place.
+        optims: how models learn, by name. A model without one is kept but not trained.
+        steps: how many optimiser steps.
+        step: from the models, the batch and the moment to named scalar terms; the batch is empty
+            if there is no loader.
+        batches: where batches come from.
+        turn: from the moment to the names that learn then; all of `optims` by default.
+        combine: from the terms and the learning parameters to the loss; the seam for weighing
+            gradients.
+        average: keeps an averaged copy of models: from the step to the share of the new weights,
+            see `ema` and `swa`.
+        memory: tensors and numbers that `step` reads and writes, saved with the checkpoint.
+        accumulate: into how many pieces a batch is cut; the gradient is that of the whole batch.
+        watch: early stopping.
+
+    Returns:
+        How it ended; with `watch` the models hold the best weights.
+
+    Raises:
+        ArgumentError: a name is unknown, or a model has nothing to train.
+        RunError: a term is NaN or infinite (it and the step are named).
+        Interrupted: the user asked to stop; the state was saved.
+    """
+    _check_names(models, optims, average)
+    loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
+    turns = turn or (lambda at: tuple(optims))
+    log_every = max(1, steps // LOGGED_ROWS)
+    if loop.finished(steps):
+        return loop.result()
+    loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
+    label = f"{run.dir.name} {stage}"
+    fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+    with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
+        while not loop.finished(steps):
+            at = run.at(stage, loop.step)
+            torch.manual_seed(at.key >> 1)
+            learning = tuple(turns(at))
+            terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps)
+            loop.step += 1
+            if loop.step % log_every == 0 or loop.step == steps:
+                values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
+                run.log(stage=stage, step=loop.step, **values)
+                shown.advance(log_every, " ".join(f"{k} {v:.4g}" for k, v in values.items()))
+            loop.look()
+            if stop.asked:
+                loop.save()
+                raise Interrupted(
+                    f"stopped in stage {stage} at step {loop.step} of {steps}; the state is saved"
+                )
+            if time.monotonic() - loop.saved > run.options.checkpoint_seconds:
+                loop.save()
+    loop.save(done=True)
+    return loop.result()
+
+
+def ema(decay: float) -> Callable[[int], float]:
+    """Exponential moving average: the share of the new weights is ``1 - decay``.
+
+    Example:
+        >>> round(ema(0.9)(10), 3)
+        0.1
+    """
+    return lambda step: 1 - decay
+
+
+def swa(start: int, every: int = 1) -> Callable[[int], float]:
+    """Plain average of the weights of every `every`-th step from `start` on.
+
+    Example:
+        >>> [round(swa(2)(step), 2) for step in range(1, 5)]
+        [1.0, 1.0, 0.5, 0.33]
+    """
+
+    def share(step: int) -> float:
+        if step <= start:
+            return 1.0
+        return 0.0 if (step - start) % every else 1 / (1 + (step - start) // every)
+
+    return share
+
+
+class _Loop:
+    """What changes from step to step, and how it is saved."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: str,
+        models: Models,
+        optims: Mapping[str, Optim],
+        average: Mapping[str, Callable[[int], float]],
+        memory: dict[str, Any] | None,
+        watch: Watch | None,
+    ) -> None:
+        self.run, self.stage, self.engine = run, stage, run.engine
+        self.optims, self.average, self.watch = optims, average, watch
+        self.memory = memory if memory is not None else {}
+        self.step, self.done = 0, False
+        self.saved = time.monotonic()
+        self.best: dict[str, Any] = {"step": None, "score": -math.inf, "looks": 0, "models": {}}
+        self.raw = models
+        found = run.resume(stage)
+        if found is not None:
+            for name, tensors in found.models.items():
+                models[name].load_state_dict(tensors)
+        self.averages = {name: _copy(models[name]) for name in average}
+        self.models = {
+            name: self.engine.setup(model)
+            if any(model.parameters())
+            else model.to(self.engine.device)
+            for name, model in models.items()
+        }
+        self.parameters = {name: list(self.models[name].parameters()) for name in optims}
+        self.optimisers = {
+            name: self.engine.setup_optimiser(optim.build(self.parameters[name]))
+            for name, optim in optims.items()
+        }
+        if found is not None:
+            self._restore(found.step, found.state)
+
+    def take(
+        self,
+        batch: Batch,
+        at: At,
+        learning: Sequence[str],
+        step: Callable[[Models, Batch, At], Terms],
+        combine: Callable[[Terms, list[nn.Parameter]], Tensor],
+        accumulate: int,
+        steps: int,
+    ) -> Terms:
+        """Do one optimiser step and return its terms, detached."""
+        batch = batch.to(self.engine.device)
+        pieces = batch.pieces(accumulate) if accumulate > 1 else [batch]
+        trained = [one for name in learning for one in self.parameters[name]]
+        sums: Terms = {}
+        for number, piece in enumerate(pieces):
+            share = piece.size / batch.size if len(pieces) > 1 else 1.0
+            with self._last_syncs(learning, number == len(pieces) - 1):
+                terms = step(self.models, piece, at)
+                loss = combine(terms, trained)
+                self._check_finite(loss, terms)
+                self.engine.backward(loss * share if share != 1 else loss)
+            for name, term in terms.items():
+                value = term.detach() * share
+                sums[name] = sums[name] + value if name in sums else value
+        for name in learning:
+            optim, optimiser = self.optims[name], self.optimisers[name]
+            if optim.clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.parameters[name], optim.clip)
+            for group in optimiser.param_groups:
+                group["lr"] = optim.rate(at.step, steps)
+            optimiser.step()
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        for name, share_at in self.average.items():
+            _blend(self.averages[name], self.engine.state(self.models[name]), share_at(at.step + 1))
+        return sums
+
+    def look(self) -> None:
+        """Score the models if it is time to, and note a new best."""
+        watch = self.watch
+        if watch is None or self.step % watch.every:
+            return
+        score = watch.score(self.raw)
+        self.run.log(stage=self.stage, step=self.step, score=score)
+        if score > self.best["score"]:
+            models = {name: _copy(model) for name, model in self.raw.items()}
+            self.best = {"step": self.step, "score": score, "looks": 0, "models": models}
+        else:
+            self.best["looks"] += 1
+            patience = watch.patience
+            self.done = patience is not None and self.best["looks"] >= patience
+
+    def finished(self, steps: int) -> bool:
+        """Whether nothing is left to do."""
+        return self.done or self.step >= steps
+
+    def save(self, done: bool = False) -> None:
+        """Write a checkpoint."""
+        state = {
+            "optimisers": {name: one.state_dict() for name, one in self.optimisers.items()},
+            "averages": self.averages,
+            "memory": self.memory,
+            "best": self.best,
+            "done": self.done or done,
+        }
+        models = {name: self.engine.state(model) for name, model in self.models.items()}
+        self.run.checkpoint(self.stage, self.step, models, state)
+        self.saved = time.monotonic()
+
+    def result(self) -> Trained:
+        """Put the best weights in place where a score was watched, and say how it ended."""
+        for name, tensors in self.best["models"].items():
+            self.raw[name].load_state_dict(tensors)
+        watched = self.best["step"] is not None
+        return Trained(
+            self.step,
+            dict(self.averages),
+            self.best["step"],
+            self.best["score"] if watched else None,
+        )
+
+    def _restore(self, step: int, state: dict[str, Any]) -> None:
+        self.step, self.done, self.best = step, state["done"], state["best"]
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.averages = state["averages"]
+        self.memory.clear()
+        self.memory.update(state["memory"])
+
+    def _last_syncs(self, learning: Sequence[str], last: bool) -> Any:
+        from contextlib import ExitStack
+
+        stack = ExitStack()
+        for name in learning:
+            stack.enter_context(self.engine.no_sync(self.models[name], not last))
+        return stack
+
+    def _check_finite(self, loss: Tensor, terms: Terms) -> None:
+        # Reading a number back from an accelerator stalls it; there the optimiser's clip and the
+        # logged rows have to do.
+        if loss.device.type != "cpu" or math.isfinite(float(loss.detach())):
+            return
+        said = ", ".join(f"{name} = {float(term.detach()):.4g}" for name, term in terms.items())
+        raise RunError(
+            f"the loss of stage {self.stage} is not finite at step {self.step} ({said}); lower "
+            "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"
+        )
+
+
+def _copy(model: nn.Module) -> State:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _blend(average: State, new: State, share: float) -> None:
+    if share == 0:
+        return
+    for name, tensor in average.items():
+        if tensor.is_floating_point() and share != 1:
+            tensor.lerp_(new[name], share)
+        else:
+            tensor.copy_(new[name])
+
+
+def _check_names(models: Models, optims: Mapping[str, Optim], average: Any) -> None:
+    for name in (*optims, *(average or {})):
+        if name not in models:
+            raise ArgumentError(
+                f"there is an optimiser or average for {name!r} and no model of that name; the "
+                f"models are {', '.join(models)}"
+            )
+    for name in optims:
+        if not any(one.requires_grad for one in models[name].parameters()):
+            raise ArgumentError(f"model {name!r} has an optimiser and no parameter to train")

@@ -1,0 +1,154 @@
+"""Fit: one student learns an objective from data and, if there is one, a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from limbeck import outputs as reading
+from limbeck.data.batch import Batch
+from limbeck.data.data import Data
+from limbeck.data.loader import Loader, sequential
+from limbeck.data.views import Views
+from limbeck.errors import DataError, LimbeckError, ModelError
+from limbeck.loops.alternate import Models, Trained, Watch, alternate
+from limbeck.loops.optim import Optim
+from limbeck.objectives import Objective, Terms
+from limbeck.outputs import Outputs
+from limbeck.run.run import At, Run
+
+if TYPE_CHECKING:
+    from limbeck.teachers import Teacher
+
+
+def fit(
+    run: Run,
+    stage: str,
+    student: nn.Module,
+    data: Data,
+    teacher: Teacher | None,
+    objective: Objective,
+    optim: Optim,
+    steps: int,
+    *,
+    batch_size: int = 128,
+    views: Views | None = None,
+    accumulate: int = 1,
+    average: Callable[[int], float] | None = None,
+    watch: Watch | None = None,
+) -> Trained:
+    """Train a student in place.
+
+    Args:
+        run: the folder.
+        stage: a word; names the checkpoints and keys the draws.
+        student: returns logits in any of the forms that `limbeck.outputs.of` reads.
+        data: ``data.train`` is what it learns from.
+        teacher: frozen source of outputs, or None.
+        objective: its terms are minimised; its own parameters, if any, learn with the student.
+        optim: how parameters learn.
+        steps: optimiser steps.
+        batch_size: samples a step.
+        views: random changes of images, the same for student and teacher.
+        accumulate: into how many pieces a batch is cut to save memory.
+        average: keeps an averaged copy of the student, which it ends with; see `ema`, `swa`.
+        watch: early stopping on validation.
+
+    Returns:
+        How the loop ended.
+
+    Raises:
+        ModelError: student or teacher cannot take the inputs, or give other classes than the
+            data has; found before the first step.
+        Others as `alternate`.
+    """
+    if not objective.needs_teacher:
+        teacher = None
+    run.engine.place(() if teacher is None else teacher.modules)
+    check_model(student, data, "the student")
+    if teacher is not None:
+        check_source(teacher, data, f"the teacher {getattr(teacher, 'name', '')}".rstrip())
+    wanted = sorted(objective.student_features)
+    models: Models = {"student": student}
+    if any(True for _ in objective.parameters()):
+        models["objective"] = objective
+    student.train()
+
+    def step(models: Models, batch: Batch, at: At) -> Terms:
+        said = reading.of(models["student"], batch, wanted)
+        told = None if teacher is None else teacher(batch)
+        return models.get("objective", objective)(said, told, batch)
+
+    loader = Loader(
+        data,
+        data.train,
+        batch_size,
+        seed=run.seed,
+        stage=stage,
+        views=views,
+        workers=run.options.workers,
+        rank=run.engine.rank,
+        world=run.engine.world,
+    )
+    trained = alternate(
+        run,
+        stage,
+        models,
+        dict.fromkeys(models, optim),
+        steps,
+        step=step,
+        batches=loader,
+        average=None if average is None else {"student": average},
+        accumulate=accumulate,
+        watch=watch,
+    )
+    if average is not None:
+        student.load_state_dict(trained.averages["student"])
+    student.eval()
+    return trained
+
+
+def check_model(model: nn.Module, data: Data, name: str) -> None:
+    """Raise `ModelError` unless a model takes two samples of the data and gives its classes."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        check_source(lambda batch: reading.of(model, batch), data, name)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@torch.no_grad()
+def check_source(source: Callable[[Batch], Outputs], data: Data, name: str) -> None:
+    """Raise `ModelError` unless a source takes two samples of the data and gives its classes."""
+    batch = next(sequential(data, data.train, min(2, len(data.train))))
+    device = next(
+        (one.device for m in getattr(source, "modules", ()) for one in m.parameters()), "cpu"
+    )
+    batch = batch.to(device)
+    shape = tuple(batch["x"].shape[1:]) if "x" in batch else None
+    x = batch.get("x")
+    if x is not None and not bool(torch.isfinite(x).all()):
+        raise DataError(f"inputs of {data.name} hold NaN or infinite values; drop or repair them")
+    try:
+        logits = source(batch).read("logits")
+    except LimbeckError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        space = data.input_space
+        laid = f"{space.channels} channels of {space.size}" if space and space.channels else shape
+        raise ModelError(
+            f"{name} cannot take inputs of {data.name}, {laid}: {error}\nchoose a model for this "
+            "size and number of channels, or declare its input_space so that inputs are converted"
+        ) from error
+    found = logits.shape[-1] if logits.ndim > 1 else 1
+    if found != data.outputs:
+        what = "numbers" if data.task == "regression" else "classes"
+        raise ModelError(
+            f"{name} gives {found} {what} and {data.name} has {data.outputs}; give it a head of "
+            f"{data.outputs}"
+        )

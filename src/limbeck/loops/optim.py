@@ -1,0 +1,86 @@
+"""Optim: an optimiser and its learning rate as a function of the step, with no state of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from limbeck.settings import settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+@settings
+class Optim:
+    """How parameters learn.
+
+    Args:
+        name: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        lr: highest learning rate.
+        weight_decay: per step, as the optimiser means it.
+        momentum: of SGD.
+        nesterov: of SGD.
+        betas: of Adam and AdamW.
+        schedule: ``"constant"``, ``"cosine"`` or ``"linear"`` to zero, or ``"steps"``.
+        milestones: of ``"steps"``: shares of the whole at which the rate is multiplied by `decay`.
+        decay: of ``"steps"``.
+        warmup: share of the whole during which the rate rises linearly.
+        clip: largest norm of the gradient of one model, or None.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "cosine", "linear", "steps"] = "constant"
+    milestones: tuple[float, ...] = ()
+    decay: Annotated[float, Field(gt=0)] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = None
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimiser of some parameters."""
+        import torch
+
+        if self.name == "sgd":
+            return torch.optim.SGD(
+                parameters,
+                lr=self.lr,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                nesterov=self.nesterov,
+            )
+        kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
+        return kind(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step.
+
+        Args:
+            step: from 0.
+            steps: how many there will be.
+
+        Returns:
+            The rate.
+
+        Example:
+            >>> Optim(lr=1.0, schedule="cosine").rate(50, 100)
+            0.5
+        """
+        done = step / max(steps, 1)
+        if done < self.warmup:
+            return self.lr * (step + 1) / max(self.warmup * steps, 1)
+        rest = (done - self.warmup) / (1 - self.warmup)
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * rest))
+        if self.schedule == "linear":
+            return self.lr * (1 - rest)
+        if self.schedule == "steps":
+            return self.lr * self.decay ** sum(done >= milestone for milestone in self.milestones)
+        return self.lr

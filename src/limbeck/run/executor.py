@@ -1,0 +1,55 @@
+"""Executor: independent jobs, one after another or in local processes; results are the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from limbeck.run.run import Run
+
+T = TypeVar("T")
+
+
+class Executor:
+    """Runs jobs that do not depend on each other.
+
+    Args:
+        run: gives the progress display and the threads a job uses.
+        processes: how many at once; None takes as many as the cores allow.
+    """
+
+    def __init__(self, run: Run, processes: int | None = None) -> None:
+        self._run, self._processes = run, processes
+
+    def map(
+        self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str = "jobs"
+    ) -> list[T]:
+        """Call a function on every job and return the results in order.
+
+        Args:
+            function: a module-level function; it gets the items of a job as arguments. Nothing
+                is passed through global state, so a job gives the same result wherever it runs.
+            jobs: tuples of arguments.
+            label: what to call the jobs in the progress display.
+
+        Returns:
+            One result a job.
+        """
+        wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
+        processes = max(1, min(len(jobs), wanted))
+        results: list[T] = []
+        with self._run.progress(label, len(jobs)) as shown:
+            if processes == 1:
+                for job in jobs:
+                    results.append(function(*job))
+                    shown.advance()
+                return results
+            from joblib import Parallel, delayed
+
+            parallel = Parallel(n_jobs=processes, backend="loky", return_as="generator")
+            for result in parallel(delayed(function)(*job) for job in jobs):
+                results.append(result)
+                shown.advance()
+        return results

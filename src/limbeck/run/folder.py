@@ -1,0 +1,99 @@
+"""The run folder's identity: what it was asked to do, and who may write to it now."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from limbeck import files
+from limbeck.errors import CorruptFileError, RunError
+
+SETTINGS = "settings.toml"
+
+
+@contextmanager
+def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
+    """Hold a folder for one run while the block runs; write down first what it is asked to do.
+
+    Args:
+        folder: made if it is absent.
+        identity: plain values and tables: method, settings, inputs, options.
+
+    Raises:
+        RunError: the folder holds another run (the differences are listed) or other files, is in
+            use by another process, or cannot be written. Nothing in it is changed then.
+    """
+    import tomli_w
+
+    path = folder / SETTINGS
+    if path.exists():
+        difference = differences(read_identity(folder), identity)
+        if difference:
+            listing = "\n  ".join(difference)
+            raise RunError(
+                f"{folder} holds another run; it differs in\n  {listing}\n"
+                "choose another folder with --out, or delete this one"
+            )
+    elif folder.is_dir() and any(name for name in os.listdir(folder) if name != ".lock"):
+        raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
+    else:
+        files.write_text(path, tomli_w.dumps(identity))
+    # Under torchrun the first process holds the folder for all.
+    lock = _lock(folder) if int(os.environ.get("RANK", "0")) == 0 else None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """Read what a run folder was asked to do.
+
+    Raises:
+        RunError: the folder holds no run.
+        CorruptFileError: its settings do not read.
+    """
+    path = folder / SETTINGS
+    try:
+        return tomllib.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{folder} holds no run: there is no {SETTINGS} in it") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{path} does not read ({error})") from None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
+    """List where two nested tables differ.
+
+    Example:
+        >>> differences({"seed": 0, "optim": {"lr": 0.1}}, {"seed": 1, "optim": {"lr": 0.1}})
+        ['seed: there 0, now 1']
+    """
+    found = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{place}{name}.")
+        elif before != after:
+            found.append(f"{place}{name}: there {before!r}, now {after!r}")
+    return found
+
+
+def _lock(folder: Path) -> int:
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        # A record lock belongs to the process: children that outlive it never hold it.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise RunError(
+            f"{folder} is in use by another process; wait for it or choose another folder with "
+            "--out"
+        ) from None
+    return handle

@@ -1,0 +1,183 @@
+"""Run: one folder that remembers what was asked, what was done and where to go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck import files, keyed
+from limbeck.errors import CorruptFileError, RunError
+from limbeck.fingerprint import fingerprint
+from limbeck.run import checkpoints
+from limbeck.run.checkpoints import Checkpoint
+from limbeck.run.progress import Progress, progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from limbeck.run.engine import Engine
+    from limbeck.run.executor import Executor
+
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class At:
+    """A moment of a run: stage, step, and the key of the draws made then."""
+
+    stage: str
+    step: int
+    key: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run computes, as opposed to what.
+
+    Args:
+        threads: of torch while the run computes; part of what "same bits" means.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+        precision: as Lightning Fabric names it.
+        workers: processes that read data ahead.
+        quiet: show no progress.
+        checkpoint_seconds: how often a loop saves its state.
+    """
+
+    threads: int = 1
+    device: str = "cpu"
+    precision: str = "32-true"
+    workers: int = 0
+    quiet: bool = True
+    checkpoint_seconds: float = 30.0
+
+
+class Run:
+    """One run folder.
+
+    Args:
+        dir: the folder; made when something is first written.
+        seed: of all draws of the run.
+        options: how it computes.
+
+    Example:
+        >>> import tempfile, torch
+        >>> run = Run(tempfile.mkdtemp())
+        >>> def make(size):
+        ...     return {"zeros": torch.zeros(size)}
+        >>> run.stage("zeros", make, size=3)["zeros"].tolist()
+        [0.0, 0.0, 0.0]
+    """
+
+    def __init__(self, dir: str | Path, *, seed: int = 0, options: Options | None = None) -> None:
+        self.dir, self.seed, self.options = Path(dir), seed, options or Options()
+        self._begun = time.monotonic()
+
+    def stage(
+        self, name: str, make: Callable[..., Mapping[str, Tensor]], **key: Any
+    ) -> dict[str, Tensor]:
+        """Return what ``make(**key)`` gives, computing it only if this run has not done so before.
+
+        Args:
+            name: of the stage, a word.
+            make: returns named tensors.
+            key: arguments of `make`; their content, the seed and the name decide whether a
+                stored result is the same.
+
+        Returns:
+            The tensors. A stored file that is damaged is made anew.
+        """
+        word = fingerprint(name, self.seed, key)
+        path = self.dir / "stages" / f"{name}-{word}.safetensors"
+        try:
+            return files.load_tensors(path)[0]
+        except CorruptFileError as error:
+            self._note(f"{error}; made anew")
+        except RunError:
+            pass
+        made = dict(make(**key))
+        if self.engine.rank == 0:
+            files.save_tensors(path, made, {"stage": name, "seed": str(self.seed)})
+        self.engine.barrier()
+        return made
+
+    def at(self, stage: str, step: int) -> At:
+        """Return the moment, whose key depends on the seed, the stage and the step alone."""
+        return At(stage, step, keyed.key(self.seed, stage, step))
+
+    def log(self, **row: Any) -> None:
+        """Append one row to the metrics: stage, step and numbers."""
+        if self.engine.rank:
+            return
+        row["seconds"] = round(time.monotonic() - self._begun, 3)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        with (self.dir / METRICS).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def checkpoint(
+        self,
+        stage: str,
+        step: int,
+        models: Mapping[str, Mapping[str, Tensor]],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Save a loop's state; only the first process writes."""
+        if self.engine.rank == 0:
+            checkpoints.save(self.dir / "checkpoints" / stage, step, models, state)
+        self.engine.barrier()
+
+    def resume(self, stage: str) -> Checkpoint | None:
+        """Return a loop's newest whole checkpoint, and cut its metrics back to that step."""
+        found = checkpoints.load(self.dir / "checkpoints" / stage)
+        if self.engine.rank == 0:
+            self._cut_metrics(stage, found.step if found else 0)
+        self.engine.barrier()
+        return found
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where models live and learn."""
+        from limbeck.run.engine import Engine
+
+        return Engine(self.options.device, self.options.precision)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Runs independent jobs."""
+        from limbeck.run.executor import Executor
+
+        return Executor(self)
+
+    def progress(
+        self, label: str, total: int, *, start: int = 0
+    ) -> AbstractContextManager[Progress]:
+        """Show people how far a task is."""
+        return progress(label, total, start=start, quiet=self.options.quiet)
+
+    def _note(self, text: str) -> None:
+        self.dir.mkdir(parents=True, exist_ok=True)
+        with (self.dir / "log.txt").open("a") as file:
+            file.write(text + "\n")
+
+    def _cut_metrics(self, stage: str, step: int) -> None:
+        path = self.dir / METRICS
+        if not path.exists():
+            return
+        kept, cut = [], False
+        for line in path.read_text().splitlines(keepends=True):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                cut = True  # a line that was being written when the process was killed
+                continue
+            later = row.get("stage") == stage and row.get("step", 0) > step
+            cut = cut or later
+            if not later:
+                kept.append(line)
+        if cut:
+            files.write_text(path, "".join(kept))

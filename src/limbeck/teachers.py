@@ -1,0 +1,292 @@
+"""Teachers: frozen sources of outputs. One, many, routed or stored, they look alike to a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from limbeck import outputs as reading
+from limbeck.data.batch import Batch
+from limbeck.data.space import InputSpace, convert
+from limbeck.errors import ArgumentError, ModelError
+from limbeck.fingerprint import fingerprint
+from limbeck.functional.pools import mean_probabilities
+from limbeck.outputs import Outputs
+
+Combine = Callable[[Tensor, Tensor | None], Tensor]
+Route = Callable[[Batch, int], Tensor]
+
+
+class Teacher(Protocol):
+    """What a loss may ask of a teacher."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Short name of its content: stored outputs are kept under it."""
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """Columns of the batch that it reads."""
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Networks to be placed by the engine; never trained, saved or exported."""
+
+    def __call__(self, batch: Batch) -> Outputs: ...
+
+
+class ModelTeacher:
+    """A frozen network. Made by `teacher`."""
+
+    def __init__(
+        self, model: nn.Module, features: Sequence[str], space: InputSpace | None, name: str
+    ) -> None:
+        self._model, self._features, self._space = model, tuple(features), space
+        self.name = name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self._model, self._features, self._space)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        return ("x",)
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self._model,)
+
+    @property
+    def members(self) -> tuple[Teacher, ...]:
+        """The teacher itself: one member."""
+        return (self,)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Outputs:
+        if "x" in batch:
+            x = convert(batch["x"], batch.space, self._space)
+            batch = batch.with_columns(x=x)
+        return reading.of(self._model, batch, self._features)
+
+    def __repr__(self) -> str:
+        return f"teacher({self.name})"
+
+
+def teacher(
+    model: nn.Module,
+    *,
+    features: Sequence[str] = (),
+    input_space: InputSpace | None = None,
+    name: str | None = None,
+) -> ModelTeacher:
+    """Freeze a network and make it a teacher.
+
+    Its weights stop requiring grad and it stays in evaluation mode; it is not copied.
+
+    Args:
+        model: returns logits in any of the forms that `limbeck.outputs.of` reads.
+        features: module paths whose outputs losses will read as ``features.PATH``.
+        input_space: what the network expects; batches in another space are converted. None takes
+            batches as they come.
+        name: what to call it; the class name by default.
+
+    Returns:
+        A teacher.
+
+    Raises:
+        ModelError: a feature path matches no module.
+
+    Example:
+        >>> big = teacher(nn.Linear(2, 3))
+        >>> big(Batch({"x": torch.zeros(1, 2)})).logits.requires_grad
+        False
+    """
+    from limbeck.features import expand
+
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(
+            f"model is a {type(model).__name__}, expected a torch module; names such as "
+            "timm:resnet18 are resolved by distill and by limbeck.resolve"
+        )
+    model.eval().requires_grad_(False)
+    paths = expand(model, features) if features else []
+    return ModelTeacher(model, paths, input_space, name or type(model).__name__)
+
+
+class EnsembleTeacher:
+    """Several teachers that speak as one. Made by `ensemble`."""
+
+    def __init__(
+        self,
+        members: tuple[Teacher, ...],
+        weights: Tensor | None,
+        combine: Combine,
+        route: Route | None,
+    ) -> None:
+        self.members = members
+        self._weights, self._combine, self._route = weights, combine, route
+        self.name = f"ensemble of {len(members)}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        parts = [member.fingerprint for member in self.members]
+        return fingerprint(parts, self._weights, self._combine, self._route)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        return tuple(sorted({name for member in self.members for name in member.wants}))
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return tuple(module for member in self.members for module in member.modules)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Outputs:
+        weights = self._weights
+        asked = list(range(len(self.members)))
+        if self._route is not None:
+            weights = self._route(batch, len(self.members))
+            per_member = weights.reshape(len(self.members), -1).amax(1)
+            asked = [number for number in asked if float(per_member[number]) > 0]
+            weights = weights[asked]
+        said = [self.members[number](batch) for number in asked]
+        member_logits = _stack([outputs.read("logits") for outputs in said], self.members)
+        logits = self._combine(member_logits, weights)
+        features = {
+            f"{number}.{name}": value
+            for number, outputs in zip(asked, said, strict=True)
+            for name, value in outputs.features.items()
+        }
+        extra = {"member_logits": member_logits, "members": torch.tensor(asked)}
+        if len(self.members) == 1:
+            features |= said[0].features
+        return Outputs(logits=logits, features=features, extra=extra)
+
+    def __repr__(self) -> str:
+        return f"ensemble({', '.join(map(repr, self.members))})"
+
+
+def ensemble(
+    *teachers: Teacher,
+    weights: Sequence[float] | Tensor | None = None,
+    combine: Combine = mean_probabilities,
+    route: Route | None = None,
+) -> EnsembleTeacher:
+    """Make several teachers one.
+
+    Args:
+        teachers: at least one; all must give the same classes.
+        weights: one number a member, at least 0; None weighs all alike.
+        combine: from member logits ``(K, N, C)`` and weights to logits ``(N, C)``:
+            `mean_probabilities` or `mean_logits` of `limbeck.functional`, or your own.
+        route: from the batch and K to weights ``(K,)`` or ``(K, N)``, anew for each batch; a
+            member whose weights are all 0 is not run. Instead of `weights`.
+
+    Returns:
+        A teacher. What each member said stands in ``extra.member_logits`` ``(K, N, C)``, members'
+        features in ``features.NUMBER.PATH``. One member gives exactly that member's logits.
+
+    Raises:
+        ArgumentError: no teacher, or weights that do not fit.
+        ModelError: when run, members that give different numbers of classes.
+
+    Example:
+        >>> pair = ensemble(teacher(nn.Linear(2, 3)), teacher(nn.Linear(2, 3)))
+        >>> said = pair(Batch({"x": torch.zeros(1, 2)}))
+        >>> said.logits.shape, said.extra["member_logits"].shape
+        (torch.Size([1, 3]), torch.Size([2, 1, 3]))
+    """
+    if not teachers:
+        raise ArgumentError("an ensemble of zero teachers teaches nothing; give at least one")
+    if weights is not None and route is not None:
+        raise ArgumentError("both weights and route are given; route decides the weights: drop one")
+    fixed = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+    if fixed is not None and fixed.shape != (len(teachers),):
+        raise ArgumentError(
+            f"weights has shape {tuple(fixed.shape)}, expected ({len(teachers)},): one a teacher"
+        )
+    return EnsembleTeacher(tuple(teachers), fixed, combine, route)
+
+
+def random_one(batch: Batch, members: int) -> Tensor:
+    """Route every batch to one member drawn from the batch's key, so that it replays.
+
+    Args:
+        batch: its ``key`` decides.
+        members: K.
+
+    Returns:
+        Weights ``(K,)``: a single 1.
+
+    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), teacher sampling.
+
+    Example:
+        >>> random_one(Batch({}, key=7), 3).sum().item()
+        1.0
+    """
+    chosen = batch.key % members
+    return torch.nn.functional.one_hot(torch.tensor(chosen), members).float()
+
+
+class ColumnTeacher:
+    """Outputs that were computed before and ride in the batch. Made by `column`."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self._kind = name, kind
+        self.fingerprint = fingerprint("column", name, kind)
+        self.modules: tuple[nn.Module, ...] = ()
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def members(self) -> tuple[Teacher, ...]:
+        """The column itself: one member."""
+        return (self,)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        said: dict[str, Any] = {self._kind: batch[self.name]}
+        return Outputs(**said)
+
+    def __repr__(self) -> str:
+        return f"column({self.name!r})"
+
+
+def column(name: str, *, kind: str = "logits") -> ColumnTeacher:
+    """Take a column of the batch for what a teacher said.
+
+    Args:
+        name: of the column.
+        kind: what it holds: ``"logits"``, ``"scores"``, ``"energy"`` or ``"forces"``.
+
+    Returns:
+        A teacher without a network.
+
+    Raises:
+        ArgumentError: the kind is unknown.
+
+    Example:
+        >>> column("teacher_logits")(Batch({"teacher_logits": torch.ones(1, 2)})).logits.tolist()
+        [[1.0, 1.0]]
+    """
+    if kind not in reading.KNOWN:
+        raise ArgumentError(f"kind is {kind!r}, expected one of {', '.join(reading.KNOWN)}")
+    return ColumnTeacher(name, kind)
+
+
+def _stack(member_logits: list[Tensor], members: Sequence[Teacher]) -> Tensor:
+    shapes = [tuple(logits.shape) for logits in member_logits]
+    if len(set(shapes)) > 1:
+        said = ", ".join(
+            f"{member!r} {shape}" for member, shape in zip(members, shapes, strict=False)
+        )
+        raise ModelError(
+            f"members of the ensemble give logits of different shapes: {said}; all teachers must "
+            "know the same classes"
+        )
+    return torch.stack(member_logits)

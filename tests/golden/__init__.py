@@ -1,0 +1,1 @@
+"""Golden cases: inputs and the values that published implementations give for them."""
