@@ -1,0 +1,63 @@
+"""Cost of a prediction: parameters, multiply-adds, latency, bytes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck.data.batch import Batch
+from limbeck.evaluate.quality import Source
+
+Figures = dict[str, float]
+REPEATS = 15
+
+
+@torch.no_grad()
+def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
+    """What one prediction costs on this machine.
+
+    Args:
+        source: called as it would be in use; all of its modules take part in a prediction.
+        modules: its networks.
+        batch: at least one sample; the first is used.
+
+    Returns:
+        ``parameters`` and ``bytes`` (weights and buffers) of the networks, ``macs`` multiply-adds
+        of matrix products and convolutions for one sample, and ``latency_ms``, the median time of
+        a call with one sample.
+
+    Example:
+        >>> from limbeck.teachers import teacher
+        >>> one = teacher(nn.Linear(4, 2))
+        >>> figures = cost(one, one.modules, Batch({"x": torch.zeros(1, 4)}))
+        >>> figures["parameters"], figures["macs"]
+        (10, 8)
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    one = batch.rows(slice(0, 1))
+    with FlopCounterMode(display=False) as counter:
+        source(one)
+    tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    return {
+        "parameters": sum(p.numel() for m in modules for p in m.parameters()),
+        "macs": counter.get_total_flops() // 2,
+        "latency_ms": round(_median_ms(lambda: source(one)), 4),
+        "bytes": sum(t.numel() * t.element_size() for t in tensors),
+    }
+
+
+def _median_ms(call: Callable[[], Any]) -> float:
+    for _ in range(3):
+        call()
+    times = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - begun) * 1e3)
+    return statistics.median(times)

@@ -1,0 +1,223 @@
+"""Networks by name: a prefix says where from, options ride behind a question mark."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from limbeck.data.space import InputSpace
+from limbeck.errors import ArgumentError, ModelError, nearest
+from limbeck.networks.small import NETWORKS
+from limbeck.settings import parse_value
+
+PREFIXES = ("timm", "torchvision", "file")
+
+
+def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Take a name apart.
+
+    Args:
+        name: such as ``timm:resnet18?pretrained=false&drop_rate=0.1``.
+
+    Returns:
+        Prefix (empty for networks of limbeck), the name proper, and the options.
+
+    Example:
+        >>> split_name("timm:resnet18?pretrained=false")
+        ('timm', 'resnet18', {'pretrained': False})
+        >>> split_name("mlp?hidden=64x64")
+        ('', 'mlp', {'hidden': '64x64'})
+    """
+    body, _, tail = name.partition("?")
+    prefix, colon, rest = body.partition(":")
+    options: dict[str, Any] = {}
+    for word in filter(None, tail.split("&")):
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")
+        options[key] = parse_value(value)
+    return (prefix, rest, options) if colon else ("", prefix, options)
+
+
+def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = True) -> nn.Module:
+    """Build the network that a name stands for.
+
+    Args:
+        name: ``mlp``, ``cnn``, ``timm:NAME``, ``torchvision:NAME``, each with options; or
+            ``file:WEIGHTS.safetensors?network=NAME``.
+        space: of the inputs.
+        outputs: classes or numbers that come out.
+        fetch: whether pretrained weights may be fetched; a product that brings its own does not.
+
+    Returns:
+        The network, with the name in its attribute ``limbeck_spec``.
+
+    Raises:
+        ModelError: the name is unknown (the nearest is suggested), a library is missing, or
+            weights cannot be had.
+        ArgumentError: an option is unknown or does not fit.
+
+    Example:
+        >>> build("mlp?hidden=8", InputSpace(size=(4,)), 3)[1]
+        Linear(in_features=4, out_features=8, bias=True)
+    """
+    prefix, rest, options = split_name(name)
+    if prefix == "":
+        network = _own(rest, options, space, outputs)
+    elif prefix == "timm":
+        network = _timm(rest, options, space, outputs, fetch)
+    elif prefix == "torchvision":
+        network = _torchvision(rest, options, outputs, fetch)
+    elif prefix == "file":
+        network = _file(rest, options, space, outputs)
+    else:
+        raise ModelError(f"no models are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}")
+    network.limbeck_spec = name  # type: ignore[assignment]
+    return network
+
+
+def is_pretrained(name: str) -> bool:
+    """Whether a name brings weights of its own: a file, or ``pretrained=true``."""
+    prefix, _, options = split_name(name)
+    return prefix == "file" or bool(options.get("pretrained", False))
+
+
+def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
+    if rest not in NETWORKS:
+        known = [*NETWORKS, *(f"{prefix}:NAME" for prefix in PREFIXES)]
+        raise ModelError(f"there is no network {rest!r}; {nearest(rest, known)}")
+    maker = NETWORKS[rest]
+    known = list(inspect.signature(maker).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise ArgumentError(f"{rest} has no option {option!r}; {nearest(option, known)}")
+    if space is None:
+        raise ArgumentError(f"{rest} needs to know the shape of its inputs; give data with one x")
+    return maker(space, outputs, **options)
+
+
+def _timm(
+    rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int, fetch: bool
+) -> nn.Module:
+    timm = _library("timm")
+    if not timm.is_model(rest.split(".")[0]):
+        raise ModelError(f"timm has no model {rest!r}; {_few(rest, timm.list_models())}")
+    given = {"pretrained": False, "num_classes": outputs, **options}
+    if space is not None and space.channels is not None:
+        given.setdefault("in_chans", space.channels)
+        if not given["pretrained"] and _takes_size(timm, rest):
+            given.setdefault("img_size", space.size)
+    if not fetch:
+        given["pretrained"] = False
+    return _made(f"timm:{rest}", lambda: timm.create_model(rest, **given))
+
+
+def _takes_size(timm: Any, rest: str) -> bool:
+    config = timm.get_pretrained_cfg(rest, allow_unregistered=True)
+    return bool(config is not None and config.fixed_input_size)
+
+
+def _torchvision(rest: str, options: dict[str, Any], outputs: int, fetch: bool) -> nn.Module:
+    models = _library("torchvision").models
+    if rest not in models.list_models():
+        raise ModelError(f"torchvision has no model {rest!r}; {_few(rest, models.list_models())}")
+    pretrained = options.pop("pretrained", False) and fetch
+    if pretrained:
+        model = _made(f"torchvision:{rest}", lambda: models.get_model(rest, weights="DEFAULT"))
+        return _with_head(model, outputs)
+    return _made(
+        f"torchvision:{rest}",
+        lambda: models.get_model(rest, weights=None, num_classes=outputs, **options),
+    )
+
+
+def _with_head(model: nn.Module, outputs: int) -> nn.Module:
+    """Put a new last linear layer on where the number of outputs differs."""
+    name, last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+    if last.out_features != outputs:
+        owner, _, leaf = name.rpartition(".")
+        head = nn.Linear(last.in_features, outputs)
+        setattr(model.get_submodule(owner) if owner else model, leaf, head)
+    return model
+
+
+def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
+    path = Path(rest)
+    inner = options.pop("network", None)
+    if not isinstance(inner, str):
+        raise ModelError(
+            f"file:{rest} holds weights and no code; say which network they are for: "
+            f"file:{rest}?network=timm:resnet18"
+        )
+    network = build(inner, space, outputs, fetch=False)
+    weights = read_weights(path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"the weights in {path} do not fit {inner}: {error}") from None
+    return network
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a state dictionary from a safetensors file or a torch file of plain tensors.
+
+    Raises:
+        ModelError: there is no such file, or it holds pickled code or no tensors.
+    """
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, weights_only=True, map_location="cpu")
+    except SafetensorError as error:
+        raise ModelError(f"{path} is no whole safetensors file: {error}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(
+            f"{path} is not read: it is damaged or a pickle, which can run code when it is "
+            "opened. Save the weights with safetensors.torch.save_file(model.state_dict(), "
+            f"'weights.safetensors') and name that file ({type(error).__name__})"
+        ) from None
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict):
+        raise ModelError(f"{path} holds a {type(loaded).__name__}, expected a state dictionary")
+    return loaded
+
+
+def _made(name: str, make: Any) -> nn.Module:
+    try:
+        return make()
+    except TypeError as error:
+        raise ArgumentError(f"{name} does not take these options: {error}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{name} cannot be made: {error}\nif its weights cannot be fetched, use "
+            "?pretrained=false, or bring them: file:WEIGHTS.safetensors?network="
+            f"{name}"
+        ) from error
+
+
+def _library(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ModelError(f"{name} is not installed; pip install 'limbeck[vision]'") from None
+
+
+def _few(name: str, names: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    return f"did you mean {', '.join(close)}?" if close else f"it has {len(names)} others"

@@ -1,0 +1,223 @@
+"""Student: one small network that predicts alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limbeck import files
+from limbeck import outputs as reading
+from limbeck.data.batch import Batch
+from limbeck.data.data import Data
+from limbeck.data.loader import sequential
+from limbeck.data.space import InputSpace
+from limbeck.errors import ArgumentError, ModelError
+from limbeck.evaluate.cost import cost
+from limbeck.evaluate.quality import collect, quality
+from limbeck.networks.names import build
+from limbeck.outputs import Outputs
+
+FACTS = "product.json"
+
+
+class Student:
+    """A trained network with what it needs to predict.
+
+    Args:
+        network: returns logits.
+        input_space: what the network reads, or None.
+        task: ``"classification"``, ``"multilabel"`` or ``"regression"``.
+        classes: names of the classes.
+        outputs: how many numbers the network gives.
+        spec: the name that the network was built from, or None for an object of the user's.
+
+    Example:
+        >>> student = Student(nn.Linear(2, 2), InputSpace(size=(2,)), "classification", ("a", "b"))
+        >>> student.predict(np.zeros((3, 2))).shape
+        torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        input_space: InputSpace | None,
+        task: str,
+        classes: tuple[str, ...] = (),
+        *,
+        outputs: int | None = None,
+        spec: str | None = None,
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.input_space, self.task, self.classes, self.spec = input_space, task, classes, spec
+        self.width = outputs or len(classes) or 1
+
+    @classmethod
+    def of(cls, network: nn.Module, data: Data) -> Student:
+        """Make a student of a network trained on some data."""
+        return cls(
+            network,
+            data.input_space,
+            data.task,
+            data.classes,
+            outputs=data.outputs,
+            spec=getattr(network, "limbeck_spec", None),
+        )
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """What the network says about a batch."""
+        return reading.of(self.network, batch)
+
+    @torch.no_grad()
+    def logits(self, x: Any) -> Tensor:
+        """Raw outputs for inputs.
+
+        Args:
+            x: array or tensor ``(N, ...)`` laid out as the training inputs were, before
+                normalisation (uint8 images, or floats in their value range); a single input is
+                taken as a batch of one.
+
+        Returns:
+            ``(N, C)`` on the CPU.
+
+        Raises:
+            ArgumentError: the inputs have another shape, or hold NaN.
+        """
+        x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        space = self.input_space
+        if space is not None:
+            if tuple(x.shape) in (space.shape, space.size):
+                x = x[None]
+            if space.channels == 1 and tuple(x.shape[1:]) == space.size:
+                x = x[:, None]
+            if tuple(x.shape[1:]) != space.shape:
+                laid = ", ".join(map(str, space.shape))
+                raise ArgumentError(f"x has shape {tuple(x.shape)}, expected (N, {laid})")
+            x = space.normalise(x)
+        if not bool(torch.isfinite(x).all()):
+            raise ArgumentError("x holds NaN or infinite values; drop or repair those inputs")
+        parts = [self.outputs(Batch({"x": part})).read("logits") for part in x.split(512)]
+        return torch.cat(parts).cpu() if parts else torch.empty(0, self.width)
+
+    def probabilities(self, x: Any) -> Tensor:
+        """Class probabilities ``(N, C)``, of labels one by one for multi-label tasks."""
+        if self.task == "regression":
+            raise ArgumentError("a regression student has no probabilities; use predict")
+        logits = self.logits(x)
+        return logits.sigmoid() if self.task == "multilabel" else logits.softmax(-1)
+
+    def predict(self, x: Any) -> Tensor:
+        """Predictions: class indices ``(N,)``, 0/1 labels ``(N, C)``, or numbers.
+
+        Args:
+            x: as in `logits`.
+        """
+        return decide(self.logits(x), self.task)
+
+    def evaluate(self, data: Data) -> dict[str, float]:
+        """Quality on the test split of some data with the same classes.
+
+        Raises:
+            ModelError: the data has another task or another number of classes.
+        """
+        if (data.task, data.outputs) != (self.task, self.width):
+            raise ModelError(
+                f"the student does {self.task} with {self.width} outputs and {data.name} is "
+                f"{data.task} with {data.outputs}; evaluate on data of the same classes"
+            )
+        return quality(*collect(self.outputs, self.see(data), data.test), self.task)
+
+    def see(self, data: Data) -> Data:
+        """The data with its inputs normalised the way this student was trained."""
+        space = self.input_space
+        if space is None or data.input_space is None or space.shape != data.input_space.shape:
+            return data
+        return dataclasses.replace(data, input_space=space)
+
+    def cost(self, data: Data) -> dict[str, float]:
+        """Parameters, multiply-adds, latency and bytes of one prediction."""
+        return cost(self.outputs, [self.network], next(sequential(data, data.test, 1)))
+
+    def summary(self) -> str:
+        """One line about the student."""
+        count = sum(one.numel() for one in self.network.parameters())
+        what = self.spec or type(self.network).__name__
+        return f"{what}: {count:,} parameters, {self.task} with {self.width} outputs"
+
+    def save(self, dir: str | Path) -> None:
+        """Write the student: weights and facts, no code, no time, no path.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        facts = {
+            "kind": "student",
+            "spec": self.spec,
+            "network": type(self.network).__name__,
+            "task": self.task,
+            "classes": self.classes,
+            "outputs": self.width,
+            "input_space": self.input_space and dataclasses.asdict(self.input_space),
+        }
+        with files.new_folder(Path(dir)) as part:
+            files.save_tensors(part / "network.safetensors", self.network.state_dict(), {})
+            files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, dir: str | Path, network: nn.Module | None = None) -> Student:
+        """Read what `save` wrote.
+
+        Args:
+            dir: the folder.
+            network: the network to fill with the weights, where the student was an object of the
+                user's own class: limbeck stores no code.
+
+        Raises:
+            CorruptFileError: a file is missing or was altered.
+            ModelError: the network is needed, or does not fit the weights.
+        """
+        dir = Path(dir)
+        files.check_folder(dir)
+        facts = json.loads((dir / FACTS).read_text())
+        tensors, _ = files.load_tensors(dir / "network.safetensors")
+        space = None
+        if facts["input_space"]:
+            laid: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in facts["input_space"].items()
+            }
+            space = InputSpace(**laid)
+        if network is None:
+            if facts["spec"] is None:
+                raise ModelError(
+                    f"the student in {dir} is a {facts['network']} of your own; pass one to fill: "
+                    "load(..., network=...)"
+                )
+            network = build(facts["spec"], space, facts["outputs"], fetch=False)
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ModelError(f"the weights in {dir} do not fit the network: {error}") from None
+        return cls(
+            network,
+            space,
+            facts["task"],
+            tuple(facts["classes"]),
+            outputs=facts["outputs"],
+            spec=facts["spec"],
+        )
+
+
+def decide(logits: Tensor, task: str) -> Tensor:
+    """Turn logits into predictions: class indices, 0/1 labels, or numbers."""
+    if task == "classification":
+        return logits.argmax(-1)
+    if task == "multilabel":
+        return (logits > 0).long()
+    return logits[:, 0] if logits.shape[-1] == 1 else logits
