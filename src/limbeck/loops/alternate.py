@@ -186,7 +186,7 @@ class _Loop:
         self.averages = {name: _copy(models[name]) for name in average}
         self.models = {
             name: self.engine.setup(model)
-            if any(model.parameters())
+            if any(True for _ in model.parameters())
             else model.to(self.engine.device)
             for name, model in models.items()
         }
