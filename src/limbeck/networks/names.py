@@ -10,36 +10,10 @@ from torch import nn
 
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError, nearest
+from limbeck.naming import split_name
 from limbeck.networks.small import NETWORKS
-from limbeck.settings import parse_value
 
 PREFIXES = ("timm", "torchvision", "file")
-
-
-def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
-    """Take a name apart.
-
-    Args:
-        name: such as ``timm:resnet18?pretrained=false&drop_rate=0.1``.
-
-    Returns:
-        Prefix (empty for networks of limbeck), the name proper, and the options.
-
-    Example:
-        >>> split_name("timm:resnet18?pretrained=false")
-        ('timm', 'resnet18', {'pretrained': False})
-        >>> split_name("mlp?hidden=64x64")
-        ('', 'mlp', {'hidden': '64x64'})
-    """
-    body, _, tail = name.partition("?")
-    prefix, colon, rest = body.partition(":")
-    options: dict[str, Any] = {}
-    for word in filter(None, tail.split("&")):
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")
-        options[key] = parse_value(value)
-    return (prefix, rest, options) if colon else ("", prefix, options)
 
 
 def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = True) -> nn.Module:

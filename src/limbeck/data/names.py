@@ -1,0 +1,84 @@
+"""Data sets by name: embedded, a file or folder behind a prefix, or a folder of the data root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from limbeck.data.data import Data, from_arrays
+from limbeck.data.embedded import EMBEDDED
+from limbeck.data.layouts import read_folder, read_npz, read_parquet
+from limbeck.errors import DataError, nearest
+from limbeck.naming import split_name
+
+ROOT = "LIMBECK_DATA"
+READERS: dict[str, Callable[..., Data]] = {
+    "npz": read_npz,
+    "parquet": read_parquet,
+    "folder": read_folder,
+}
+
+
+def resolve(data: Any, *, seed: int = 0) -> Data:
+    """Return the data set that a name or object stands for.
+
+    Args:
+        data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``; ``npz:FILE``,
+            ``parquet:FOLDER``; or the name of a folder of the data root (the environment
+            variable LIMBECK_DATA). Options ride behind a question mark: ``labels=200`` keeps
+            that many training samples for the student, the others going to teachers trained
+            here; ``size=32`` resizes images.
+        seed: decides which samples ``labels`` keeps.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataError: there is no such set (the nearest name is suggested), or it does not read.
+
+    Example:
+        >>> len(resolve("digits?labels=50").train)
+        50
+    """
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], str):
+        return from_arrays(*data)
+    if not isinstance(data, str):
+        raise DataError(
+            f"data is a {type(data).__name__}, expected a name, a Data, or a pair (x, y); for "
+            "torch data sets use limbeck.data.from_datasets(train, test)"
+        )
+    prefix, rest, options = split_name(data)
+    labels = options.pop("labels", None)
+    try:
+        found = _read(prefix, rest, options)
+    except TypeError as error:
+        raise DataError(f"{data}: {error}") from None
+    if labels is None:
+        return found
+    if not isinstance(labels, int):
+        raise DataError(f"{data}: labels is {labels!r}, expected a whole number")
+    return found.few(labels, seed=seed)
+
+
+def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
+    if prefix:
+        if prefix not in READERS:
+            raise DataError(f"no data is known under {prefix + ':'!r}; {nearest(prefix, READERS)}")
+        path = Path(rest).expanduser()
+        if not path.exists():
+            raise DataError(f"{rest} does not exist")
+        return READERS[prefix](path, **options)
+    if rest in EMBEDDED:
+        return EMBEDDED[rest](**options)
+    root = os.environ.get(ROOT)
+    if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):
+        return read_folder(Path(root) / rest, **options)
+    names = [*EMBEDDED, *(f"{prefix}:PATH" for prefix in READERS)]
+    where = f"and {ROOT} is not set" if not root else "and the data root has no such folder"
+    if root and Path(root).is_dir():
+        names += [entry.name for entry in Path(root).iterdir() if entry.is_dir()]
+    raise DataError(f"there is no data set {rest!r}, {where}; {nearest(rest, names)}")

@@ -1,0 +1,110 @@
+"""Teach: teachers given by name become trained, frozen teachers in memoised stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from limbeck import keyed
+from limbeck.data.data import Data
+from limbeck.data.views import Views
+from limbeck.errors import ArgumentError
+from limbeck.loops.fit import check_source, fit
+from limbeck.loops.optim import Optim
+from limbeck.naming import split_name
+from limbeck.networks.names import build
+from limbeck.objectives import label_term
+from limbeck.run.run import Run
+from limbeck.settings import settings
+from limbeck.teachers import EnsembleTeacher, Teacher, ensemble, teacher
+
+
+@settings
+class Teaching:
+    """How teachers given by name are trained on the data; a ``file:`` is taken as it is.
+
+    Args:
+        steps: optimiser steps; 0 takes named teachers untrained or with their pretrained head.
+        batch_size: samples a step.
+        optim: how they learn.
+        views: random changes of images.
+    """
+
+    steps: Annotated[int, Field(ge=0)] = 2000
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
+    views: Views = Views()
+
+
+def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeacher:
+    """Turn what the user gave into one teacher whose members are frozen and know the classes.
+
+    Args:
+        run: trained teachers are kept in its stages.
+        given: a name, a module, a teacher, or several of them in a list.
+        data: what named teachers learn from: ``data.rest`` where there is one, else the training
+            split.
+        teaching: how.
+
+    Returns:
+        An ensemble, of one where one was given.
+
+    Raises:
+        ArgumentError: nothing was given, or something that is no teacher.
+        ModelError: a teacher cannot take the data or gives other classes (it is named).
+    """
+    if isinstance(given, EnsembleTeacher):
+        check_source(given, data, given.name)
+        return given
+    several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    several = [one for one in several if one is not None]
+    if not several:
+        raise ArgumentError(
+            "there are zero teachers; give at least one, such as --teacher mlp?hidden=128x128"
+        )
+    members = [_member(run, place, one, data, teaching) for place, one in enumerate(several)]
+    for member in members:
+        check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
+    return ensemble(*members)
+
+
+def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) -> Teacher:
+    if isinstance(given, nn.Module):
+        return teacher(given)
+    if isinstance(given, str):
+        return teacher(_named(run, place, given, data, teaching), name=given)
+    if callable(given) and hasattr(given, "fingerprint"):
+        return given
+    raise ArgumentError(
+        f"teacher {place} is a {type(given).__name__}, expected a name, a module or a teacher"
+    )
+
+
+def _named(run: Run, place: int, name: str, data: Data, teaching: Teaching) -> nn.Module:
+    with keyed.torch_seeded(keyed.key(run.seed, "teacher", place)):
+        network = build(name, data.input_space, data.outputs)
+    if split_name(name)[0] == "file" or not teaching.steps:
+        return network
+    stage = f"teacher-{place}"
+
+    def train(network: nn.Module, data: Data, teaching: Teaching) -> dict[str, Tensor]:
+        fit(
+            run,
+            stage,
+            network,
+            data.for_teachers(),
+            None,
+            label_term(data.task),
+            teaching.optim,
+            teaching.steps,
+            batch_size=teaching.batch_size,
+            views=teaching.views,
+        )
+        return network.state_dict()
+
+    weights = run.stage(stage, train, network=network, data=data, teaching=teaching)
+    network.load_state_dict(weights)
+    return network

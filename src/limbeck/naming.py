@@ -1,0 +1,37 @@
+"""Names of models and data: a prefix, the name proper, and options behind a question mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limbeck.errors import ArgumentError
+from limbeck.settings import parse_value
+
+
+def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Take a name apart.
+
+    Args:
+        name: such as ``timm:resnet18?pretrained=false&drop_rate=0.1``.
+
+    Returns:
+        Prefix (empty where there is none), the name proper, and the options.
+
+    Raises:
+        ArgumentError: an option has no value.
+
+    Example:
+        >>> split_name("timm:resnet18?pretrained=false")
+        ('timm', 'resnet18', {'pretrained': False})
+        >>> split_name("mlp?hidden=64x64")
+        ('', 'mlp', {'hidden': '64x64'})
+    """
+    body, _, tail = name.partition("?")
+    prefix, colon, rest = body.partition(":")
+    options: dict[str, Any] = {}
+    for word in filter(None, tail.split("&")):
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")
+        options[key] = parse_value(value)
+    return (prefix, rest, options) if colon else ("", prefix, options)
