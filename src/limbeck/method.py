@@ -1,0 +1,192 @@
+"""Method: what every system's class is, and what happens around its ``distill``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
+
+import torch
+from torch import nn
+
+from limbeck import files, keyed
+from limbeck.cards import Card, card
+from limbeck.data.names import resolve
+from limbeck.errors import ArgumentError, RunError, nearest
+from limbeck.fingerprint import fingerprint
+from limbeck.loops.teach import Teaching, taught
+from limbeck.networks.names import build
+from limbeck.run.environment import environment
+from limbeck.run.folder import claimed
+from limbeck.run.run import Run
+from limbeck.settings import settings, to_plain
+
+T = TypeVar("T")
+INPUTS = "inputs.json"
+
+
+class Method(Protocol):
+    """What limbeck asks of a system's class."""
+
+    card: ClassVar[Card]
+
+    def distill(self, run: Any, **inputs: Any) -> Any:
+        """Make the product."""
+
+    def baselines(self, run: Any, **inputs: Any) -> dict[str, Any]:
+        """Make the products that the product must be compared with."""
+
+
+@dataclass_transform(frozen_default=True)
+def method(slug: str) -> Any:
+    """Make a class a method: checked settings, a card, and inputs given by name or as objects.
+
+    ``distill(run, **inputs)`` of the class then takes a run or a path; names of data, teachers
+    and networks are resolved, networks copied, the folder claimed, and the product saved. A run
+    that is already complete returns its product.
+
+    Args:
+        slug: name of the method's folder, with hyphens.
+
+    Returns:
+        A decorator.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        checked: Any = settings(cls)
+        checked.card = card(slug)
+        make, compare = checked.distill, checked.baselines
+
+        @functools.wraps(make)
+        def distill(self: Any, run: Run | str | Path, **inputs: Any) -> Any:
+            with opened(self, run, inputs) as (run, ready):
+                product = make(self, run, **ready)
+                if run.engine.rank == 0:
+                    product.save(run.dir / "product")
+                run.engine.barrier()
+                return product
+
+        @functools.wraps(compare)
+        def baselines(self: Any, run: Run | str | Path, **inputs: Any) -> Any:
+            with opened(self, run, inputs) as (run, ready):
+                return compare(self, run, **ready)
+
+        checked.distill, checked.baselines = distill, baselines
+        return checked
+
+    return decorate
+
+
+@contextmanager
+def opened(
+    method: Any, run: Run | str | Path, inputs: Mapping[str, Any]
+) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Claim the folder, resolve the inputs and compute with the run's threads inside the block.
+
+    Args:
+        method: an instance of a method's class.
+        run: a run, or a path for one with seed 0.
+        inputs: as the user gave them.
+
+    Yields:
+        The run and the inputs as objects.
+
+    Raises:
+        RunError: the folder holds a run with other settings, data or models.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    before = torch.get_num_threads()
+    torch.set_num_threads(run.options.threads)
+    try:
+        with claimed(run.dir, identity(method, run, inputs)):
+            files.write_text(run.dir / "environment.json", environment())
+            yield run, prepare(method, run, inputs)
+    finally:
+        torch.set_num_threads(before)
+
+
+def identity(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run folder was asked to do, in plain values; objects appear by their class."""
+    return {
+        "method": method.card.slug,
+        "seed": run.seed,
+        "settings": to_plain(method),
+        "inputs": {name: _spoken(value) for name, value in inputs.items() if value is not None},
+        "options": {"threads": run.options.threads, "precision": run.options.precision},
+    }
+
+
+def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve names to objects: data, then networks for it, then teachers trained on it.
+
+    Raises:
+        ArgumentError: an input is missing or unknown.
+        RunError: an object differs from the one this folder was begun with.
+    """
+    takes = method.card.takes
+    optional = method.card.contract.get("optional", ())
+    for name in inputs:
+        if name not in (*takes, *optional):
+            raise ArgumentError(
+                f"{method.card.slug} takes no input {name!r}; {nearest(name, (*takes, *optional))}"
+            )
+    missing = [name for name in takes if inputs.get(name) is None]
+    if missing:
+        raise ArgumentError(
+            f"{method.card.slug} needs {', '.join(takes)} and got no {' and no '.join(missing)}"
+        )
+    ready = dict(inputs)
+    ready["data"] = data = resolve(inputs["data"], seed=run.seed)
+    for name in ("student", "network"):
+        if name in ready:
+            ready[name] = _network(ready[name], run, data)
+    _compare_content(run, ready)
+    if "teacher" in ready:
+        teaching = getattr(method, "teaching", None) or Teaching(steps=0)
+        ready["teacher"] = taught(run, ready["teacher"], data, teaching)
+    return ready
+
+
+def _network(given: Any, run: Run, data: Any) -> nn.Module:
+    """A network of the run's own: built from a name under the seed, or copied."""
+    if isinstance(given, nn.Module):
+        return copy.deepcopy(given).requires_grad_(True)
+    if not isinstance(given, str):
+        raise ArgumentError(
+            f"the student is a {type(given).__name__}, expected a torch module or a name such as "
+            "mlp?hidden=32 or timm:resnet18"
+        )
+    with keyed.torch_seeded(keyed.key(run.seed, "student")):
+        return build(given, data.input_space, data.outputs)
+
+
+def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder that was begun with other content under the same names."""
+    given = ready.get("teacher")
+    teachers = given if isinstance(given, (list, tuple)) else [given]
+    content = {
+        "data": ready["data"].fingerprint,
+        "student": fingerprint(ready.get("student"), ready.get("network")),
+        "teacher": fingerprint([one for one in teachers if one is not None]),
+    }
+    path = run.dir / INPUTS
+    if path.exists():
+        begun = json.loads(path.read_text())
+        changed = [name for name, word in content.items() if begun.get(name) != word]
+        if changed:
+            raise RunError(
+                f"{run.dir} was begun with another {' and '.join(changed)} of the same name; "
+                "choose another folder with --out"
+            )
+    elif run.engine.rank == 0:
+        files.write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _spoken(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_spoken(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool)) else f"object:{type(value).__name__}"

@@ -1,0 +1,112 @@
+"""KD: a student learns the teacher's softened outputs beside the labels."""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from limbeck.data import Data, Views
+from limbeck.loops import Optim, fit
+from limbeck.loops.teach import Teaching
+from limbeck.method import method
+from limbeck.objectives import Objective, label_term, soft_term
+from limbeck.products import Student
+from limbeck.run import Run
+from limbeck.teachers import Teacher
+
+
+@method("kd")
+class KD:
+    r"""Soft targets and labels side by side, :math:`(1 - w)\,L_{labels} + w\,L_{soft}`.
+
+    Args:
+        temperature: T of the soft targets; the soft term is multiplied by T².
+        weight: w, share of the soft term, 0 to 1.
+        steps: optimiser steps of the student.
+        batch_size: samples a step.
+        accumulate: into how many pieces a batch is cut to save memory.
+        optim: how the student learns.
+        views: random changes of images, the same for student and teacher.
+        teaching: how teachers given by name are trained.
+
+    Source: Hinton, Vinyals and Dean, arXiv 1503.02531, section 2.
+    """
+
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.9
+    steps: Annotated[int, Field(ge=1)] = 2000
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
+    views: Views = Views()
+    teaching: Teaching = Teaching()
+
+    def objective(self, task: str) -> Objective:
+        """The terms for a task."""
+        return self.weight * soft_term(task, temperature=self.temperature) + (
+            1 - self.weight
+        ) * label_term(task)
+
+    def distill(
+        self,
+        run: Run,
+        *,
+        teacher: Teacher,
+        student: nn.Module,
+        data: Data,
+        objective: Objective | None = None,
+    ) -> Student:
+        """Train the student on the teacher's outputs and the labels.
+
+        Args:
+            run: the folder.
+            teacher: one, or an ensemble.
+            student: the network to train.
+            data: what it learns from.
+            objective: what to minimise instead of soft targets and labels.
+
+        Returns:
+            The trained student.
+        """
+        self._fit(run, "student", student, data, teacher, objective or self.objective(data.task))
+        return Student.of(student, data)
+
+    def baselines(
+        self,
+        run: Run,
+        *,
+        teacher: Teacher,
+        student: nn.Module,
+        data: Data,
+        objective: Objective | None = None,
+    ) -> dict[str, Student]:
+        """The same student trained on the labels alone, for the same number of steps."""
+        alone = copy.deepcopy(student)
+        self._fit(run, "alone", alone, data, None, label_term(data.task))
+        return {"student alone": Student.of(alone, data)}
+
+    def _fit(
+        self,
+        run: Run,
+        stage: str,
+        network: nn.Module,
+        data: Data,
+        teacher: Teacher | None,
+        objective: Objective,
+    ) -> None:
+        fit(
+            run,
+            stage,
+            network,
+            data,
+            teacher,
+            objective,
+            self.optim,
+            self.steps,
+            batch_size=self.batch_size,
+            views=self.views,
+            accumulate=self.accumulate,
+        )
