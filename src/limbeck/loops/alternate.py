@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError, Interrupted, RunError
+from limbeck.keyed import seed_torch
 from limbeck.loops.interrupt import deferred
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Terms, sum_terms
@@ -113,7 +114,7 @@ def alternate(
     with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
         while not loop.finished(steps):
             at = run.at(stage, loop.step)
-            torch.manual_seed(at.key >> 1)
+            seed_torch(at.key)
             learning = tuple(turns(at))
             terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps)
             loop.step += 1
