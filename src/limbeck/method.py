@@ -27,6 +27,7 @@ from limbeck.settings import settings, to_plain
 
 T = TypeVar("T")
 INPUTS = "inputs.json"
+TRAINED = ("student", "network")
 
 
 class Method(Protocol):
@@ -64,11 +65,7 @@ def method(slug: str) -> Any:
         @functools.wraps(make)
         def distill(self: Any, run: Run | str | Path, **inputs: Any) -> Any:
             with opened(self, run, inputs) as (run, ready):
-                product = make(self, run, **ready)
-                if run.engine.rank == 0:
-                    product.save(run.dir / "product")
-                run.engine.barrier()
-                return product
+                return _made(self, make, run, ready)
 
         @functools.wraps(compare)
         def baselines(self: Any, run: Run | str | Path, **inputs: Any) -> Any:
@@ -79,6 +76,25 @@ def method(slug: str) -> Any:
         return checked
 
     return decorate
+
+
+def complete(
+    method: Any, run: Run | str | Path, inputs: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Make the product and what it must be compared with, resolving the inputs once.
+
+    Args:
+        method: an instance of a method's class.
+        run: a run, or a path for one with seed 0.
+        inputs: as the user gave them.
+
+    Returns:
+        The product, the baselines by name, and the inputs as objects.
+    """
+    kind = type(method)
+    with opened(method, run, inputs) as (run, ready):
+        product = _made(method, kind.distill.__wrapped__, run, ready)
+        return product, kind.baselines.__wrapped__(method, run, **_fresh(ready)), ready
 
 
 @contextmanager
@@ -141,7 +157,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     ready = dict(inputs)
     ready["data"] = data = resolve(inputs["data"], seed=run.seed)
-    for name in ("student", "network"):
+    for name in TRAINED:
         if name in ready:
             ready[name] = _network(ready[name], run, data)
     _compare_content(run, ready)
@@ -149,6 +165,21 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)
         ready["teacher"] = taught(run, ready["teacher"], data, teaching)
     return ready
+
+
+def _made(method: Any, make: Any, run: Run, ready: Mapping[str, Any]) -> Any:
+    product = make(method, run, **_fresh(ready))
+    if run.engine.rank == 0:
+        product.save(run.dir / "product")
+    run.engine.barrier()
+    return product
+
+
+def _fresh(ready: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs with untrained copies of the networks that a method trains in place."""
+    return {
+        name: copy.deepcopy(value) if name in TRAINED else value for name, value in ready.items()
+    }
 
 
 def _network(given: Any, run: Run, data: Any) -> nn.Module:

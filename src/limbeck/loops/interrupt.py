@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +14,7 @@ class Stop:
     """Whether the user asked to stop."""
 
     asked = False
+    since = 0.0
 
 
 @contextmanager
@@ -28,9 +30,10 @@ def deferred() -> Iterator[Stop]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if stop.asked:
+        # A terminal and a parent process may both pass on the same key press.
+        if stop.asked and time.monotonic() - stop.since > 1:
             raise KeyboardInterrupt
-        stop.asked = True
+        stop.asked, stop.since = True, time.monotonic()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -103,6 +104,8 @@ class Run:
         made = dict(make(**key))
         if self.engine.rank == 0:
             files.save_tensors(path, made, {"stage": name, "seed": str(self.seed)})
+            # What the loop of this stage saved on the way is not needed any more.
+            shutil.rmtree(self.dir / "checkpoints" / name, ignore_errors=True)
         self.engine.barrier()
         return made
 

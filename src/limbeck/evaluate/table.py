@@ -1,0 +1,83 @@
+"""The table of a run: product, baselines, teachers and their ensemble, quality beside cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from limbeck.data.data import Data
+from limbeck.data.loader import sequential
+from limbeck.evaluate.cost import cost
+from limbeck.evaluate.quality import collect, fidelity, quality
+
+Row = dict[str, Any]
+ROLES = ("product", "baseline", "ensemble", "teacher", "reference")
+
+
+def student_rows(
+    product: Any, baselines: Mapping[str, Any], teacher: Any, data: Data, name: str
+) -> list[Row]:
+    """Rows of a student, the same student alone, and those who taught it, on the test split.
+
+    Args:
+        product: a `Student`.
+        baselines: other students by name; the first is the baseline, the others are references.
+        teacher: an ensemble, of one or more.
+        data: its test split is reported.
+        name: of the product's row.
+
+    Returns:
+        Rows ``{"name", "role", "quality", "cost"}``.
+    """
+    task = data.task
+    told, target = collect(teacher, data, data.test)
+    batch = next(sequential(data, data.test, 1))
+    rows = []
+    for place, (label, one) in enumerate([(name, product), *baselines.items()]):
+        logits, _ = collect(one.outputs, data, data.test)
+        figures = {**quality(logits, target, task), **fidelity(logits, told, task)}
+        rows.append(
+            _row(label, ROLES[min(place, 1)] if place < 2 else "reference", figures, one.cost(data))
+        )
+    if len(teacher.members) > 1:
+        figures = quality(told, target, task)
+        rows.append(_row("ensemble", "ensemble", figures, cost(teacher, teacher.modules, batch)))
+    for member in teacher.members:
+        figures = quality(*collect(member, data, data.test), task)
+        rows.append(_row(member.name, "teacher", figures, cost(member, member.modules, batch)))
+    return rows
+
+
+def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
+    """Average tables of several seeds row by row.
+
+    Args:
+        tables: the same rows in the same order, one table a seed.
+
+    Returns:
+        Rows whose figures are means; with two seeds or more ``"std"`` holds the standard
+        deviations of quality (n - 1).
+
+    Example:
+        >>> row = {"name": "a", "role": "product", "cost": {}}
+        >>> tables = [[{**row, "quality": {"accuracy": value}}] for value in (0.5, 0.7)]
+        >>> average(tables)[0]["quality"]["accuracy"]
+        0.6
+    """
+    averaged = []
+    for same in zip(*tables, strict=True):
+        row = {"name": same[0]["name"], "role": same[0]["role"]}
+        for group in ("quality", "cost"):
+            names = same[0][group]
+            row[group] = {n: statistics.fmean(one[group][n] for one in same) for n in names}
+        if len(same) > 1:
+            row["std"] = {
+                n: statistics.stdev(one["quality"][n] for one in same) for n in same[0]["quality"]
+            }
+        averaged.append(row)
+    return averaged
+
+
+def _row(name: str, role: str, figures: Mapping[str, float], costs: Mapping[str, float]) -> Row:
+    return {"name": name, "role": role, "quality": dict(figures), "cost": dict(costs)}

@@ -1,0 +1,138 @@
+"""Experiment: one method over one or several seeds, each a run of its own, and the mean table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from limbeck import cards, files
+from limbeck.run.folder import SETTINGS, claimed, read_identity
+
+TABLE = "table.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for, in plain values: it is written down before any heavy import.
+
+    Args:
+        method: slug.
+        settings: differences from the method's defaults.
+        inputs: names of data and models.
+        seeds: one run each.
+        options: how to compute: fields of `limbeck.run.run.Options`.
+    """
+
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """The request as tables of a settings file."""
+        return {
+            "method": self.method,
+            "seeds": list(self.seeds),
+            "settings": dict(self.settings),
+            "inputs": dict(self.inputs),
+            "options": dict(self.options),
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Request:
+        """Read the request that a run folder was begun with.
+
+        Raises:
+            RunError: the folder holds no run.
+        """
+        facts = read_identity(folder)
+        return cls(
+            method=facts["method"],
+            settings=facts.get("settings", {}),
+            inputs=facts.get("inputs", {}),
+            seeds=tuple(facts.get("seeds", [facts.get("seed", 0)])),
+            options=facts.get("options", {}),
+        )
+
+
+def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict[str, Any]]:
+    """Do what was asked, or what is left of it, and return the table.
+
+    Args:
+        request: what to do.
+        folder: where; holds a run folder a seed, the table and the first seed's product.
+        quiet: show no progress.
+
+    Returns:
+        Rows ``{"name", "role", "quality", "cost"}``, with ``"std"`` over several seeds.
+
+    Raises:
+        RunError: the folder holds something else.
+        Interrupted: the user asked to stop.
+    """
+    with claimed(folder, request.identity()):
+        from limbeck.evaluate.table import average
+        from limbeck.run.run import Options, Run
+
+        # Seeds side by side report as a whole; a single one shows its own steps.
+        several = len(request.seeds) > 1
+        run = Run(folder, options=Options(threads=request.options.get("threads", 1), quiet=quiet))
+        jobs = [
+            (request, folder / "seeds" / str(seed), seed, quiet or several)
+            for seed in request.seeds
+        ]
+        label = f"{request.method}, {len(jobs)} seeds" if several else request.method
+        tables = run.executor.map(perform_seed, jobs, label)
+        rows = average(tables)
+        files.write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
+        first = folder / "seeds" / str(request.seeds[0]) / "product"
+        with files.new_folder(folder / "product") as part:
+            for file in first.iterdir():
+                if file.name != files.MANIFEST:
+                    shutil.copyfile(file, part / file.name)
+    return rows
+
+
+def perform_seed(
+    request: Request, folder: Path, seed: int, quiet: bool = True
+) -> list[dict[str, Any]]:
+    """Do one seed of a request and return its table; a finished one is read back.
+
+    Args:
+        request: what to do.
+        folder: the run folder of this seed.
+        seed: of all draws.
+        quiet: show no progress.
+
+    Returns:
+        Rows.
+    """
+    from limbeck.evaluate.table import student_rows
+    from limbeck.method import complete
+    from limbeck.run.run import Options, Run
+
+    table = folder / TABLE
+    if table.exists():
+        return json.loads(table.read_text())
+    method = cards.load_class(request.method)(**request.settings)
+    options = {name: value for name, value in request.options.items() if name != "seeds"}
+    run = Run(folder, seed=seed, options=Options(**options, quiet=quiet))
+    product, baselines, ready = complete(method, run, request.inputs)
+    rows = student_rows(product, baselines, ready["teacher"], ready["data"], request.method)
+    files.write_text(table, json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run folder has its table and its product."""
+    return (folder / TABLE).exists() and (folder / "product" / files.MANIFEST).exists()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run."""
+    return (folder / SETTINGS).is_file()
