@@ -1,1 +1,54 @@
-"""limbeck."""
+"""limbeck: distil ensembles, data sets and samplers into something small.
+
+Names load when they are first used: ``import limbeck`` needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "Data": "limbeck.data",
+    "InputSpace": "limbeck.data",
+    "KD": "limbeck.methods.kd.kd",
+    "Optim": "limbeck.loops",
+    "Outputs": "limbeck.outputs",
+    "Run": "limbeck.run",
+    "Student": "limbeck.products",
+    "Term": "limbeck.objectives",
+    "column": "limbeck.teachers",
+    "ensemble": "limbeck.teachers",
+    "from_arrays": "limbeck.data",
+    "from_datasets": "limbeck.data",
+    "load": "limbeck.loading",
+    "teacher": "limbeck.teachers",
+}
+
+if TYPE_CHECKING:
+    from limbeck.data import Data as Data
+    from limbeck.data import InputSpace as InputSpace
+    from limbeck.data import from_arrays as from_arrays
+    from limbeck.data import from_datasets as from_datasets
+    from limbeck.loading import load as load
+    from limbeck.loops import Optim as Optim
+    from limbeck.methods.kd.kd import KD as KD
+    from limbeck.objectives import Term as Term
+    from limbeck.outputs import Outputs as Outputs
+    from limbeck.products import Student as Student
+    from limbeck.run import Run as Run
+    from limbeck.teachers import column as column
+    from limbeck.teachers import ensemble as ensemble
+    from limbeck.teachers import teacher as teacher
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
+    return getattr(importlib.import_module(_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES])

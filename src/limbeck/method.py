@@ -20,10 +20,11 @@ from limbeck.errors import ArgumentError, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.teach import Teaching, taught
 from limbeck.networks.names import build
+from limbeck.plain import to_plain
 from limbeck.run.environment import environment
 from limbeck.run.folder import claimed
 from limbeck.run.run import Run
-from limbeck.settings import settings, to_plain
+from limbeck.settings import settings
 
 T = TypeVar("T")
 INPUTS = "inputs.json"

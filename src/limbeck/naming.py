@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from limbeck.errors import ArgumentError
-from limbeck.settings import parse_value
+from limbeck.plain import parse_value
 
 
 def split_name(name: str) -> tuple[str, str, dict[str, Any]]:

@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import files, keyed
+from limbeck import files
 from limbeck.errors import CorruptFileError, RunError
-from limbeck.fingerprint import fingerprint
 from limbeck.run import checkpoints
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.progress import Progress, progress
@@ -93,6 +92,8 @@ class Run:
         Returns:
             The tensors. A stored file that is damaged is made anew.
         """
+        from limbeck.fingerprint import fingerprint
+
         word = fingerprint(name, self.seed, key)
         path = self.dir / "stages" / f"{name}-{word}.safetensors"
         try:
@@ -111,7 +112,10 @@ class Run:
 
     def at(self, stage: str, step: int) -> At:
         """Return the moment, whose key depends on the seed, the stage and the step alone."""
-        return At(stage, step, keyed.key(self.seed, stage, step))
+        # Here, so that the command line can list and show without NumPy.
+        from limbeck.keyed import key
+
+        return At(stage, step, key(self.seed, stage, step))
 
     def log(self, **row: Any) -> None:
         """Append one row to the metrics: stage, step and numbers."""

@@ -1,0 +1,143 @@
+"""Claims: what a paper says must hold, as functions that run the comparison, with figures."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck import cards, files
+from limbeck.errors import SettingsError
+from limbeck.experiment import Request, perform_seed
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one claim's comparison gave.
+
+    Args:
+        held: whether the claim holds.
+        figures: numbers that decided it, lists having one entry a seed.
+    """
+
+    held: bool
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A numbered claim and the function that tests it."""
+
+    number: int
+    text: str
+    test: Callable[[Trial], Verdict]
+
+
+class Trial:
+    """Where claims run: finished runs are kept and reused.
+
+    Args:
+        method: slug.
+        folder: of the runs.
+        seeds: at least five, fixed beforehand.
+        quiet: show no progress.
+    """
+
+    def __init__(
+        self, method: str, folder: Path, *, seeds: Sequence[int] = SEEDS, quiet: bool = False
+    ) -> None:
+        self.method, self.folder, self.seeds = method, folder, tuple(seeds)
+        self._quiet = quiet
+
+    def tables(
+        self, settings: Mapping[str, Any], inputs: Mapping[str, Any], label: str = "runs"
+    ) -> list[list[dict[str, Any]]]:
+        """Run the method once a seed, as jobs, and return its tables.
+
+        Args:
+            settings: of the method.
+            inputs: names of data and models.
+            label: of the progress display.
+
+        Returns:
+            One table a seed.
+        """
+        from limbeck.fingerprint import fingerprint
+        from limbeck.run.run import Options, Run
+
+        request = Request(self.method, settings, inputs, self.seeds, {"threads": 1})
+        place = self.folder / fingerprint(request.identity())
+        run = Run(place, options=Options(quiet=self._quiet))
+        jobs = [(request, place / str(seed), seed, True) for seed in self.seeds]
+        return run.executor.map(perform_seed, jobs, f"{self.method} {label}")
+
+
+def claims_of(method: str) -> list[Claim]:
+    """The claims of a method, in order."""
+    cards.card(method)
+    module = method.replace("-", "_")
+    return importlib.import_module(f"limbeck.methods.{module}.claims").CLAIMS
+
+
+def check(
+    method: str,
+    folder: Path,
+    results: Path,
+    *,
+    only: Sequence[int] | None = None,
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Test a method's claims and write the verdicts.
+
+    Args:
+        method: slug.
+        folder: where runs are kept.
+        results: folder of ``<method>.json``; verdicts of claims not tested now stay in it.
+        only: numbers of the claims to test; None tests all.
+        quiet: show no progress.
+
+    Returns:
+        All verdicts known, as ``{"claim", "text", "held", "figures", "seconds"}``.
+
+    Raises:
+        SettingsError: there is no claim of a number.
+    """
+    from limbeck.run.environment import environment
+
+    claims = {claim.number: claim for claim in claims_of(method)}
+    wrong = [number for number in only or () if number not in claims]
+    if wrong:
+        raise SettingsError(f"{method} has claims {sorted(claims)}, not {wrong}")
+    path = results / f"{method}.json"
+    known = {}
+    if path.exists():
+        known = {entry["claim"]: entry for entry in json.loads(path.read_text())["claims"]}
+    trial = Trial(method, folder, quiet=quiet)
+    for number in only or sorted(claims):
+        claim, begun = claims[number], time.monotonic()
+        verdict = claim.test(trial)
+        known[number] = {
+            "claim": number,
+            "text": claim.text,
+            "held": bool(verdict.held),
+            "figures": dict(verdict.figures),
+            "seconds": round(time.monotonic() - begun, 1),
+        }
+    entries = [known[number] for number in sorted(known) if number in claims]
+    content = {
+        "method": method,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "seeds": list(trial.seeds),
+        "scale": "small",
+        "environment": json.loads(environment()),
+        "claims": entries,
+    }
+    files.write_text(path, json.dumps(content, indent=1) + "\n")
+    return entries

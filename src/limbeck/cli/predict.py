@@ -1,0 +1,56 @@
+"""``limbeck predict``: what a run's product says about samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.errors import SettingsError
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    data: Annotated[str, typer.Option(help="Data by name; its test split is predicted.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write a CSV file instead of the first lines here.")
+    ] = None,
+    data_root: DataRoot = None,
+    verbose: Verbose = False,
+    json_wanted: Json = False,
+) -> None:
+    """Predict the test split of some data with a run's product."""
+    use_data_root(data_root)
+    import pandas as pd
+
+    from limbeck import files
+    from limbeck.data.names import resolve
+    from limbeck.evaluate.quality import collect
+    from limbeck.loading import load
+    from limbeck.products.student import decide
+
+    product = load(folder)
+    found = resolve(data)
+    logits, _ = collect(product.outputs, product.see(found), found.test)
+    predicted = decide(logits, product.task)
+    columns: dict[str, Any] = {"id": found.test.ids}
+    if product.task == "classification":
+        columns["class"] = [product.classes[place] for place in predicted.tolist()]
+        columns["confidence"] = logits.softmax(-1).amax(-1).numpy().round(4)
+    else:
+        wide = predicted.reshape(len(predicted), -1)
+        names = product.classes or [f"y{place}" for place in range(wide.shape[1])]
+        columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
+    frame = pd.DataFrame(columns)
+    if out is not None:
+        if out.suffix != ".csv":
+            raise SettingsError(f"--out {out}: predictions are written as .csv")
+        files.write_text(out, frame.to_csv(index=False))
+        say(f"{len(frame)} predictions: {out}", json_wanted=json_wanted)
+    else:
+        say(frame.head(10).to_string(index=False), json_wanted=json_wanted)
+        say(f"{len(frame)} samples; write all with --out FILE.csv", json_wanted=json_wanted)
+    if json_wanted:
+        emit({"run": str(folder), "data": data, "predictions": frame.to_dict(orient="list")})

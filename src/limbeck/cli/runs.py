@@ -1,0 +1,53 @@
+"""``limbeck runs``: the run folders there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limbeck.cli.speaking import Json, emit, say, table
+from limbeck.experiment import TABLE, Request, is_finished, is_run
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"),
+    json_wanted: Json = False,
+) -> None:
+    """List the runs in a folder, their state and their product's quality."""
+    found = sorted(place for place in folder.glob("*") if is_run(place)) if folder.is_dir() else []
+    lines: list[dict[str, Any]] = []
+    for place in found:
+        request = Request.read(place)
+        done = is_finished(place)
+        quality: dict[str, float] = {}
+        if done:
+            rows = json.loads((place / TABLE).read_text())
+            quality = next(row["quality"] for row in rows if row["role"] == "product")
+        lines.append(
+            {
+                "run": str(place),
+                "method": request.method,
+                "seeds": len(request.seeds),
+                "state": "finished" if done else "unfinished",
+                "quality": quality,
+            }
+        )
+    if not lines:
+        say(f"no runs in {folder}; make one with: limbeck run", json_wanted=json_wanted)
+    else:
+        rows_shown = [
+            (line["run"], line["method"], line["seeds"], line["state"], _main(line["quality"]))
+            for line in lines
+        ]
+        table(("RUN", "METHOD", "SEEDS", "STATE", "QUALITY"), rows_shown, json_wanted=json_wanted)
+    if json_wanted:
+        emit({"runs": lines})
+
+
+def _main(quality: dict[str, float]) -> str:
+    if "accuracy" in quality:
+        return f"accuracy {quality['accuracy']:.3f}"
+    return f"rmse {quality['rmse']:.4g}" if "rmse" in quality else ""

@@ -1,0 +1,96 @@
+"""Plain values: nested tables as TOML and JSON hold them and as a person types them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from limbeck.errors import SettingsError
+
+
+def to_plain(value: Any) -> Any:
+    """Turn settings into nested dictionaries and lists of plain values, as TOML and JSON take them.
+
+    Fields whose value is None are left out: TOML has no word for it.
+
+    Example:
+        >>> @dataclasses.dataclass
+        ... class Loop:
+        ...     steps: int = 10
+        ...     patience: int | None = None
+        >>> to_plain(Loop())
+        {'steps': 10}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        items = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: to_plain(item) for name, item in items if item is not None}
+    if isinstance(value, Mapping):
+        return {str(name): to_plain(item) for name, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` laid over it, tables inside tables merged.
+
+    Example:
+        >>> merge({"optim": {"lr": 0.1, "name": "sgd"}}, {"optim": {"lr": 0.2}})
+        {'optim': {'lr': 0.2, 'name': 'sgd'}}
+    """
+    merged = dict(base)
+    for name, value in changes.items():
+        old = merged.get(name)
+        both_tables = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(old, value) if both_tables else value  # type: ignore[arg-type]
+    return merged
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Read ``name=value`` words as nested settings; a dot goes one table down.
+
+    Args:
+        assignments: words such as ``temperature=2`` or ``optim.lr=0.05``. Values are read as
+            numbers, booleans, lists or, failing that, as text; ``none`` is None.
+
+    Returns:
+        Nested dictionary.
+
+    Raises:
+        SettingsError: a word has no equals sign or no name.
+
+    Example:
+        >>> parse_assignments(["optim.lr=0.05", "optim.name=sgd", "nested=true"])
+        {'optim': {'lr': 0.05, 'name': 'sgd'}, 'nested': True}
+    """
+    tree: dict[str, Any] = {}
+    for word in assignments:
+        name, equals, text = word.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(f"--set {word!r}: expected NAME=VALUE, such as temperature=2")
+        *path, last = name.strip().split(".")
+        table = tree
+        for part in path:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"--set {word!r}: {part} already has a value of its own")
+        table[last] = parse_value(text.strip())
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """Read one value as a person types it.
+
+    Example:
+        >>> [parse_value(text) for text in ("1e-3", "true", "none", "[1, 2]", "sgd")]
+        [0.001, True, None, [1, 2], 'sgd']
+    """
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
