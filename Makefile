@@ -1,4 +1,4 @@
-# make test: environment and the whole suite.
+# make run: environment and main job.  make test: environment and the whole suite.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,17 +6,28 @@ ifneq ($(wildcard ../shared/data),)
 export LIMBECK_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: test lint bench
+.PHONY: run test lint bench
 
-$(VENV)/.test: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test,vision]'
-	touch $@
-
-lint: $(VENV)/.test
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
-	$(BIN)/mypy
+run: $(VENV)/.run
+	$(BIN)/limbeck run
 
 test: lint
 	$(BIN)/pytest -q --durations=10
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --json; done
+
+$(VENV)/.run: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.test: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,vision]'
+	touch $@

@@ -22,12 +22,11 @@ from limbeck.loops.teach import Teaching, taught
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run.environment import environment
-from limbeck.run.folder import claimed
+from limbeck.run.folder import ENVIRONMENT, INPUTS, claimed
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
 T = TypeVar("T")
-INPUTS = "inputs.json"
 TRAINED = ("student", "network")
 
 
@@ -120,7 +119,7 @@ def opened(
     torch.set_num_threads(run.options.threads)
     try:
         with claimed(run.dir, identity(method, run, inputs)):
-            files.write_text(run.dir / "environment.json", environment())
+            files.write_text(run.dir / ENVIRONMENT, environment())
             yield run, prepare(method, run, inputs)
     finally:
         torch.set_num_threads(before)

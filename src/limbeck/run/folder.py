@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import files
-from limbeck.errors import CorruptFileError, RunError
+from limbeck.errors import CorruptFileError, Interrupted, RunError
 
-SETTINGS = "settings.toml"
+SETTINGS, ENVIRONMENT, INPUTS = "settings.toml", "environment.json", "inputs.json"
+BOOKKEEPING = (SETTINGS, ENVIRONMENT, INPUTS, ".lock")
 
 
 @contextmanager
@@ -24,6 +26,9 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
         folder: made if it is absent.
         identity: plain values and tables: method, settings, inputs, options.
 
+    A folder that was begun here and in which nothing was computed is removed when the block
+    fails, so that the corrected command can use the same name.
+
     Raises:
         RunError: the folder holds another run (the differences are listed) or other files, is in
             use by another process, or cannot be written. Nothing in it is changed then.
@@ -31,7 +36,8 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     import tomli_w
 
     path = folder / SETTINGS
-    if path.exists():
+    begun = not path.exists()
+    if not begun:
         difference = differences(read_identity(folder), identity)
         if difference:
             listing = "\n  ".join(difference)
@@ -47,6 +53,12 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     lock = _lock(folder) if int(os.environ.get("RANK", "0")) == 0 else None
     try:
         yield
+    except Interrupted:
+        raise
+    except Exception:
+        if begun and lock is not None and not _holds_work(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     finally:
         if lock is not None:
             os.close(lock)
@@ -83,6 +95,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "")
         elif before != after:
             found.append(f"{place}{name}: there {before!r}, now {after!r}")
     return found
+
+
+def _holds_work(folder: Path) -> bool:
+    """Whether anything lies in a folder beside what tells which run it is."""
+    return any(file.is_file() and file.name not in BOOKKEEPING for file in folder.rglob("*"))
 
 
 def _lock(folder: Path) -> int:
