@@ -1,8 +1,9 @@
-"""Options of the test suite. They stand here because pytest reads options from this level only."""
+"""Options of the test suite. They stand here: pytest reads options from this level only."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -11,3 +12,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="read the golden cases from DIR/*.json, not from tests/golden/cases",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Tests are made of tiny tensors: threads would only wait for each other.
+    torch.set_num_threads(1)

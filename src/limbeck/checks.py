@@ -52,7 +52,7 @@ def check_no_grad(value: Tensor, name: str) -> None:
 
 def check_probabilities(value: Tensor, name: str, tolerance: float = 1e-3) -> None:
     """Raise `ArgumentError` unless rows along the last axis are probabilities that sum to one."""
-    if _traced(value) or value.numel() == 0:
+    if is_traced(value) or value.numel() == 0:
         return
     lowest, total = value.detach().amin(), value.detach().sum(-1)
     worst = (total - 1).abs().amax()
@@ -66,7 +66,7 @@ def check_probabilities(value: Tensor, name: str, tolerance: float = 1e-3) -> No
 
 def check_weights(weights: Tensor, name: str = "weights") -> None:
     """Raise `ArgumentError` unless weights along the first axis are at least 0 and not all 0."""
-    if _traced(weights):
+    if is_traced(weights):
         return
     total = weights.detach().sum(0)
     if not bool((weights >= 0).all() & ((total > 0) & (total < math.inf)).all()):
@@ -82,7 +82,7 @@ def check_class_indices(target: Tensor, classes: int, name: str = "target") -> N
         raise ArgumentError(
             f"{name} has dtype {target.dtype}, expected integer class indices; use {name}.long()"
         )
-    if _traced(target) or target.numel() == 0:
+    if is_traced(target) or target.numel() == 0:
         return
     low, high = int(target.min()), int(target.max())
     if low < 0 or high >= classes:
@@ -92,6 +92,6 @@ def check_class_indices(target: Tensor, classes: int, name: str = "target") -> N
         )
 
 
-def _traced(value: Tensor) -> bool:
+def is_traced(value: Tensor) -> bool:
     """Whether value checks must be skipped: they would break a compiled or mapped graph."""
     return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(value)

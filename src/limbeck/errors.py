@@ -34,7 +34,7 @@ class CorruptFileError(RunError):
     """A file is cut short or altered: its checksum does not match its content."""
 
 
-class Interrupted(LimbeckError, KeyboardInterrupt):
+class Interrupted(LimbeckError):
     """The run was stopped by the user after its state was saved."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
@@ -151,7 +152,7 @@ def _from_mapping(returned: Mapping[str, Any], name: str) -> Outputs:
 
 def _call(model: nn.Module, batch: Batch) -> Any:
     if "x" in batch:
-        return model(batch["x"])
+        return model(_as_weights(model, batch["x"]))
     accepted = inspect.signature(unwrapped(model).forward).parameters
     given = {name: batch[name] for name in accepted if name in batch}
     if not given:
@@ -160,3 +161,11 @@ def _call(model: nn.Module, batch: Batch) -> Any:
             f"{', '.join(batch)}: no name in common; rename columns or arguments"
         )
     return model(**given)
+
+
+def _as_weights(model: nn.Module, x: Tensor) -> Tensor:
+    """Inputs in the precision of the weights: a frozen model may have been loaded in another."""
+    first = next((one for one in model.parameters() if one.is_floating_point()), None)
+    if first is None or not x.is_floating_point() or torch.is_autocast_enabled(x.device.type):
+        return x
+    return x.to(first.dtype)

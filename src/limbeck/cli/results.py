@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,21 @@ def report(
     say(f"student: {folder / 'product'} (seed {request.seeds[0]})", json_wanted=json_wanted)
     if json_wanted:
         emit({"run": str(folder), "method": request.method, "rows": list(rows)})
+
+
+def record(path: Path, request: Request, rows: Sequence[Mapping[str, Any]], command: str) -> None:
+    """Write a table with what it came from, for the pages that show figures."""
+    from limbeck import files
+    from limbeck.run.environment import environment
+
+    facts = {
+        "command": command,
+        **request.identity(),
+        "scale": "small",
+        "environment": json.loads(environment()),
+        "rows": list(rows),
+    }
+    files.write_text(path, json.dumps(facts, indent=1) + "\n")
 
 
 def quality_table(rows: Sequence[Mapping[str, Any]], json_wanted: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from limbeck import cards
-from limbeck.cli.results import report
+from limbeck.cli.results import record, report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, say, use_data_root
 from limbeck.errors import Interrupted, SettingsError
 from limbeck.experiment import Request, perform
@@ -58,6 +58,9 @@ def run(
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/METHOD-TIME by default.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Write the table, the request and the environment here.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
     threads: Annotated[
@@ -121,6 +124,10 @@ def run(
     except (Interrupted, KeyboardInterrupt) as stop:
         words = str(stop) or "stopped"
         raise Interrupted(f"{words}; go on with: limbeck resume {folder}") from None
+    if results is not None:
+        record(
+            results, request, rows, f"limbeck run {method}{f' --preset {chosen}' if chosen else ''}"
+        )
     report(folder, request, rows, json_wanted)
 
 

@@ -74,9 +74,13 @@ def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
     try:
-        app(standalone_mode=False)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        print(f"\n{stop or 'stopped'}", file=sys.stderr)
+        status = app(standalone_mode=False)
+        # The parser answers a key press of its own with a status instead of an exception.
+        return status if isinstance(status, int) else DONE
+    except Interrupted as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
         return STOPPED
     except LimbeckError as error:
         if verbose:
@@ -92,4 +96,3 @@ def failing(app: Callable[..., Any]) -> int:
             raise
         show()
         return getattr(error, "exit_code", USAGE)
-    return DONE

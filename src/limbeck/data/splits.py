@@ -195,6 +195,8 @@ def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
     Raises:
         DataError: nothing could be cut without emptying a part.
     """
+    if not len(split):
+        raise DataError(f"the data set is empty: no {name} split can be cut from 0 samples")
     stay, cut = [], []
     for positions in by_class(split.y, len(split)):
         count = min(max(round(len(positions) * share), 1), len(positions) - 1)

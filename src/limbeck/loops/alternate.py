@@ -15,9 +15,9 @@ from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError, Interrupted, RunError
 from limbeck.keyed import seed_torch
-from limbeck.loops.interrupt import deferred
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Terms, sum_terms
+from limbeck.run.interrupt import deferred
 from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]

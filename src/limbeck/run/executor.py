@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from limbeck.errors import Interrupted, LimbeckError
+from limbeck.run.interrupt import deferred
 
 if TYPE_CHECKING:
     from limbeck.run.run import Run
@@ -49,7 +54,29 @@ class Executor:
             from joblib import Parallel, delayed
 
             parallel = Parallel(n_jobs=processes, backend="loky", return_as="generator")
-            for result in parallel(delayed(function)(*job) for job in jobs):
-                results.append(result)
-                shown.advance()
+            with deferred(_tell_workers) as stop:
+                for result in parallel(delayed(_guarded)(function, job) for job in jobs):
+                    if isinstance(result, LimbeckError):
+                        raise result
+                    results.append(result)
+                    shown.advance()
+                    if stop.asked:
+                        raise Interrupted(f"stopped after {len(results)} of {len(jobs)} jobs")
         return results
+
+
+def _guarded(function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
+    """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
+    try:
+        return function(*job)
+    except LimbeckError as error:
+        return error
+
+
+def _tell_workers() -> None:
+    """Pass a Ctrl-C on to the workers: they save their state and come back."""
+    from joblib.externals.loky import get_reusable_executor
+
+    for process in list(get_reusable_executor()._processes.values()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,8 +18,11 @@ class Stop:
 
 
 @contextmanager
-def deferred() -> Iterator[Stop]:
+def deferred(also: Callable[[], None] | None = None) -> Iterator[Stop]:
     """Note the first Ctrl-C (or polite kill) instead of raising; the second one raises at once.
+
+    Args:
+        also: called when the first one comes.
 
     Yields:
         An object whose ``asked`` turns true.
@@ -33,6 +36,8 @@ def deferred() -> Iterator[Stop]:
         # A terminal and a parent process may both pass on the same key press.
         if stop.asked and time.monotonic() - stop.since > 1:
             raise KeyboardInterrupt
+        if not stop.asked and also is not None:
+            also()
         stop.asked, stop.since = True, time.monotonic()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

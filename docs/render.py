@@ -1,0 +1,130 @@
+"""Put figures from ``results/`` between the markers of README and cards; nothing is typed by hand.
+
+Run it: python docs/render.py [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from limbeck import cards
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+
+
+def figure(value: Any) -> str:
+    """A figure as the pages show it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(figure(one) for one in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {figure(one)}" for name, one in value.items())
+    return str(value)
+
+
+def claims(slug: str) -> str:
+    """The table of a method's claims."""
+    path = RESULTS / f"{slug}.json"
+    if not path.exists():
+        return "Not tested yet.\n"
+    facts = json.loads(path.read_text())
+    lines = ["| | claim | held | figures |", "|---|---|---|---|"]
+    for entry in facts["claims"]:
+        shown = figure(entry["figures"])
+        held = "yes" if entry["held"] else "**no**"
+        lines.append(f"| {entry['claim']} | {entry['text']} | {held} | {shown} |")
+    count = len(facts["seeds"])
+    return "\n".join(lines) + f"\n\nSmall-scale evidence, {count} seeds: `limbeck check {slug}`.\n"
+
+
+def rows(path: Path) -> str:
+    """The table of one run."""
+    facts = json.loads(path.read_text())
+    lines = [
+        "| | accuracy | NLL | ECE | parameters | MACs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in facts["rows"]:
+        quality, spread, cost = row["quality"], row.get("std", {}), row["cost"]
+        name = f"teacher `{row['name']}`" if row["role"] == "teacher" else row["name"]
+        accuracy = f"{quality['accuracy'] * 100:.1f}"
+        if "accuracy" in spread:
+            accuracy += f" ± {spread['accuracy'] * 100:.1f}"
+        lines.append(
+            f"| {name} | {accuracy} | {quality['nll']:.3f} | {quality['ece']:.3f} "
+            f"| {cost['parameters']:,.0f} | {cost['macs']:,.0f} |"
+        )
+    seeds = len(facts["seeds"])
+    return (
+        f"`{facts['command']}`: test split, mean ± standard deviation of {seeds} seeds.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+def systems() -> str:
+    """The table of all systems."""
+    lines = [
+        "| system | family | takes | gives | paper | claims held |",
+        "|---|---|---|---|---|---|",
+    ]
+    for slug in cards.slugs():
+        card = cards.card(slug)
+        path = RESULTS / f"{slug}.json"
+        held = "not tested"
+        if path.exists():
+            entries = json.loads(path.read_text())["claims"]
+            held = f"{sum(entry['held'] for entry in entries)} of {len(entries)}"
+        takes = ", ".join(card.takes)
+        lines.append(
+            f"| `{slug}` | {card.family} | {takes} | {card.gives} | {card.paper} | {held} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def rendered(text: str, slug: str | None) -> str:
+    """A page with its marked parts filled."""
+
+    def fill(name: str, content: str, page: str) -> str:
+        pattern = re.compile(
+            rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{name.split()[0]} -->)", re.S
+        )
+        return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
+
+    text = fill("systems", systems(), text)
+    for path in sorted(RESULTS.glob("run-*.json")):
+        text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
+    if slug is not None:
+        tables = [rows(path) for path in sorted(RESULTS.glob(f"run-{slug}-*.json"))]
+        text = fill("numbers", "\n".join(tables) or "No runs recorded yet.\n", text)
+        text = fill("claims", claims(slug), text)
+    return text
+
+
+def main() -> int:
+    """Render all pages; with ``--check`` only say which are not up to date."""
+    stale = []
+    pages = {ROOT / "README.md": None} | {
+        cards.card(s).folder / "README.md": s for s in cards.slugs()
+    }
+    for path, slug in pages.items():
+        old = path.read_text()
+        new = rendered(old, slug)
+        if new != old:
+            stale.append(path.relative_to(ROOT).as_posix())
+            if "--check" not in sys.argv:
+                path.write_text(new)
+    print(f"{'stale' if '--check' in sys.argv else 'rendered'}: {', '.join(stale) or 'none'}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

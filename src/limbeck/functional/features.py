@@ -1,0 +1,282 @@
+"""Losses between features of student and teacher: values, directions, channel correlations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from limbeck.checks import check_choice, check_no_grad
+from limbeck.errors import ArgumentError
+from limbeck.functional.guards import check_finite, reduce_counted, widened
+from limbeck.functional.reductions import Reduction, reduce
+
+Total = Literal["mean", "sum"]
+# A vector shorter than this has no direction.
+SHORTEST = 1e-12
+
+
+def feature_mse_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    mask: Tensor | None = None,
+    normalize: bool = False,
+    over_features: Total = "mean",
+    axis: int = -1,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Squared difference of the features at each position (FitNet, hidden MSE, patient KD).
+
+    .. math:: \ell = \frac{1}{D} \sum_d (s_d - t_d)^2
+
+    or, with ``normalize=True``, the same of :math:`s / \|s\|` and :math:`t / \|t\|`, which looks at
+    directions only: summed over features it is twice `cosine_loss`.
+
+    Args:
+        student: ``(N, D)``, ``(N, T, D)`` or any shape with features on `axis`.
+        teacher: same shape, without gradient.
+        mask: True for real positions, the shape of `student` without `axis`; None if all are.
+        normalize: scale each vector to length 1 first; a zero vector stays zero.
+        over_features: ``"mean"`` or ``"sum"`` over the D features of a position.
+        axis: the axis of the features.
+        reduction: ``"mean"`` over real positions, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or with ``"none"`` the shape of `student` without `axis`; in float32 or wider.
+
+    Raises:
+        ArgumentError: shapes differ, the teacher requires grad, a real entry is NaN or infinite,
+            or an option is unknown.
+
+    Example:
+        >>> feature_mse_loss(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]])).item()
+        8.0
+
+    Source: Romero et al., arXiv 1412.6550, eq. 3; normalised, Sun et al., arXiv 1908.09355
+    (patient KD), eq. 7.
+    """
+    check_choice(over_features, "over_features", ("mean", "sum"))
+    student, teacher = _prepared(student, teacher, mask, axis)
+    if normalize:
+        student, teacher = unit_vectors(student, axis), unit_vectors(teacher, axis)
+    error = (student - teacher).square()
+    value = error.mean(axis) if over_features == "mean" else error.sum(axis)
+    return _reduced(value, mask, reduction)
+
+
+def cosine_loss(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    mask: Tensor | None = None,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""One minus the cosine between the features at each position, from 0 to 2.
+
+    .. math:: \ell = 1 - \frac{\langle s, t \rangle}{\|s\| \, \|t\|}
+
+    Args:
+        student: ``(N, D)``, ``(N, T, D)`` or any shape with features on `axis`. A zero vector
+            has cosine 0 and no gradient.
+        teacher: same shape, without gradient.
+        mask: True for real positions, the shape of `student` without `axis`; None if all are.
+        axis: the axis of the features.
+        reduction: ``"mean"`` over real positions, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or with ``"none"`` the shape of `student` without `axis`; in float32 or wider.
+
+    Raises:
+        ArgumentError: as `feature_mse_loss`.
+
+    Example:
+        >>> cosine_loss(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])).item()
+        1.0
+
+    Source: Sanh et al., arXiv 1910.01108 (DistilBERT), section 2.
+    """
+    student, teacher = _prepared(student, teacher, mask, axis)
+    value = 1 - (unit_vectors(student, axis) * unit_vectors(teacher, axis)).sum(axis)
+    return _reduced(value, mask, reduction)
+
+
+def gram_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    r"""Squared difference of the correlations between channels (style, Gram matrices).
+
+    With :math:`G = F F^\top / P` of a feature map :math:`F` of D channels and P positions:
+
+    .. math:: \ell = \frac{1}{D^2} \sum_{ij} (G^s_{ij} - G^t_{ij})^2
+
+    Positions may differ, channels may not.
+
+    Args:
+        student: ``(N, D, H, W)``, or ``(N, D, P)``.
+        teacher: same samples and channels, without gradient.
+        reduction: ``"mean"`` over samples, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``; in float32 or wider.
+
+    Raises:
+        ArgumentError: samples or channels differ, the teacher requires grad, or a feature is NaN
+            or infinite.
+
+    Example:
+        >>> gram_loss(torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 4, 4)).item()
+        1.0
+
+    Source: Gatys, Ecker and Bethge, arXiv 1508.06576, eq. 4 (this is four times that).
+    """
+    return fsp_loss((student, student), (teacher, teacher), reduction=reduction)
+
+
+def fsp_loss(
+    student: tuple[Tensor, Tensor],
+    teacher: tuple[Tensor, Tensor],
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Squared difference of the flow between two layers (flow of solution procedure).
+
+    .. math:: \ell = \frac{1}{D_1 D_2} \sum_{ij} (G^s_{ij} - G^t_{ij})^2
+
+    with G the `flow_matrix` of the two layers.
+
+    Args:
+        student: two feature maps, ``(N, D1, H, W)`` and ``(N, D2, H, W)``.
+        teacher: two feature maps of the same channels, without gradient; their H and W may
+            differ from the student's.
+        reduction: ``"mean"`` over samples, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``; in float32 or wider.
+
+    Raises:
+        ArgumentError: samples or channels differ, a teacher's map requires grad, or a feature is
+            NaN or infinite.
+
+    Example:
+        >>> first, second = torch.ones(1, 2, 3, 3), torch.ones(1, 4, 3, 3)
+        >>> fsp_loss((first, second), (first, 3 * second)).item()
+        4.0
+
+    Source: Yim et al., CVPR 2017, eq. 1 and 2.
+    """
+    for features in teacher:
+        check_no_grad(features, "teacher")
+    flows = flow_matrix(*student), flow_matrix(*teacher)
+    if flows[0].shape != flows[1].shape:
+        raise ArgumentError(
+            f"student has maps of shape {_shapes(student)} and teacher of {_shapes(teacher)}, "
+            "expected the same samples and channels; use a projector, such as a 1x1 convolution, "
+            "to the teacher's channels"
+        )
+    return reduce((flows[0] - flows[1]).square().mean((1, 2)), reduction)
+
+
+def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
+    r"""Mean over positions of the products of two layers' channels, :math:`F_1 F_2^\top / P`.
+
+    Args:
+        first: ``(N, D1, H, W)`` or ``(N, D1, P)``.
+        second: ``(N, D2, H, W)`` or ``(N, D2, P)``, with the same positions.
+
+    Returns:
+        ``(N, D1, D2)``, in float32 or wider.
+
+    Raises:
+        ArgumentError: samples or positions differ, there are none, or a feature is NaN or
+            infinite.
+
+    Example:
+        >>> flow_matrix(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3)).tolist()
+        [[[1.0, 1.0], [1.0, 1.0]]]
+
+    Source: Yim et al., CVPR 2017, eq. 1.
+    """
+    same = first.shape[:1] + first.shape[2:] == second.shape[:1] + second.shape[2:]
+    if first.ndim < 3 or not same or first.shape[2:].numel() == 0:
+        raise ArgumentError(
+            f"feature maps have shapes {_shapes((first, second))}, expected (N, D1, H, W) and "
+            "(N, D2, H, W) with the same samples and positions; pool the larger map first"
+        )
+    for features in (first, second):
+        check_finite(features, "a feature map")
+    wide = [widened(features).flatten(2) for features in (first, second)]
+    return wide[0] @ wide[1].mT / wide[0].shape[2]
+
+
+def unit_vectors(value: Tensor, axis: int = -1) -> Tensor:
+    """Scale vectors to length 1; safe for very long ones and for zero.
+
+    Args:
+        value: any shape with vectors on `axis`, in float32 or wider.
+        axis: the axis of the vectors.
+
+    Returns:
+        The shape of `value`. A vector without an entry above 1e-12 has no direction: it gives
+        zeros and no gradient.
+
+    Example:
+        >>> unit_vectors(torch.tensor([[0.0, 4e30], [0.0, 0.0]])).tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
+    """
+    largest = value.detach().abs().amax(axis, keepdim=True)
+    some = largest > SHORTEST
+    scaled = value / torch.where(some, largest, 1.0)
+    length = torch.linalg.vector_norm(scaled, dim=axis, keepdim=True)
+    return torch.where(some, scaled / torch.where(some, length, 1.0), 0.0)
+
+
+def check_features(student: Tensor, teacher: Tensor, axis: int = -1) -> None:
+    """Raise `ArgumentError` unless features have one shape, at least one feature and no gradient.
+
+    Args:
+        student: features of the student.
+        teacher: features of the teacher.
+        axis: the axis of the features, which an adapter can change.
+    """
+    check_no_grad(teacher, "teacher")
+    if student.ndim == 0 or student.shape[axis] == 0:
+        raise ArgumentError(f"student has shape {tuple(student.shape)}, expected some features")
+    if student.shape == teacher.shape:
+        return
+    hint = ""
+    if student.ndim == teacher.ndim and student.shape[axis] != teacher.shape[axis]:
+        widths = f"{student.shape[axis]} to {teacher.shape[axis]}"
+        hint = f"; the widths on axis {axis} differ: use a projector from {widths} features"
+    raise ArgumentError(
+        f"student has shape {tuple(student.shape)} and teacher has shape {tuple(teacher.shape)}, "
+        f"expected equal shapes{hint}"
+    )
+
+
+def _prepared(
+    student: Tensor, teacher: Tensor, mask: Tensor | None, axis: int
+) -> tuple[Tensor, Tensor]:
+    """Checked features in float32 or wider, 0 where the mask is False."""
+    check_features(student, teacher, axis)
+    student, teacher = widened(student), widened(teacher)
+    if mask is not None:
+        expected = student.movedim(axis, -1).shape[:-1]
+        if mask.shape != expected or mask.dtype != torch.bool:
+            raise ArgumentError(
+                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
+                f"{tuple(expected)} and torch.bool, True for real positions; use mask.bool()"
+            )
+        real = mask.unsqueeze(axis)
+        student, teacher = torch.where(real, student, 0.0), torch.where(real, teacher, 0.0)
+    check_finite(student, "student")
+    check_finite(teacher, "teacher")
+    return student, teacher
+
+
+def _reduced(value: Tensor, mask: Tensor | None, reduction: Reduction) -> Tensor:
+    return reduce(value, reduction) if mask is None else reduce_counted(value, mask, reduction)
+
+
+def _shapes(values: tuple[Tensor, ...]) -> str:
+    return " and ".join(str(tuple(value.shape)) for value in values)

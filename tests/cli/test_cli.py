@@ -1,0 +1,183 @@
+"""The command line as a person and as a program meet it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from limbeck.cli import main
+from limbeck.files import MANIFEST
+
+LIMBECK = str(Path(sys.executable).parent / "limbeck")
+TINY = ("run", "kd", "--preset", "tiny", "--quiet")
+
+
+def limbeck(*words, cwd, **env):
+    return subprocess.run(
+        [LIMBECK, *words], cwd=cwd, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80", **env},
+    )  # fmt: skip
+
+
+def last_json(done):
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with one finished run."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = limbeck(*TINY, "--out", "first", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, last_json(done)
+
+
+def test_run_prints_one_line_of_json_last(finished):
+    _, facts = finished
+    assert set(facts) == {"run", "method", "rows"}
+    roles = [row["role"] for row in facts["rows"]]
+    assert roles == ["product", "baseline", "ensemble", "teacher", "teacher"]
+    for row in facts["rows"]:
+        assert {"accuracy", "nll", "ece", "brier"} <= set(row["quality"])
+        assert set(row["cost"]) == {"parameters", "macs", "latency_ms", "bytes"}
+        assert 0 <= row["quality"]["accuracy"] <= 1
+
+
+def test_people_read_standard_output_and_programs_one_line(finished):
+    folder, _ = finished
+    done = limbeck("evaluate", "first", "--json", cwd=folder)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert "accuracy" in done.stderr
+    assert "accuracy" in limbeck("evaluate", "first", cwd=folder).stdout
+
+
+def test_evaluate_repeats_the_table(finished):
+    folder, facts = finished
+    again = last_json(limbeck("evaluate", "first", "--json", cwd=folder))
+    assert again["rows"][0]["quality"]["accuracy"] == facts["rows"][0]["quality"]["accuracy"]
+
+
+def test_predict_writes_a_row_a_sample(finished):
+    folder, _ = finished
+    done = limbeck("predict", "first", "--data", "digits", "--out", "said.csv", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "said.csv").read_text().splitlines()
+    assert lines[0] == "id,class,confidence"
+    assert len(lines) == 451
+
+
+def test_runs_and_resume_know_a_finished_run(finished):
+    folder, facts = finished
+    (line,) = last_json(limbeck("runs", ".", "--json", cwd=folder))["runs"]
+    assert (line["state"], line["method"]) == ("finished", "kd")
+    done = limbeck("resume", "first", "--json", cwd=folder)
+    assert done.returncode == 0
+    assert "is finished" in done.stderr
+    assert last_json(done)["rows"] == facts["rows"]
+
+
+def test_seeds_are_averaged_with_their_spread(tmp_path):
+    done = limbeck(*TINY, "--seeds", "2", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all("accuracy" in row["std"] for row in last_json(done)["rows"])
+
+
+def test_list_and_show():
+    done = limbeck("list", "k*", "--json", cwd=".")
+    assert last_json(done)["methods"][0]["name"] == "kd"
+    shown = last_json(limbeck("show", "kd", "--json", cwd="."))
+    assert "temperature" in [one["name"] for one in shown["settings"]]
+    assert all(one["meaning"] for one in shown["settings"])
+    assert {"tiny", "demo", "small"} <= set(shown["presets"])
+
+
+def test_help_names_every_verb_and_gives_examples():
+    text = limbeck("--help", cwd=".").stdout
+    for verb in ("list", "show", "run", "resume", "evaluate", "predict", "check", "runs"):
+        assert re.search(rf"\b{verb}\b", text)
+    assert "Examples" in limbeck("run", "--help", cwd=".").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("run", "kdd"), 2, "did you mean kd"),
+        (("run", "kd", "--set", "temprature=2"), 2, "did you mean temperature"),
+        (("run", "kd", "--set", "optim.rate=2"), 2, "no setting"),
+        (("run", "kd", "--set", "temperature=-1"), 2, "greater than 0"),
+        (("run", "kd", "--set", "steps"), 2, "NAME=VALUE"),
+        (("run", "kd", "--preset", "demoo"), 2, "did you mean demo"),
+        (("run", "kd", "--device", "gpu", "--seed", "0"), 2, "expected cpu, cuda or auto"),
+        ((*TINY, "--data", "digts"), 1, "did you mean digits"),
+        ((*TINY, "--student", "mpl"), 1, "did you mean mlp"),
+        ((*TINY, "--data", "digits?labels=5"), 1, "at least one sample"),
+        (("run", "kd", "--data", "digits"), 2, "--teacher NAME"),
+        (("run", "--foo"), 2, "No such option"),
+        (("evaluate", "nothing"), 1, "holds no run"),
+        (("resume", "nothing"), 1, "holds no run"),
+        (("check", "kd", "--claims", "9"), 2, "has claims"),
+        (("check", "kd", "--claims", "one"), 2, "numbers such as"),
+        (("list", "zzz*"), 2, "no method matches"),
+        (("run", "kd", "--data-root", "nowhere"), 2, "is no folder"),
+    ],
+)
+def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monkeypatch, capsys):
+    # In this process: starting one for each would take a minute.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == status
+    assert said in capsys.readouterr().err
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not left
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    done = limbeck(*TINY, "--out", "mine", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--out" in done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_with_another_run_is_refused(finished):
+    folder, _ = finished
+    before = (folder / "first" / "settings.toml").read_bytes()
+    done = limbeck(*TINY, "--out", "first", "--set", "temperature=9", cwd=folder)
+    assert done.returncode == 1
+    assert "temperature: there None, now 9" in done.stderr
+    assert (folder / "first" / "settings.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
+    words = [
+        LIMBECK, "run", "kd", "--preset", "tiny", "--set", "teaching.steps=40", "--seed", "3",
+        "--seeds", str(seeds), "--steps", "3000", "--out", "run",
+    ]  # fmt: skip
+    whole = limbeck(*words[1:-1], "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "seeds" / "3" / "metrics.jsonl"
+    until = time.monotonic() + 60
+    while not (log.exists() and '"student", "step": 4' in log.read_text()):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "limbeck resume run" in said
+    again = limbeck("resume", "run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    products = [tmp_path / name / "product" / MANIFEST for name in ("run", "whole")]
+    assert products[0].read_bytes() == products[1].read_bytes()

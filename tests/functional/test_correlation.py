@@ -1,0 +1,110 @@
+"""Correlation and standardised logits: NumPy's values, invariances, constant rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limbeck.errors import ArgumentError
+from limbeck.functional.correlation import (
+    correlation_loss,
+    pearson_correlation,
+    standardise_logits,
+)
+from limbeck.functional.divergences import soft_target_loss
+
+
+def logits(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return (2 * torch.randn(shape, generator=generator, dtype=torch.float64)).to(dtype)
+
+
+def test_correlation_is_numpys_along_either_axis():
+    x, y = logits(4, 6), logits(4, 6, seed=1)
+    rows = [np.corrcoef(a, b)[0, 1] for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(pearson_correlation(x, y), rows, rtol=1e-6)
+    columns = [np.corrcoef(a, b)[0, 1] for a, b in zip(x.T, y.T, strict=True)]
+    np.testing.assert_allclose(pearson_correlation(x, y, axis=0), columns, rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.floats(0.1, 10), st.floats(-10, 10))
+def test_shift_and_scale_change_nothing(seed, scale, shift):
+    x, y = logits(3, 5, seed=seed), logits(3, 5, seed=seed + 1)
+    moved = pearson_correlation(scale * x + shift, y)
+    torch.testing.assert_close(moved, pearson_correlation(x, y), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        standardise_logits(scale * x + shift), standardise_logits(x), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_constant_rows_give_zero_without_gradient(value, dtype):
+    row = torch.full((2, 1000), value, dtype=dtype).requires_grad_()
+    for result in (
+        pearson_correlation(row, logits(2, 1000, dtype=dtype)),
+        standardise_logits(row),
+    ):
+        assert (result == 0).all()
+        assert (torch.autograd.grad(result.sum(), row)[0] == 0).all()
+
+
+def test_a_student_that_starts_at_zero_has_no_wild_gradient():
+    student = torch.zeros(8, 10, requires_grad=True)
+    correlation_loss(student, logits(8, 10, dtype=torch.float32)).backward()
+    assert student.grad.abs().max() < 1
+
+
+def test_following_the_teacher_up_to_shift_and_scale_of_probabilities_costs_nothing():
+    teacher = logits(6, 4)
+    assert abs(float(correlation_loss(teacher + 3, teacher))) < 1e-6
+    p = teacher.softmax(1)
+    follower = (0.5 * p + 0.125).log()  # half the teacher's contrast, still a distribution
+    assert abs(float(correlation_loss(follower, teacher))) < 1e-6
+
+
+def test_weights_and_temperature_scale_the_terms():
+    student, teacher = logits(5, 4), logits(5, 4, seed=1)
+    inter = correlation_loss(student, teacher, intra_weight=0.0)
+    intra = correlation_loss(student, teacher, inter_weight=0.0)
+    both = correlation_loss(student, teacher, inter_weight=2.0, intra_weight=0.5)
+    torch.testing.assert_close(both, 2 * inter + 0.5 * intra)
+    plain = correlation_loss(student, teacher, temperature=3.0, temperature_squared=False)
+    torch.testing.assert_close(correlation_loss(student, teacher, temperature=3.0), 9 * plain)
+
+
+def test_one_sample_leaves_the_classes_term_constant():
+    student = logits(1, 4).requires_grad_()
+    value = correlation_loss(student, logits(1, 4, seed=1), inter_weight=0.0)
+    value.backward()
+    assert value == 1
+    assert (student.grad == 0).all()
+
+
+def test_standard_logits_have_mean_zero_and_deviation_one():
+    z = standardise_logits(logits(3, 7))
+    torch.testing.assert_close(z.mean(1), torch.zeros(3).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(z.std(1), torch.ones(3).double(), rtol=1e-6, atol=0)
+    population = standardise_logits(logits(7, 3), axis=0, correction=0)
+    torch.testing.assert_close(
+        population.std(0, correction=0), torch.ones(3).double(), rtol=1e-6, atol=0
+    )
+
+
+def test_standard_logits_have_gradients_and_go_with_any_divergence():
+    student = logits(3, 5).requires_grad_()
+    assert torch.autograd.gradcheck(standardise_logits, student)
+    teacher = 10 * student.detach() - 4
+    value = soft_target_loss(standardise_logits(student.detach()), standardise_logits(teacher))
+    assert float(value) == pytest.approx(0, abs=1e-12)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ArgumentError, match="first has shape"):
+        pearson_correlation(logits(2, 3), logits(3, 2))
+    with pytest.raises(ArgumentError, match=r"expected \(N, C\)"):
+        correlation_loss(logits(2, 3, 4), logits(2, 3, 4))
