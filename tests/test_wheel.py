@@ -1,6 +1,7 @@
 """A wheel installed in an empty environment has cards and presets and runs."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -10,7 +11,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def call(*command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=280, env=environment, **options
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 

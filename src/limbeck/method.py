@@ -18,6 +18,7 @@ from limbeck.cards import Card, card
 from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, RunError, nearest
 from limbeck.fingerprint import fingerprint
+from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, taught
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
@@ -160,6 +161,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for name in TRAINED:
         if name in ready:
             ready[name] = _network(ready[name], run, data)
+            # Before teachers are trained: that may take hours.
+            check_model(ready[name], data, f"the {name}")
     _compare_content(run, ready)
     if "teacher" in ready:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)

@@ -20,7 +20,7 @@ def blocks():
             yield pytest.param(found[1], found[2], id=f"{name}-{number}")
 
 
-@pytest.mark.parametrize(("language", "code"), blocks())
+@pytest.mark.parametrize(("language", "code"), list(blocks()))
 def test_block_runs(language, code, tmp_path):
     if language == "python":
         command = [sys.executable, "-W", "error::limbeck.errors.LimbeckWarning", "-c", code]

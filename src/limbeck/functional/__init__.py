@@ -26,7 +26,6 @@ from limbeck.functional.pairwise import (
     pairwise_hinge_loss,
     ranknet_loss,
 )
-from limbeck.functional.plackett_luce import plackett_luce
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.ranking import (
     label_first_ranking,
@@ -87,7 +86,6 @@ __all__ = [
     "negative_log_likelihood",
     "pairwise_hinge_loss",
     "pearson_correlation",
-    "plackett_luce",
     "plackett_luce_loss",
     "pointwise_loss",
     "power_pool",

@@ -55,13 +55,18 @@ class Executor:
 
             parallel = Parallel(n_jobs=processes, backend="loky", return_as="generator")
             with deferred(_tell_workers) as stop:
+                said: list[T | LimbeckError] = []
                 for result in parallel(delayed(_guarded)(function, job) for job in jobs):
-                    if isinstance(result, LimbeckError):
-                        raise result
-                    results.append(result)
+                    said.append(result)
                     shown.advance()
                     if stop.asked:
-                        raise Interrupted(f"stopped after {len(results)} of {len(jobs)} jobs")
+                        break
+            errors = [one for one in said if isinstance(one, LimbeckError)]
+            if errors:
+                raise errors[0]
+            if stop.asked and len(said) < len(jobs):
+                raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
+            results = [one for one in said if not isinstance(one, LimbeckError)]
         return results
 
 
