@@ -56,6 +56,10 @@ class Batch(Mapping[str, "Tensor"]):
                 f"the batch has no column {name!r}; {nearest(name, self._columns)}"
             ) from None
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column, or `default` where there is none."""
+        return self._columns.get(name, default)
+
     def __contains__(self, name: object) -> bool:
         return name in self._columns
 

@@ -103,7 +103,10 @@ class Loader:
             batch_size=None,
             sampler=range(start, stop),
             num_workers=self._workers,
-            persistent_workers=False,
+            # Torch's own would rebuild the batch without its key and space.
+            collate_fn=_as_it_is,
+            # Starting workers must not draw from the generator that the step was seeded with.
+            generator=torch.Generator(),
         )
 
     def _permutation(self, epoch: int) -> np.ndarray[Any, Any]:
@@ -123,6 +126,10 @@ class _ByStep(torch.utils.data.Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         return self._loader.batch(step)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def sequential(data: Data, split: Split, batch_size: int = 512) -> Iterator[Batch]:

@@ -52,9 +52,11 @@ class InputSpace:
         return x if mean is None else x + mean
 
     def _statistics(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        # Statistics of whole numbers are fractions all the same.
+        like = x if x.is_floating_point() else x.new_empty(0).float()
         shape = (1, -1) + (1,) * (x.ndim - 2)
-        mean = x.new_tensor(self.mean).reshape(shape) if self.mean else None
-        return mean, x.new_tensor(self.std).reshape(shape) if self.std else None
+        mean = like.new_tensor(self.mean).reshape(shape) if self.mean else None
+        return mean, like.new_tensor(self.std).reshape(shape) if self.std else None
 
 
 def convert(x: Tensor, source: InputSpace | None, target: InputSpace | None) -> Tensor:

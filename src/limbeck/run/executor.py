@@ -66,8 +66,7 @@ class Executor:
                 raise errors[0]
             if stop.asked and len(said) < len(jobs):
                 raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
-            results = [one for one in said if not isinstance(one, LimbeckError)]
-        return results
+            return [one for one in said if not isinstance(one, LimbeckError)]
 
 
 def _guarded(function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
