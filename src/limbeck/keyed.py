@@ -83,7 +83,8 @@ def seed_torch(seed_key: int) -> None:
     import torch
 
     torch.default_generator.manual_seed(seed_key & _MASK >> 1)
-    if torch.cuda.is_available():
+    # Asking whether there is an accelerator opens its driver library each time.
+    if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed_key & _MASK >> 1)
 
 

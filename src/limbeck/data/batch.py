@@ -78,7 +78,12 @@ class Batch(Mapping[str, "Tensor"]):
         return Batch({**self._columns, **columns}, key=self.key, space=self.space)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on another device."""
+        """Return the batch on another device, or itself if it is there."""
+        import torch
+
+        device = torch.device(device)
+        if all(column.device == device for column in self._columns.values()):
+            return self
         moved = {name: column.to(device) for name, column in self._columns.items()}
         return Batch(moved, key=self.key, space=self.space)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -240,14 +241,12 @@ def assemble(
         train, validation = hold_out(train, VALIDATION_SHARE, "validation")
     y = train.y
     if y is None:
-        raise DataError(f"{name} has no targets: give it a column y")
-    task = task or _task_of(y)
+        raise DataError(f"{name}: the train split has no targets: give it a column y")
+    task = task or _task_of(y, name)
     if task not in TASKS:
         raise DataError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
     if task != "regression" and classes is None:
-        highest = max(int(part.y.max()) for part in (train, validation, test) if len(part))  # type: ignore[union-attr]
-        count = y.shape[1] if task == "multilabel" else highest + 1
-        classes = [str(number) for number in range(count)]
+        classes = [str(number) for number in range(_count(task, (train, validation, test)))]
     return Data(
         train=train,
         validation=validation,
@@ -267,37 +266,49 @@ def _arrays(x: Any, y: Any) -> TensorSplit:
     return split
 
 
-def _task_of(y: Tensor) -> Task:
+def _task_of(y: Tensor, name: str) -> Task:
     if y.ndim == 1 and not y.is_floating_point():
         return "classification"
     if y.ndim == 2 and bool(((y == 0) | (y == 1)).all()):
         return "multilabel"
+    if not y.is_floating_point():
+        raise DataError(
+            f"{name} has integer targets of shape {tuple(y.shape)}: give class indices (N,), such "
+            "as y[:, 0], or say task='regression'"
+        )
     return "regression"
 
 
+def _count(task: Task, splits: Sequence[Split]) -> int:
+    """How many classes the labels speak of; whether the labels are right is checked later."""
+    labels = [part.y for part in splits if part.y is not None and len(part)]
+    if task == "multilabel":
+        return labels[0].shape[1] if labels[0].ndim > 1 else 1
+    return max((int(y.max()) for y in labels if not y.is_floating_point()), default=0) + 1
+
+
 def _space_of(train: Split, standardise: bool) -> InputSpace | None:
-    first = train.take(np.arange(1))
-    if "x" not in first:
+    shape = _shape(train)
+    if shape is None:
         return None
-    shape = tuple(first["x"].shape[1:])
     image = len(shape) == 3
     space = InputSpace(size=shape[1:] if image else shape, channels=shape[0] if image else None)
     if not standardise:
         return space
-    x = train.take(np.arange(len(train)))["x"].double()
-    if first["x"].dtype == torch.uint8:
-        x = x / 255
+    x = train.take(np.arange(len(train)))["x"]
+    x = x.double() / 255 if x.dtype == torch.uint8 else x.double()
     axes = (0, 2, 3) if image else (0,)
     # A constant channel or feature is only centred.
     std = x.std(axes, correction=0)
     std = torch.where(std > 1e-8, std, 1.0)
-    # Rounded: the last bits of a mean depend on how the sum was spread over threads.
-    mean = [round(value, 6) for value in x.mean(axes).reshape(-1).tolist()]
-    return dataclasses.replace(
-        space,
-        mean=tuple(mean),
-        std=tuple(round(value, 6) for value in std.reshape(-1).tolist()),
-    )
+    pairs = [(_rounded(m, s), _rounded(s, s)) for m, s in zip(x.mean(axes), std, strict=True)]
+    mean, deviation = zip(*pairs, strict=True)
+    return dataclasses.replace(space, mean=mean, std=deviation)
+
+
+def _rounded(value: Tensor, scale: Tensor) -> float:
+    """Six digits of the scale: the last bits depend on how a sum was spread over threads."""
+    return round(float(value), 6 - math.ceil(math.log10(float(scale))))
 
 
 def _check_split(split: Split, what: str, data: Data) -> None:
@@ -308,6 +319,10 @@ def _check_split(split: Split, what: str, data: Data) -> None:
         raise DataError(f"{what} has no targets: give it a column y")
     if len(y) != len(split):
         raise DataError(f"{what} has {len(split)} inputs and {len(y)} targets")
+    if (shape := _shape(split)) != (first := _shape(data.train)):
+        raise DataError(
+            f"{what} has inputs of shape {shape} and train {first}; give all splits the same shape"
+        )
     if data.task == "classification":
         if y.is_floating_point() or y.ndim != 1:
             raise DataError(
@@ -322,25 +337,24 @@ def _check_split(split: Split, what: str, data: Data) -> None:
             )
     elif not bool(torch.isfinite(y.double()).all()):
         raise DataError(f"{what} has targets that are NaN or infinite")
-    elif data.task == "multilabel" and (y.ndim != 2 or y.shape[1] != len(data.classes)):
+    elif data.task == "multilabel":
+        if tuple(y.shape[1:]) != (len(data.classes),) or not bool(((y == 0) | (y == 1)).all()):
+            raise DataError(
+                f"{what} has targets of shape {tuple(y.shape)} from {y.min():g} to {y.max():g}, "
+                f"expected (N, {len(data.classes)}) of 0 and 1"
+            )
+    elif y.shape[1:] != data.train.y.shape[1:]:  # type: ignore[union-attr]
+        expected = tuple(data.train.y.shape)  # type: ignore[union-attr]
+        raise DataError(f"{what} has targets of shape {tuple(y.shape)} and train {expected}")
+    finite = getattr(split, "finite", None)
+    if finite is not None and not bool(finite.all()):
+        bad = split.ids[(~finite).numpy()]
         raise DataError(
-            f"{what} has targets of shape {tuple(y.shape)}, expected (N, {len(data.classes)}) of "
-            "0 and 1"
+            f"{what} has {len(bad)} samples with NaN or infinite values, the first has id "
+            f"{bad[0]}; drop or repair them"
         )
-    if isinstance(split, TensorSplit):
-        check_finite(split.columns.get("x"), what)
-    elif isinstance(split, Subset) and isinstance(split.source, TensorSplit):
-        check_finite(split.source.columns.get("x"), what)
 
 
-def check_finite(x: Tensor | None, what: str) -> None:
-    """Raise `DataError` naming the first sample whose input is NaN or infinite."""
-    if x is None or not x.is_floating_point():
-        return
-    bad = ~torch.isfinite(x.reshape(len(x), -1)).all(1)
-    if bool(bad.any()):
-        first = int(bad.nonzero()[0])
-        raise DataError(
-            f"{what} has {int(bad.sum())} samples with NaN or infinite values, the first at "
-            f"position {first}; drop or repair them"
-        )
+def _shape(split: Split) -> tuple[int, ...] | None:
+    first = split.take(np.arange(1))
+    return tuple(first["x"].shape[1:]) if "x" in first else None

@@ -15,6 +15,7 @@ from limbeck.errors import DataError
 from limbeck.fingerprint import fingerprint
 
 Indices = npt.NDArray[np.int64]
+NUMBERS = (Tensor, np.ndarray, np.generic, int, float, list, tuple)
 
 
 class Split(Protocol):
@@ -78,6 +79,14 @@ class TensorSplit:
     def fingerprint(self) -> str:
         return fingerprint(self._columns, self.ids)
 
+    @cached_property
+    def finite(self) -> Tensor | None:
+        """Which samples have no NaN or infinity in ``"x"``, ``(N,)``; None where none can."""
+        x = self._columns.get("x")
+        if x is None or not x.is_floating_point():
+            return None
+        return torch.isfinite(x).reshape(self._count, -1).all(1)
+
     def take(self, indices: Indices) -> dict[str, Tensor]:
         index = torch.from_numpy(np.ascontiguousarray(indices))
         return {name: value[index] for name, value in self._columns.items()}
@@ -109,37 +118,48 @@ class DatasetSplit:
     @cached_property
     def y(self) -> Tensor | None:
         targets = getattr(self._dataset, "targets", None)
-        if targets is not None:
-            return _tensor("targets", targets)
+        # What torchvision calls targets is not what items give if it transforms them.
+        if targets is not None and getattr(self._dataset, "target_transform", None) is None:
+            return _tensor("y", targets)
         values = [self._item(index).get("y") for index in range(len(self))]
         return None if any(value is None for value in values) else torch.stack(values)  # type: ignore[arg-type]
 
     @cached_property
     def fingerprint(self) -> str:
-        # Content is sampled: reading all of a large data set to name it could take an hour.
+        # Inputs are sampled: reading all of a large data set to name it could take an hour.
         chosen = np.unique(np.linspace(0, len(self) - 1, num=min(len(self), 64)).astype(np.int64))
-        return fingerprint(len(self), self.take(chosen) if len(chosen) else {})
+        return fingerprint(len(self), self.y, self.take(chosen) if len(chosen) else {})
 
     def take(self, indices: Indices) -> dict[str, Tensor]:
         items = [self._item(int(index)) for index in indices]
-        shapes = {tuple(item["x"].shape) for item in items if "x" in item}
-        if len(shapes) > 1:
-            raise DataError(
-                f"items of {self._name} have different shapes {sorted(shapes)}; resize them in "
-                "the data set"
-            )
-        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        columns = {}
+        for name in items[0]:
+            values = [item[name] for item in items]
+            shapes = {tuple(value.shape) for value in values}
+            if len(shapes) > 1:
+                raise DataError(
+                    f"{name} of the items of {self._name} has different shapes "
+                    f"{sorted(shapes)}; resize them in the data set"
+                )
+            columns[name] = torch.stack(values)
+        return columns
 
     def _item(self, index: int) -> dict[str, Tensor]:
         item = self._dataset[index]
-        if isinstance(item, Mapping):
-            return {name: torch.as_tensor(value) for name, value in item.items()}
         if isinstance(item, (tuple, list)) and len(item) == 2:
-            return {"x": torch.as_tensor(item[0]), "y": torch.as_tensor(item[1])}
-        raise DataError(
-            f"item {index} of {self._name} is a {type(item).__name__}, expected a pair (x, y) or "
-            "a mapping with the keys x and y; convert pictures with a transform such as ToTensor"
-        )
+            item = {"x": item[0], "y": item[1]}
+        if not isinstance(item, Mapping):
+            raise DataError(
+                f"item {index} of {self._name} is a {type(item).__name__}, expected a pair (x, y) "
+                "or a mapping with the keys x and y"
+            )
+        for name, value in item.items():
+            if not isinstance(value, NUMBERS):
+                raise DataError(
+                    f"{name} of item {index} of {self._name} is a {type(value).__name__}, expected "
+                    "numbers; convert pictures with a transform such as ToTensor"
+                )
+        return {name: _tensor(name, value) for name, value in item.items()}
 
 
 class Subset:
@@ -162,6 +182,12 @@ class Subset:
     def y(self) -> Tensor | None:
         y = self.source.y
         return None if y is None else y[torch.from_numpy(self._indices)]
+
+    @property
+    def finite(self) -> Tensor | None:
+        """Which samples have no NaN or infinity in ``"x"``; None where that is not known."""
+        finite = getattr(self.source, "finite", None)
+        return None if finite is None else finite[torch.from_numpy(self._indices)]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -211,15 +237,16 @@ def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
 
 
 def _tensor(name: str, value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"column {name} has dtype {array.dtype}, expected numbers")
-    if array.dtype == np.float64 and name != "y":
-        array = array.astype(np.float32)
-    if array.dtype.kind == "u" and array.dtype != np.uint8:
-        array = array.astype(np.int64)
+    """A column as models and losses take it: labels int64, fractions float32, bytes as they are."""
+    if not isinstance(value, Tensor):
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"column {name} has dtype {array.dtype}, expected numbers")
+        if array.dtype.kind == "u" and array.dtype != np.uint8:
+            array = array.astype(np.int64)
+        # Torch reads no foreign byte order, no negative stride and nothing that is read-only.
+        value = torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
+    value = value.detach().cpu()
     if name == "y":
-        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
-    return torch.from_numpy(np.ascontiguousarray(array))
+        return value.to(torch.float32 if value.is_floating_point() else torch.int64)
+    return value.float() if value.dtype == torch.float64 else value

@@ -105,7 +105,7 @@ def alternate(
     _check_names(models, optims, average)
     loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
     turns = turn or (lambda at: tuple(optims))
-    log_every = max(1, steps // LOGGED_ROWS)
+    log_every = math.ceil(steps / LOGGED_ROWS)
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
