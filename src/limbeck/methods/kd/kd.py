@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from limbeck.data import Data, Views
+from limbeck.evaluate.watch import validation_watch
 from limbeck.loops import Optim, fit
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
@@ -28,6 +29,9 @@ class KD:
         steps: optimiser steps of the student.
         batch_size: samples a step.
         accumulate: into how many pieces a batch is cut to save memory.
+        patience: looks at the validation split without a new best before training stops; the best
+            weights are kept. None trains to the end and takes the last weights.
+        look_every: steps between two looks.
         optim: how the student learns.
         views: random changes of images, the same for student and teacher.
         teaching: how teachers given by name are trained.
@@ -40,6 +44,8 @@ class KD:
     steps: Annotated[int, Field(ge=1)] = 2000
     batch_size: Annotated[int, Field(ge=1)] = 128
     accumulate: Annotated[int, Field(ge=1)] = 1
+    patience: Annotated[int, Field(ge=1)] | None = None
+    look_every: Annotated[int, Field(ge=1)] = 100
     optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
     views: Views = Views()
     teaching: Teaching = Teaching()
@@ -97,6 +103,9 @@ class KD:
         teacher: Teacher | None,
         objective: Objective,
     ) -> None:
+        watch = None
+        if self.patience is not None:
+            watch = validation_watch(data, every=self.look_every, patience=self.patience)
         fit(
             run,
             stage,
@@ -109,4 +118,5 @@ class KD:
             batch_size=self.batch_size,
             views=self.views,
             accumulate=self.accumulate,
+            watch=watch,
         )
