@@ -38,6 +38,11 @@ class Objective(nn.Module):
         """Module paths of the student whose outputs are read."""
         return set()
 
+    @property
+    def targets(self) -> set[str]:
+        """Columns of the batch that are read."""
+        return set()
+
     def __add__(self, other: Objective) -> Objective:
         return Sum([self, other])
 
@@ -95,6 +100,10 @@ class Term(Objective):
         path = self.student or ""
         return {path.removeprefix("features.")} if path.startswith("features.") else set()
 
+    @property
+    def targets(self) -> set[str]:
+        return set() if self.target is None else {self.target}
+
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Terms:
         """Return the one term."""
         given: list[Tensor] = []
@@ -129,6 +138,10 @@ class Scaled(Objective):
     def student_features(self) -> set[str]:
         return self.objective.student_features
 
+    @property
+    def targets(self) -> set[str]:
+        return self.objective.targets
+
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Terms:
         """Return the scaled terms."""
         terms = self.objective(student, teacher, batch)
@@ -154,6 +167,10 @@ class Sum(Objective):
     @property
     def student_features(self) -> set[str]:
         return {path for part in self.parts for path in part.student_features}  # type: ignore[union-attr]
+
+    @property
+    def targets(self) -> set[str]:
+        return {name for part in self.parts for name in part.targets}  # type: ignore[union-attr]
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Terms:
         """Return the terms of all parts."""
@@ -229,11 +246,16 @@ def sum_terms(terms: Terms, parameters: list[nn.Parameter] | None = None) -> Ten
     Returns:
         A scalar.
 
+    Raises:
+        ArgumentError: there are no terms.
+
     Example:
         >>> import torch
         >>> sum_terms({"a": torch.tensor(1.0), "b": torch.tensor(2.0)}).item()
         3.0
     """
+    if not terms:
+        raise ArgumentError("there are no terms to minimise: the step or objective returned none")
     values = list(terms.values())
     total = values[0]
     for value in values[1:]:

@@ -4,6 +4,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import digits
 from limbeck.data.loader import Loader, sequential
+from limbeck.data.mixing import cutmix
 from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
 from limbeck.data.views import Views
@@ -20,6 +21,7 @@ __all__ = [
     "TensorSplit",
     "Views",
     "convert",
+    "cutmix",
     "digits",
     "from_arrays",
     "from_datasets",

@@ -13,7 +13,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.views import Views
-from limbeck.errors import DataError, LimbeckError, ModelError
+from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Objective, Terms
@@ -39,6 +39,8 @@ def fit(
     accumulate: int = 1,
     average: Callable[[int], float] | None = None,
     watch: Watch | None = None,
+    objective_optim: Optim | None = None,
+    mix: Callable[[Batch], Batch] | None = None,
 ) -> Trained:
     """Train a student in place.
 
@@ -56,6 +58,8 @@ def fit(
         accumulate: into how many pieces a batch is cut to save memory.
         average: keeps an averaged copy of the student, which it ends with; see `ema`, `swa`.
         watch: early stopping on validation.
+        objective_optim: how the objective's own parameters learn; as the student by default.
+        mix: changes a batch as a whole before teacher and student see it, such as `cutmix`.
 
     Returns:
         How the loop ended.
@@ -67,6 +71,11 @@ def fit(
     """
     if not objective.needs_teacher:
         teacher = None
+    if mix is not None and "y" in objective.targets:
+        raise ArgumentError(
+            "mix makes images of two samples and the objective reads the labels of one; drop the "
+            "label term or the mixing"
+        )
     run.engine.place(() if teacher is None else teacher.modules)
     check_model(student, data, "the student")
     if teacher is not None:
@@ -78,6 +87,7 @@ def fit(
     student.train()
 
     def step(models: Models, batch: Batch, at: At) -> Terms:
+        batch = batch if mix is None else mix(batch)
         said = reading.of(models["student"], batch, wanted)
         told = None if teacher is None else teacher(batch)
         return models.get("objective", objective)(said, told, batch)
@@ -97,7 +107,9 @@ def fit(
         run,
         stage,
         models,
-        dict.fromkeys(models, optim),
+        {"student": optim, "objective": objective_optim or optim}
+        if len(models) > 1
+        else {"student": optim},
         steps,
         step=step,
         batches=loader,

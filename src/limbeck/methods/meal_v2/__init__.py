@@ -1,0 +1,1 @@
+"""MEAL V2: a trained student fine-tuned on the mean of its teachers."""
