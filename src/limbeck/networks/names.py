@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError, nearest
 from limbeck.naming import split_name
+from limbeck.networks.adapted import Adapted
 from limbeck.networks.small import NETWORKS
 
 PREFIXES = ("timm", "torchvision", "file")
@@ -21,7 +23,9 @@ def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = Tr
 
     Args:
         name: ``mlp``, ``cnn``, ``timm:NAME``, ``torchvision:NAME``, each with options; or
-            ``file:WEIGHTS.safetensors?network=NAME``.
+            ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` the network keeps
+            its own input space (size, channels, mean, std; another side with ``size=N``) and
+            inputs are converted to it.
         space: of the inputs.
         outputs: classes or numbers that come out.
         fetch: whether pretrained weights may be fetched; a product that brings its own does not.
@@ -44,7 +48,7 @@ def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = Tr
     elif prefix == "timm":
         network = _timm(rest, options, space, outputs, fetch)
     elif prefix == "torchvision":
-        network = _torchvision(rest, options, outputs, fetch)
+        network = _torchvision(rest, options, space, outputs, fetch)
     elif prefix == "file":
         network = _file(rest, options, space, outputs)
     else:
@@ -80,32 +84,61 @@ def _timm(
     if not timm.is_model(rest.split(".")[0]):
         raise ModelError(f"timm has no model {rest!r}; {_few(rest, timm.list_models())}")
     given = {"pretrained": False, "num_classes": outputs, **options}
-    if space is not None and space.channels is not None:
-        given.setdefault("in_chans", space.channels)
-        if not given["pretrained"] and _takes_size(timm, rest):
-            given.setdefault("img_size", space.size)
-    if not fetch:
-        given["pretrained"] = False
-    return _made(f"timm:{rest}", lambda: timm.create_model(rest, **given))
-
-
-def _takes_size(timm: Any, rest: str) -> bool:
+    size = given.pop("size", None)
+    trained = given["pretrained"]
+    given["pretrained"] = trained and fetch
+    images = space is not None and space.channels is not None
+    if images and not trained:
+        given.setdefault("in_chans", space.channels)  # type: ignore[union-attr]
     config = timm.get_pretrained_cfg(rest, allow_unregistered=True)
-    return bool(config is not None and config.fixed_input_size)
+    if images and config is not None and config.fixed_input_size:
+        shown = space.size if not trained else size  # type: ignore[union-attr]
+        if shown is not None:
+            given.setdefault("img_size", shown)
+    network = _made(f"timm:{rest}", lambda: timm.create_model(rest, **given))
+    if not (images and trained):
+        return network
+    facts = timm.data.resolve_model_data_config(network)
+    native = InputSpace(
+        size=(size, size) if size else tuple(facts["input_size"][1:]),
+        channels=facts["input_size"][0],
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+    )
+    return _adapted(network, space, native)
 
 
-def _torchvision(rest: str, options: dict[str, Any], outputs: int, fetch: bool) -> nn.Module:
+def _torchvision(
+    rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int, fetch: bool
+) -> nn.Module:
     models = _library("torchvision").models
     if rest not in models.list_models():
         raise ModelError(f"torchvision has no model {rest!r}; {_few(rest, models.list_models())}")
-    pretrained = options.pop("pretrained", False) and fetch
-    if pretrained:
-        model = _made(f"torchvision:{rest}", lambda: models.get_model(rest, weights="DEFAULT"))
-        return _with_head(model, outputs)
-    return _made(
-        f"torchvision:{rest}",
-        lambda: models.get_model(rest, weights=None, num_classes=outputs, **options),
-    )
+    options = dict(options)
+    size, trained = options.pop("size", None), options.pop("pretrained", False)
+    name = f"torchvision:{rest}"
+    if not trained:
+        options["num_classes"] = outputs
+        network = _made(name, lambda: models.get_model(rest, weights=None, **options))
+        # These networks take colour; grey pixels are spread over their three channels.
+        if space is None or space.channels != 1:
+            return network
+        wide = dataclasses.replace(space, channels=3, mean=space.mean * 3, std=space.std * 3)
+        return _adapted(network, space, wide)
+    weights = models.get_model_weights(rest).DEFAULT
+    chosen = weights if fetch else None
+    network = _made(name, lambda: models.get_model(rest, weights=chosen, **options))
+    shown = weights.transforms()
+    side = size or shown.crop_size[0]
+    native = InputSpace((side, side), 3, tuple(shown.mean), tuple(shown.std))
+    return _adapted(_with_head(network, outputs), space, native)
+
+
+def _adapted(network: nn.Module, space: InputSpace | None, native: InputSpace) -> nn.Module:
+    """Put the conversion before a network that was trained on another space than the data's."""
+    if space is None or space.channels is None or space == native:
+        return network
+    return Adapted(network, space, native)
 
 
 def _with_head(model: nn.Module, outputs: int) -> nn.Module:
@@ -128,8 +161,9 @@ def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs:
         )
     network = build(inner, space, outputs, fetch=False)
     weights = read_weights(path)
+    inside = network.network if isinstance(network, Adapted) else network
     try:
-        network.load_state_dict(weights)
+        inside.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"the weights in {path} do not fit {inner}: {error}") from None
     return network
