@@ -25,6 +25,7 @@ FLOORS = [
     {"experiment"},
     {"claims"},
     {"methods"},
+    {"report"},
     {"testing", "cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -12,7 +12,7 @@ from typing import Any
 from limbeck import cards, files
 from limbeck.run.folder import SETTINGS, claimed, read_identity
 
-TABLE = "table.json"
+TABLE, DIAGNOSTICS = "table.json", "diagnostics.json"
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def perform_seed(
     Returns:
         Rows.
     """
+    from limbeck.evaluate.diagnostics import diagnostics
     from limbeck.evaluate.table import student_rows
     from limbeck.method import complete
     from limbeck.run.run import Options, Run
@@ -123,7 +124,12 @@ def perform_seed(
     options = {name: value for name, value in request.options.items() if name != "seeds"}
     run = Run(folder, seed=seed, options=Options(**options, quiet=quiet))
     product, baselines, ready = complete(method, run, request.inputs)
-    rows = student_rows(product, baselines, ready["teacher"], ready["data"], request.method)
+    teacher, data = ready["teacher"], ready["data"]
+    rows = student_rows(product, baselines, teacher, data, request.method)
+    sources = {request.method: product.outputs, "teacher": teacher}
+    sources |= {name: one.outputs for name, one in baselines.items()}
+    content = json.dumps(diagnostics(sources, data)) + "\n"
+    files.write_text(folder / DIAGNOSTICS, content)
     files.write_text(table, json.dumps(rows, indent=1) + "\n")
     return rows
 

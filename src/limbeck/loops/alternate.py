@@ -22,7 +22,7 @@ from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
 State = dict[str, Tensor]
-LOGGED_ROWS = 200
+LOGGED_ROWS, MEASURED_NORMS = 200, 20
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def alternate(
     loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
     turns = turn or (lambda at: tuple(optims))
     log_every = math.ceil(steps / LOGGED_ROWS)
+    norm_every = log_every * max(1, steps // log_every // MEASURED_NORMS)
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
@@ -116,11 +117,12 @@ def alternate(
             at = run.at(stage, loop.step)
             seed_torch(at.key)
             learning = tuple(turns(at))
-            terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps)
+            measure = (loop.step + 1) % norm_every == 0
+            terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps, measure)
             loop.step += 1
             if loop.step % log_every == 0 or loop.step == steps:
                 values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
-                run.log(stage=stage, step=loop.step, **values)
+                run.log(stage=stage, step=loop.step, **values, **loop.norms)
                 shown.advance(log_every, " ".join(f"{k} {v:.4g}" for k, v in values.items()))
             loop.look()
             if stop.asked:
@@ -180,6 +182,7 @@ class _Loop:
         self.saved = time.monotonic()
         self.best: dict[str, Any] = {"step": None, "score": -math.inf, "looks": 0, "models": {}}
         self.raw = models
+        self.norms: dict[str, float] = {}
         found = run.resume(stage)
         if found is not None:
             for name, tensors in found.models.items():
@@ -208,8 +211,10 @@ class _Loop:
         combine: Callable[[Terms, list[nn.Parameter]], Tensor],
         accumulate: int,
         steps: int,
+        measure: bool,
     ) -> Terms:
         """Do one optimiser step and return its terms, detached."""
+        self.norms = {}
         batch = batch.to(self.engine.device)
         pieces = batch.pieces(accumulate) if accumulate > 1 else [batch]
         trained = [one for name in learning for one in self.parameters[name]]
@@ -218,6 +223,8 @@ class _Loop:
             share = piece.size / batch.size if len(pieces) > 1 else 1.0
             with self._last_syncs(learning, number == len(pieces) - 1):
                 terms = step(self.models, piece, at)
+                if measure and number == 0 and len(terms) > 1:
+                    self.norms = _gradient_norms(terms, trained)
                 loss = combine(terms, trained)
                 self._check_finite(loss, terms)
                 self.engine.backward(loss * share if share != 1 else loss)
@@ -307,6 +314,20 @@ class _Loop:
             f"the loss of stage {self.stage} is not finite at step {self.step} ({said}); lower "
             "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"
         )
+
+
+def _gradient_norms(terms: Terms, parameters: list[nn.Parameter]) -> dict[str, float]:
+    """Norm of each term's own gradient, named ``gradient_norm.TERM``."""
+    norms = {}
+    for name, term in terms.items():
+        if not term.requires_grad:
+            continue
+        grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        squares = [grad.square().sum() for grad in grads if grad is not None]
+        norms[f"gradient_norm.{name}"] = (
+            float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+        )
+    return norms
 
 
 def _copy(model: nn.Module) -> State:

@@ -1,0 +1,107 @@
+"""The page: stories put into one HTML file that loads nothing from the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck import files
+from limbeck.evaluate.words import table_cells, verdict
+from limbeck.report import plots
+from limbeck.report.story import Story, read_story
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
+    """Write one page about one or several finished runs.
+
+    Args:
+        folders: run folders; all that is shown is read from them.
+        out: the file; ``report.html`` in the first folder by default.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunError: a folder holds no finished run, or has no metrics.
+    """
+    from jinja2 import Environment
+
+    stories = [read_story(folder) for folder in folders]
+    title = stories[0].card.title if len(stories) == 1 else f"{len(stories)} runs"
+    page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text())
+    path = out or folders[0] / "report.html"
+    files.write_text(path, page.render(title=title, runs=[_run(story) for story in stories]))
+    return path
+
+
+def _run(story: Story) -> dict[str, Any]:
+    import tomli_w
+
+    request = story.request
+    heads, cells = table_cells(story.rows)
+    teachers = request.inputs.get("teacher", [])
+    several = [teachers] if isinstance(teachers, str) else list(teachers)
+    seeds = len(request.seeds)
+    spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    return {
+        "heading": f"{request.method}: {story.name}",
+        "what": f"{', '.join(several)} distilled into {request.inputs.get('student')} on "
+        f"{request.inputs.get('data')}. {story.card.summary} Source: {story.card.paper}.",
+        "verdict": verdict(story.rows, seeds),
+        "caption": f"Test split, {spread}. MACs and latency are for one sample.",
+        "heads": heads,
+        "rows": [
+            {"role": row["role"], "cells": line}
+            for row, line in zip(story.rows, cells, strict=True)
+        ],
+        "groups": [group for group in _groups(story) if group["plots"]],
+        "settings": tomli_w.dumps(request.identity()),
+        "environment": json.dumps(dict(story.environment), indent=1),
+    }
+
+
+def _groups(story: Story) -> list[dict[str, Any]]:
+    cost = [
+        ("latency_ms", "latency of one sample, ms"),
+        ("parameters", "parameters"),
+    ]
+    groups = [
+        {
+            "title": "Quality against cost",
+            "plots": [
+                _plot(plots.quality_against_cost(story.rows, name, label), label)
+                for name, label in cost
+            ],
+        },
+        {"title": "Loss terms", "plots": _stages(story.curves, "loss")},
+        {"title": "Gradient norm of each term", "plots": _stages(story.norms, "gradient norm")},
+    ]
+    sources = story.diagnostics.get("sources", {})
+    if sources:
+        names = list(sources)
+        product, alone = sources[names[0]], sources[names[2] if len(names) > 2 else names[-1]]
+        change = plots.class_change(
+            story.diagnostics["classes"], product["class_accuracy"], alone["class_accuracy"]
+        )
+        groups.append(
+            {
+                "title": "Where it is right, and how sure",
+                "plots": [
+                    _plot(plots.reliability_diagram(sources), "Reliability, first seed"),
+                    _plot(change, "Change by class, first seed"),
+                ],
+            }
+        )
+    return groups
+
+
+def _stages(tables: Any, label: str) -> list[dict[str, str]]:
+    return [_plot(plots.curves(terms, label), f"Stage {stage}") for stage, terms in tables.items()]
+
+
+def _plot(svg: str, caption: str) -> dict[str, str]:
+    return {"svg": svg, "caption": caption}

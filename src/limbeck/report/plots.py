@@ -1,0 +1,107 @@
+"""Plots of a report, as SVG text that stands inside the page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PALETTE = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e6c8a", "#c98b2b", "#5b6770")
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def curves(terms: Curves, label: str) -> str:
+    """Values over steps, one line a term, on a logarithmic axis where all are positive."""
+    figure, axes = _figure(4.6, 2.6)
+    for place, (name, (steps, values)) in enumerate(terms.items()):
+        axes.plot(steps, values, color=PALETTE[place % len(PALETTE)], linewidth=1.2, label=name)
+    if all(value > 0 for _, values in terms.values() for value in values):
+        axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:
+    """The main figure of each row against one cost on a logarithmic axis."""
+    figure, axes = _figure(4.6, 2.8)
+    name = "accuracy" if "accuracy" in rows[0]["quality"] else "rmse"
+    roles = sorted({row["role"] for row in rows})
+    for row in rows:
+        colour = PALETTE[roles.index(row["role"]) % len(PALETTE)]
+        x, y = row["cost"][cost], row["quality"][name]
+        spread = row.get("std", {}).get(name, 0)
+        axes.errorbar([x], [y], yerr=[spread], fmt="o", color=colour, capsize=2, markersize=5)
+        axes.annotate(row["name"], (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.15)
+    axes.set_xlabel(label)
+    axes.set_ylabel(name)
+    return _svg(figure)
+
+
+def reliability_diagram(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy against confidence; on the diagonal a source is as sure as it should be."""
+    figure, axes = _figure(3.4, 3.2)
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle="--")
+    for place, (name, facts) in enumerate(sources.items()):
+        points = [
+            (confidence, accuracy)
+            for count, confidence, accuracy in zip(
+                facts["count"], facts["confidence"], facts["accuracy"], strict=True
+            )
+            if count
+        ]
+        axes.plot(
+            *zip(*points, strict=True),
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            color=PALETTE[place % len(PALETTE)],
+            label=name,
+        )
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy")
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def class_change(classes: Sequence[str], product: Sequence[Any], alone: Sequence[Any]) -> str:
+    """Per-class accuracy of the product less that of the baseline, most gained first."""
+    changes = [
+        (name, ours - theirs)
+        for name, ours, theirs in zip(classes, product, alone, strict=True)
+        if ours is not None and theirs is not None
+    ]
+    changes.sort(key=lambda pair: pair[1])
+    if len(changes) > 30:
+        changes = changes[:15] + changes[-15:]
+    figure, axes = _figure(4.6, 0.6 + 0.2 * len(changes))
+    colours = [PALETTE[0] if change >= 0 else PALETTE[1] for _, change in changes]
+    axes.barh([name for name, _ in changes], [change for _, change in changes], color=colours)
+    axes.axvline(0, color="#666666", linewidth=0.8)
+    axes.set_xlabel("accuracy, product less student alone")
+    axes.tick_params(axis="y", labelsize=8)
+    return _svg(figure)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    # Text stays text and ids are fixed, so that a page is small, searchable and repeatable.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "limbeck"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    content = text.getvalue()
+    return content[content.index("<svg") :]

@@ -1,0 +1,108 @@
+"""What a report tells: read from a run folder, in plain values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck import cards
+from limbeck.errors import RunError
+from limbeck.experiment import DIAGNOSTICS, TABLE, Request
+from limbeck.run.folder import ENVIRONMENT
+from limbeck.run.run import METRICS
+
+POINTS = 300
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run, ready to be drawn.
+
+    Args:
+        name: of the folder.
+        request: what was asked.
+        card: of the method.
+        rows: the table.
+        curves: by stage, by term, steps and values of the first seed.
+        norms: the same of gradient norms.
+        diagnostics: per-class accuracy and reliability of the first seed.
+        environment: versions and kind of machine.
+    """
+
+    name: str
+    request: Request
+    card: cards.Card
+    rows: list[dict[str, Any]]
+    curves: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]
+    norms: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]
+    diagnostics: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+def read_story(folder: Path) -> Story:
+    """Read a run folder.
+
+    Args:
+        folder: of a run made on the command line, finished.
+
+    Returns:
+        Its story.
+
+    Raises:
+        RunError: the folder holds no run, is not finished, or has no metrics.
+    """
+    request = Request.read(folder)
+    if not (folder / TABLE).exists():
+        raise RunError(
+            f"{folder} has no table: it is not finished (limbeck resume {folder}) or was made in "
+            "Python, where limbeck.experiment.perform makes one"
+        )
+    first = folder / "seeds" / str(request.seeds[0])
+    if not (first / METRICS).exists():
+        raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
+    curves, norms = _curves(first / METRICS)
+    return Story(
+        name=folder.resolve().name,
+        request=request,
+        card=cards.card(request.method),
+        rows=json.loads((folder / TABLE).read_text()),
+        curves=curves,
+        norms=norms,
+        diagnostics=_json(first / DIAGNOSTICS),
+        environment=_json(first / ENVIRONMENT),
+    )
+
+
+def _curves(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    curves: dict[str, Any] = {}
+    norms: dict[str, Any] = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        stage, step = row.pop("stage"), row.pop("step")
+        row.pop("seconds", None)
+        for name, value in row.items():
+            if not math.isfinite(value):
+                continue
+            kind, _, term = name.partition(".")
+            table, key = (norms, term) if kind == "gradient_norm" else (curves, name)
+            steps, values = table.setdefault(stage, {}).setdefault(key, ([], []))
+            steps.append(step)
+            values.append(value)
+    return _thinned(curves), _thinned(norms)
+
+
+def _thinned(tables: dict[str, Any]) -> dict[str, Any]:
+    """Keep evenly spread points: a page of a long run must stay small."""
+    for terms in tables.values():
+        for name, (steps, values) in terms.items():
+            every = math.ceil(len(steps) / POINTS)
+            terms[name] = (steps[::every], values[::every])
+    return tables
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
