@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PALETTE = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e6c8a", "#c98b2b", "#5b6770")
+MARKERS = {"product": "D", "baseline": "s", "reference": "v", "ensemble": "^", "teacher": "o"}
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
@@ -17,6 +18,7 @@ def curves(terms: Curves, label: str) -> str:
         axes.plot(steps, values, color=PALETTE[place % len(PALETTE)], linewidth=1.2, label=name)
     if all(value > 0 for _, values in terms.values() for value in values):
         axes.set_yscale("log")
+        _readable(axes.yaxis)
     axes.set_xlabel("step")
     axes.set_ylabel(label)
     axes.legend(frameon=False, fontsize=8)
@@ -27,17 +29,24 @@ def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: st
     """The main figure of each row against one cost on a logarithmic axis."""
     figure, axes = _figure(4.6, 2.8)
     name = "accuracy" if "accuracy" in rows[0]["quality"] else "rmse"
-    roles = sorted({row["role"] for row in rows})
-    for row in rows:
-        colour = PALETTE[roles.index(row["role"]) % len(PALETTE)]
-        x, y = row["cost"][cost], row["quality"][name]
+    for place, row in enumerate(rows):
         spread = row.get("std", {}).get(name, 0)
-        axes.errorbar([x], [y], yerr=[spread], fmt="o", color=colour, capsize=2, markersize=5)
-        axes.annotate(row["name"], (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
+        axes.errorbar(
+            [row["cost"][cost]],
+            [row["quality"][name]],
+            yerr=[spread],
+            fmt=MARKERS[row["role"]],
+            color=PALETTE[place % len(PALETTE)],
+            capsize=2,
+            markersize=6,
+            label=row["name"],
+        )
     axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.15)
+    _readable(axes.xaxis)
+    axes.margins(x=0.2, y=0.2)
     axes.set_xlabel(label)
     axes.set_ylabel(name)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return _svg(figure)
 
 
@@ -84,6 +93,15 @@ def class_change(classes: Sequence[str], product: Sequence[Any], alone: Sequence
     axes.set_xlabel("accuracy, product less student alone")
     axes.tick_params(axis="y", labelsize=8)
     return _svg(figure)
+
+
+def _readable(axis: Any) -> None:
+    """Mark 1, 2 and 5 of each decade on a logarithmic axis, in plain figures."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
