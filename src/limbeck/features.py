@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import ModelError, nearest
+from limbeck.errors import ModelError, UnusualUseWarning, nearest
 
 
 @contextmanager
@@ -28,6 +29,9 @@ def tapped(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]
     Raises:
         ModelError: a path matches no module; the nearest is suggested.
 
+    Warns:
+        UnusualUseWarning: a later module changed an output in place.
+
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 4), nn.ReLU())
         >>> with tapped(model, ["0"]) as features:
@@ -36,12 +40,21 @@ def tapped(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]
         torch.Size([1, 4])
     """
     caught: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
     modules = dict(model.named_modules())
     handles = []
     try:
         for path in expand(model, paths):
-            handles.append(modules[path].register_forward_hook(_keep(caught, path)))
+            handles.append(modules[path].register_forward_hook(_keep(caught, versions, path)))
         yield caught
+        for path, version in versions.items():
+            if caught[path]._version != version:
+                warnings.warn(
+                    f"the output of {path} was overwritten in place by a later module and holds "
+                    "what came out there; tap that module, or build it with inplace=False",
+                    UnusualUseWarning,
+                    stacklevel=3,
+                )
     finally:
         for handle in handles:
             handle.remove()
@@ -84,23 +97,35 @@ def list_features(model: nn.Module, *inputs: Any) -> dict[str, tuple[int, ...]]:
         >>> list_features(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), torch.zeros(3, 2))
         {'0': (3, 4), '1': (3, 4)}
     """
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with tapped(model, ["*"]) as caught:
+    names = [name for name, _ in model.named_modules() if name]
+    with evaluating(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusualUseWarning)
+        with tapped(model, names) as caught:
             model(*inputs)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return {name: tuple(value.shape) for name, value in caught.items()}
 
 
-def _keep(caught: dict[str, Tensor], path: str) -> Any:
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Keep models in evaluation mode while the block runs; every module's own mode comes back."""
+    modes = {module: module.training for model in models for module in model.modules()}
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _keep(caught: dict[str, Tensor], versions: dict[str, int], path: str) -> Any:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, (tuple, list)) and output else output
         if isinstance(first, Tensor):
             # The order of calls, also where a module is called again.
             caught.pop(path, None)
             caught[path] = first
+            if not first.is_inference():
+                versions[path] = first._version
 
     return hook

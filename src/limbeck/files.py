@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFEST = "manifest.json"
+CANNOT_BE_WRITTEN = (
+    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that other readers see the old content or the new, never a part.
 
     Args:
@@ -31,18 +33,18 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    with _spoken(path):
+    with spoken(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        part = _beside(path, "part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            os.replace(part, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                part.unlink()
             raise
         _sync_folder(path.parent)
 
@@ -50,6 +52,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write text as `write_bytes` does."""
     write_bytes(path, content.encode())
+
+
+def append_text(path: Path, content: str) -> None:
+    """Add to the end of a file, made if it is absent; a kill may leave a part of the last line.
+
+    Raises:
+        RunError: the disk is full or the file cannot be written.
+    """
+    with spoken(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(content)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
@@ -69,9 +83,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     seen: set[int] = set()
     for name, tensor in whole.items():
-        if tensor.data_ptr() in seen:
+        memory = tensor.untyped_storage().data_ptr()
+        if memory in seen:
             whole[name] = tensor.clone()
-        seen.add(tensor.data_ptr())
+        seen.add(memory)
     # The order of the metadata decides the bytes, so it is sorted.
     metadata = dict(sorted({**facts, "checksum": _tensor_checksum(whole, facts)}.items()))
     write_bytes(path, _sorted_header(save(whole, metadata=metadata)))
@@ -126,9 +141,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the disk is full or the place cannot be written; the old folder stays.
     """
-    with _spoken(path):
+    with spoken(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        part = _beside(path, "part")
+        part.mkdir()
         try:
             yield part
             sums = {}
@@ -137,14 +153,15 @@ def new_folder(path: Path) -> Iterator[Path]:
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
             write_text(part / MANIFEST, json.dumps(sums, indent=1) + "\n")
-            part.chmod(0o755)
             _sync_folder(part)
             if path.exists():
-                old = Path(
-                    tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)
-                )
-                os.replace(path, old / "old")
-                os.replace(part, path)
+                old = _beside(path, "old")
+                os.replace(path, old)
+                try:
+                    os.replace(part, path)
+                except BaseException:
+                    os.replace(old, path)
+                    raise
                 shutil.rmtree(old, ignore_errors=True)
             else:
                 os.replace(part, path)
@@ -157,13 +174,17 @@ def new_folder(path: Path) -> Iterator[Path]:
 def check_folder(path: Path) -> None:
     """Raise `CorruptFileError` unless a folder holds exactly what `new_folder` put there."""
     try:
-        sums = json.loads((path / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        sums = dict(json.loads((path / MANIFEST).read_bytes()))
+    except (OSError, ValueError, TypeError):
         raise CorruptFileError(f"{path} has no readable {MANIFEST}: it is not whole") from None
     for name, checksum in sums.items():
         file = path / name
         if not file.is_file() or _file_checksum(file) != checksum:
             raise CorruptFileError(f"{file} is missing or was altered")
+    for file in path.rglob("[!.]*"):
+        name = file.relative_to(path).as_posix()
+        if file.is_file() and name not in (*sums, MANIFEST):
+            raise CorruptFileError(f"{file} was not written with the rest of its folder")
 
 
 def _tensor_checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
@@ -184,6 +205,11 @@ def _sorted_header(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
+def _beside(path: Path, suffix: str) -> Path:
+    """A name of its own in the same folder: unlike tempfile's, with the usual permissions."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.{suffix}")
+
+
 def _file_checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -198,17 +224,17 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _spoken(path: Path) -> Iterator[None]:
+def spoken(path: Path) -> Iterator[None]:
     """Say in plain words why a path cannot be written."""
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(
                 f"the disk is full: {path} was not written and nothing half-written is left; "
                 "free space and go on with: limbeck resume RUN"
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in CANNOT_BE_WRITTEN:
             raise RunError(
                 f"{path} cannot be written ({os.strerror(error.errno)}); choose another folder "
                 "with --out"

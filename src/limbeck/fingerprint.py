@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,12 @@ def fingerprint(*values: Any) -> str:
 
     Args:
         values: plain values, containers, arrays, tensors, modules (class, mode-free weights),
-            settings, functions (by their full name), or anything with a ``fingerprint`` attribute.
+            settings, functions (by their full name; those made inside a function by their code
+            and what they close over), or anything with a ``fingerprint`` attribute.
 
     Returns:
-        A word of 16 characters, the same on every machine and in every process.
+        A word of 16 characters, the same on every machine and in every process; for functions
+        made inside a function, under the same version of Python.
 
     Raises:
         ArgumentError: a value is of a kind whose content cannot be read.
@@ -45,8 +49,10 @@ def _feed(state: Any, value: Any) -> None:
     import torch
 
     own = getattr(value, "fingerprint", None)
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(own, str):
-        state.update(b"fingerprint:" + own.encode())
+        state.update(f"fingerprint:{own!r};".encode())
     elif value is None or isinstance(value, (bool, int, float, str, bytes)):
         state.update(f"{type(value).__name__}:{value!r};".encode())
     elif isinstance(value, torch.Tensor):
@@ -58,8 +64,8 @@ def _feed(state: Any, value: Any) -> None:
         _feed_module(state, value)
     elif isinstance(value, Mapping):
         state.update(f"mapping:{len(value)};".encode())
-        for name in sorted(value, key=str):
-            _feed(state, str(name))
+        for name in sorted(value, key=repr):
+            _feed(state, name)
             _feed(state, value[name])
     elif isinstance(value, (list, tuple)):
         state.update(f"sequence:{len(value)};".encode())
@@ -73,12 +79,37 @@ def _feed(state: Any, value: Any) -> None:
     elif isinstance(value, functools.partial):
         _feed(state, [value.func, value.args, value.keywords])
     elif callable(value) and hasattr(value, "__qualname__"):
-        state.update(f"callable:{value.__module__}.{value.__qualname__};".encode())
+        _feed_callable(state, value)
     else:
         raise ArgumentError(
             f"cannot take the fingerprint of a {type(value).__name__}: give it a text attribute "
             "named fingerprint, or pass plain values, tensors or modules"
         )
+
+
+def _feed_callable(state: Any, value: Any) -> None:
+    state.update(f"callable:{value.__module__}.{value.__qualname__};".encode())
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not inspect.ismodule(owner):
+        _feed(state, owner)
+    function = getattr(value, "__func__", value)
+    if "<" in value.__qualname__ and isinstance(function, types.FunctionType):
+        # Many functions may have this name: what they do tells them apart.
+        _feed_code(state, function.__code__)
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        cells = [content for content in cells if content is not function]
+        _feed(state, [cells, function.__defaults__, function.__kwdefaults__])
+
+
+def _feed_code(state: Any, code: types.CodeType) -> None:
+    _feed(state, [code.co_code, code.co_names])
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            _feed_code(state, constant)
+        else:
+            # Sets have no order of their own.
+            plain = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+            _feed(state, repr(plain))
 
 
 def _feed_tensor(state: Any, value: Tensor) -> None:

@@ -71,7 +71,7 @@ def method(slug: str) -> Any:
         @functools.wraps(compare)
         def baselines(self: Any, run: Run | str | Path, **inputs: Any) -> Any:
             with opened(self, run, inputs) as (run, ready):
-                return compare(self, run, **ready)
+                return _seeded(compare, self, run, ready)
 
         checked.distill, checked.baselines = distill, baselines
         return checked
@@ -95,7 +95,7 @@ def complete(
     kind = type(method)
     with opened(method, run, inputs) as (run, ready):
         product = _made(method, kind.distill.__wrapped__, run, ready)
-        return product, kind.baselines.__wrapped__(method, run, **_fresh(ready)), ready
+        return product, _seeded(kind.baselines.__wrapped__, method, run, ready), ready
 
 
 @contextmanager
@@ -171,11 +171,17 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _made(method: Any, make: Any, run: Run, ready: Mapping[str, Any]) -> Any:
-    product = make(method, run, **_fresh(ready))
+    product = _seeded(make, method, run, ready)
     if run.engine.rank == 0:
         product.save(run.dir / "product")
     run.engine.barrier()
     return product
+
+
+def _seeded(call: Any, method: Any, run: Run, ready: Mapping[str, Any]) -> Any:
+    """Call a part of a method so that what it builds on the way depends on the seed alone."""
+    with keyed.torch_seeded(keyed.key(run.seed, "method", method.card.slug)):
+        return call(method, run, **_fresh(ready))
 
 
 def _fresh(ready: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,32 @@ class Objective(nn.Module):
     __rmul__ = __mul__
 
 
+class Spread(nn.Module):
+    """An objective that is called with plain dictionaries, as the engine passes them on.
+
+    The engine looks into what a module is given and rebuilds it; it can do so with dictionaries of
+    tensors and not with `Outputs` and `Batch`.
+
+    Args:
+        objective: one with parameters, to be trained as a model of the loop.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(
+        self,
+        student: dict[str, Any],
+        teacher: dict[str, Any] | None,
+        columns: dict[str, Tensor],
+        key: int,
+    ) -> Terms:
+        """Return the objective's terms."""
+        told = None if teacher is None else Outputs(**teacher)
+        return self.objective(Outputs(**student), told, Batch(columns, key=key))
+
+
 class Term(Objective):
     """A loss function made an objective in one line.
 

@@ -132,10 +132,9 @@ def parse(returned: Any, model: object = None) -> Outputs:
 
 def _from_mapping(returned: Mapping[str, Any], name: str) -> Outputs:
     known = {key: returned[key] for key in KNOWN if isinstance(returned.get(key), Tensor)}
-    features = dict(returned.get("features") or {})
+    features = _flat("features", returned.get("features"))
     for group in ("hidden_states", "attentions"):
-        for place, value in enumerate(returned.get(group) or ()):
-            features[f"{group}.{place}"] = value
+        features |= _flat(group, returned.get(group), f"{group}.")
     if not known and not features:
         raise ModelError(
             f"{name} returns a mapping with the keys {', '.join(map(str, returned))}, none of "
@@ -148,6 +147,14 @@ def _from_mapping(returned: Mapping[str, Any], name: str) -> Outputs:
         if key not in (*KNOWN, "features", "hidden_states", "attentions")
     }
     return Outputs(**known, features=features, extra=rest)
+
+
+def _flat(group: str, given: Any, prefix: str = "") -> dict[str, Any]:
+    """Features by name: a mapping has names, a sequence numbers, a tensor that of its group."""
+    if isinstance(given, Tensor):
+        return {group: given}
+    pairs = given.items() if isinstance(given, Mapping) else enumerate(given or ())
+    return {f"{prefix}{name}": value for name, value in pairs}
 
 
 def _call(model: nn.Module, batch: Batch) -> Any:

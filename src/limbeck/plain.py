@@ -68,9 +68,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for word in assignments:
         name, equals, text = word.partition("=")
-        if not equals or not name.strip():
-            raise SettingsError(f"--set {word!r}: expected NAME=VALUE, such as temperature=2")
         *path, last = name.strip().split(".")
+        if not equals or not all([*path, last]):
+            raise SettingsError(f"--set {word!r}: expected NAME=VALUE, such as temperature=2")
         table = tree
         for part in path:
             table = table.setdefault(part, {})
@@ -92,5 +92,5 @@ def parse_value(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, get_args
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -33,29 +33,38 @@ def settings(cls: type[T]) -> type[T]:
     """
     checked: Any = pydantic_dataclass(config=ConfigDict(extra="forbid"), frozen=True)(cls)
     construct = checked.__init__
-    names = [field.name for field in dataclasses.fields(checked)]
 
     @functools.wraps(construct)
     def speaking(self: Any, *args: Any, **values: Any) -> None:
         try:
             construct(self, *args, **values)
         except ValidationError as error:
-            raise SettingsError(_explain(cls.__name__, names, error)) from None
+            raise SettingsError(_explain(checked, error)) from None
 
     checked.__init__ = speaking
     # repr and str(Name(field=value)) name fields in order, so equal settings print equal text.
     return checked
 
 
-def _explain(owner: str, names: list[str], error: ValidationError) -> str:
+def _explain(owner: Any, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
+        *path, last = map(str, problem["loc"])
+        place = ".".join([*path, last])
         if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            known = names if len(problem["loc"]) == 1 else []
-            hint = f"; {nearest(place, known)}" if known else ""
-            lines.append(f"{owner} has no setting {place!r}{hint}")
+            known = _names(owner, path)
+            hint = f"; {nearest(last, known)}" if known else ""
+            lines.append(f"{owner.__name__} has no setting {place!r}{hint}")
         else:
             reason = problem["msg"][0].lower() + problem["msg"][1:]
-            lines.append(f"{owner}.{place} is {problem['input']!r}: {reason}")
+            lines.append(f"{owner.__name__}.{place} is {problem['input']!r}: {reason}")
     return "\n".join(lines)
+
+
+def _names(owner: Any, path: list[str]) -> list[str]:
+    """Names of the settings that a path of names leads to; empty where it leads to none."""
+    for name in path:
+        field = getattr(owner, "__pydantic_fields__", {}).get(name)
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        owner = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
+    return list(getattr(owner, "__pydantic_fields__", {}))

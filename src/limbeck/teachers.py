@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import outputs as reading
+from limbeck.checks import check_weights
 from limbeck.data.batch import Batch
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError
@@ -149,12 +150,18 @@ class EnsembleTeacher:
         weights = self._weights
         asked = list(range(len(self.members)))
         if self._route is not None:
-            weights = self._route(batch, len(self.members))
-            per_member = weights.reshape(len(self.members), -1).amax(1)
-            asked = [number for number in asked if float(per_member[number]) > 0]
+            weights = _checked(self._route(batch, len(self.members)), len(self.members), batch.size)
+            asked = [number for number in asked if bool((weights[number] > 0).any())]
             weights = weights[asked]
         said = [self.members[number](batch) for number in asked]
-        member_logits = _stack([outputs.read("logits") for outputs in said], self.members)
+        member_logits = _stack(
+            [outputs.read("logits") for outputs in said], [self.members[n] for n in asked]
+        )
+        if self._combine is mean_probabilities and len(asked) > 1 and member_logits.shape[-1] == 1:
+            raise ModelError(
+                "members give one number a sample, whose softmax is 1 whatever the number; "
+                "average the numbers themselves: ensemble(..., combine=mean_logits)"
+            )
         logits = self._combine(member_logits, weights)
         features = {
             f"{number}.{name}": value
@@ -191,8 +198,9 @@ def ensemble(
         features in ``features.NUMBER.PATH``. One member gives exactly that member's logits.
 
     Raises:
-        ArgumentError: no teacher, or weights that do not fit.
-        ModelError: when run, members that give different numbers of classes.
+        ArgumentError: no teacher, or weights (when run: of the route) that do not fit.
+        ModelError: when run, members that give different numbers of classes, or single numbers
+            whose probabilities shall be averaged.
 
     Example:
         >>> pair = ensemble(teacher(nn.Linear(2, 3)), teacher(nn.Linear(2, 3)))
@@ -209,6 +217,8 @@ def ensemble(
         raise ArgumentError(
             f"weights has shape {tuple(fixed.shape)}, expected ({len(teachers)},): one a teacher"
         )
+    if fixed is not None:
+        check_weights(fixed)
     return EnsembleTeacher(tuple(teachers), fixed, combine, route)
 
 
@@ -279,11 +289,21 @@ def column(name: str, *, kind: str = "logits") -> ColumnTeacher:
     return ColumnTeacher(name, kind)
 
 
+def _checked(weights: Tensor, members: int, samples: int) -> Tensor:
+    if tuple(weights.shape) not in ((members,), (members, samples)):
+        raise ArgumentError(
+            f"the route gives weights of shape {tuple(weights.shape)}, expected ({members},) or "
+            f"({members}, {samples})"
+        )
+    check_weights(weights, "the weights of the route")
+    return weights
+
+
 def _stack(member_logits: list[Tensor], members: Sequence[Teacher]) -> Tensor:
     shapes = [tuple(logits.shape) for logits in member_logits]
     if len(set(shapes)) > 1:
         said = ", ".join(
-            f"{member!r} {shape}" for member, shape in zip(members, shapes, strict=False)
+            f"{member!r} {shape}" for member, shape in zip(members, shapes, strict=True)
         )
         raise ModelError(
             f"members of the ensemble give logits of different shapes: {said}; all teachers must "

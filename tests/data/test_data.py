@@ -77,7 +77,7 @@ def test_the_task_is_read_off_the_targets(y, task, outputs):
 
 def test_integer_columns_are_not_taken_for_numbers():
     """Class indices as (N, 1), as Keras stores them, must not become a regression."""
-    with pytest.raises(DataError, match=r"\(60, 1\).*class indices \(N,\)"):
+    with pytest.raises(DataError, match=r"integer targets .*class indices \(N,\)"):
         from_arrays(arrays()[0], arrays()[1][:, None])
     assert from_arrays(arrays()[0], arrays()[1][:, None], task="regression").outputs == 1
 
@@ -120,6 +120,15 @@ def test_standardised_images_are_so_per_channel_by_train_alone():
     std = train.std((0, 2, 3), correction=0).tolist()
     assert data.input_space.mean == pytest.approx(mean, abs=1e-6)
     assert data.input_space.std == pytest.approx(std, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_standardised_films_are_so_per_channel(dtype):
+    x = np.random.default_rng(0).integers(0, 256, (40, 2, 3, 4, 4)).astype(dtype)
+    data = from_arrays(x, np.arange(40) % 2, standardise=True)
+    seen = data.normalise(data.columns(data.train, np.arange(len(data.train))))["x"]
+    torch.testing.assert_close(seen.mean((0, 2, 3, 4)), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.std((0, 2, 3, 4)), torch.ones(2), atol=1e-3, rtol=0)
 
 
 def test_whole_numbers_are_standardised_as_fractions():
@@ -253,16 +262,16 @@ def bad(x=None, y=None, **options):
 def test_inputs_that_are_not_finite_are_refused(value, position):
     x = arrays()[0].copy()
     x[position, 1] = value
-    with pytest.raises(DataError, match="1 samples with NaN or infinite values.*drop or repair"):
+    with pytest.raises(DataError, match=r"1 samples with NaN or infinite values.*drop or repair"):
         bad(x)
 
 
 def test_the_split_and_place_of_a_bad_sample_are_right():
     x, y = arrays()
     x[7, 1] = np.nan
-    with pytest.raises(DataError, match="the train split .* the first has id 7"):
+    with pytest.raises(DataError, match=r"the train split .* the first has id 7"):
         bad(x)
-    with pytest.raises(DataError, match="the test split .* the first has id 7"):
+    with pytest.raises(DataError, match=r"the test split .* the first has id 7"):
         bad(test=(x, y))
 
 
@@ -275,9 +284,10 @@ def test_the_split_and_place_of_a_bad_sample_are_right():
         ({"validation": (np.zeros((0, 4)), np.zeros(0, int))}, "the validation split is empty"),
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, "empty"),
         ({"y": np.zeros(59, int)}, "different numbers of rows"),
+        ({"x": np.zeros(60)}, r"x has shape \(60,\), expected \(N, D\): use x\[:, None\]"),
         ({"y": np.zeros(60), "task": "classification"}, "dtype torch.float32.*integer class"),
         ({"task": "ranking"}, "task is 'ranking', expected one of classification"),
-        ({"task": "multilabel"}, r"shape \(\d+,\), expected \(N, C\) of 0 and 1"),
+        ({"task": "multilabel"}, r"from 0 to 2, expected \(N, 1\) of 0 and 1"),
         ({"y": np.full(60, np.nan)}, "targets that are NaN or infinite"),
         ({"test": (np.zeros((5, 3)), np.zeros(5, int))}, r"shape \(3,\) .* train \(4,\)"),
         ({"test": (np.zeros((5, 4)), np.zeros(5))}, "the test split .* dtype torch.float32"),

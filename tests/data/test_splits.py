@@ -53,7 +53,12 @@ def test_images_stay_bytes():
 def test_arrays_of_any_layout_are_read():
     values = np.arange(12.0).reshape(3, 4)
     frozen = np.frombuffer(values.astype(np.float32).tobytes(), np.float32).reshape(3, 4)
-    for array in (values[:, ::-1][:, ::-1], values.astype(">f4"), np.asfortranarray(values), frozen):
+    for array in (
+        values[:, ::-1][:, ::-1],
+        values.astype(">f4"),
+        np.asfortranarray(values),
+        frozen,
+    ):
         assert TensorSplit({"x": array}).columns["x"].tolist() == values.tolist()
 
 
@@ -154,13 +159,15 @@ def test_fingerprints_of_data_sets_see_every_label():
 
 def test_items_of_different_shapes_are_refused():
     split = DatasetSplit(Items([(torch.zeros(2), 0), (torch.zeros(3), 0)]), "mine")
-    with pytest.raises(DataError, match=r"items of mine have different shapes \[\(2,\), \(3,\)\]"):
+    with pytest.raises(
+        DataError, match=r"x of the items of mine has different shapes \[\(2,\), \(3,\)\]"
+    ):
         take(split, 0, 1)
 
 
 @pytest.mark.parametrize("item", [torch.zeros(2), "a", (torch.zeros(2), 0, 1)])
 def test_items_of_other_kinds_are_refused(item):
-    with pytest.raises(DataError, match="item 0 of mine is a .* expected a pair"):
+    with pytest.raises(DataError, match=r"item 0 of mine is a .* expected a pair"):
         take(DatasetSplit(Items([item]), "mine"), 0)
 
 

@@ -33,11 +33,14 @@ TOKENS = torch.tensor([[True, True, False], [True, False, False]])
 LOSSES = {
     "transfer": attention_transfer_loss,
     "transfer 4": lambda s, t: attention_transfer_loss(s, t, power=4, over_positions="sum"),
-    "squared": relation_loss,
-    "softmax": lambda s, t: relation_loss(s, t, normalize=True, mask=TOKENS),
+    "scores": relation_loss,
+    "probabilities": lambda s, t: relation_loss(s, t, compare="probabilities", mask=TOKENS),
     "kl": lambda s, t: relation_loss(s, t, compare="kl", mask=TOKENS),
     "cross-entropy": lambda s, t: relation_loss(s, t, compare="cross_entropy"),
 }
+every_comparison = pytest.mark.parametrize(
+    "compare", ["scores", "probabilities", "kl", "cross_entropy"]
+)
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
@@ -84,19 +87,17 @@ def test_relation_scores_are_scaled_products_of_each_head():
     assert relation_scores(states.half(), heads=7).dtype == torch.float32
 
 
-@pytest.mark.parametrize("compare", ["squared", "kl", "cross_entropy"])
-@pytest.mark.parametrize("normalize", [False, True])
-def test_masked_relations_are_those_of_the_shorter_sequences(compare, normalize):
+@every_comparison
+def test_masked_relations_are_those_of_the_shorter_sequences(compare):
     student, teacher = numbers(2, 2, 3, 3), numbers(2, 2, 3, 3, seed=1)
-    options = {"compare": compare, "normalize": normalize, "reduction": "sum"}
-    expected = sum(
-        relation_loss(student[n : n + 1, :, :size, :size], teacher[n : n + 1, :, :size, :size],
-                      **options)
-        for n, size in enumerate((2, 1))
-    )  # fmt: skip
+    options = {"compare": compare, "reduction": "sum"}
+    expected = 0
+    for n, size in enumerate((2, 1)):
+        short = (x[n : n + 1, :, :size, :size] for x in (student, teacher))
+        expected += relation_loss(*short, **options)
     torch.testing.assert_close(relation_loss(student, teacher, mask=TOKENS, **options), expected)
-    counted = {"squared": 2 * (4 + 1)}.get(compare, 2 * (2 + 1))
-    mean = relation_loss(student, teacher, mask=TOKENS, compare=compare, normalize=normalize)
+    counted = 2 * (2 + 1) if compare in ("kl", "cross_entropy") else 2 * (4 + 1)
+    mean = relation_loss(student, teacher, mask=TOKENS, compare=compare)
     torch.testing.assert_close(mean, expected / counted)
 
 
@@ -109,10 +110,12 @@ def test_pair_mask_of_a_causal_model():
     torch.testing.assert_close(actual, expected)
 
 
-def test_squared_softmax_is_that_of_probabilities():
+def test_scores_and_probabilities_are_compared_by_squares():
     student, teacher = numbers(2, 3, 3), numbers(2, 3, 3, seed=1)
+    torch.testing.assert_close(relation_loss(student, teacher), F.mse_loss(student, teacher))
     expected = F.mse_loss(student.softmax(-1), teacher.softmax(-1))
-    torch.testing.assert_close(relation_loss(student, teacher, normalize=True), expected)
+    actual = relation_loss(student, teacher, compare="probabilities")
+    torch.testing.assert_close(actual, expected)
 
 
 # Gradients and transformations
@@ -168,7 +171,7 @@ def test_zero_and_large_scores_are_finite(loss, size):
         assert torch.autograd.grad(value, student)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("compare", ["squared", "kl"])
+@every_comparison
 @pytest.mark.parametrize("filling", [math.nan, -math.inf])
 def test_padding_changes_nothing_and_gets_no_gradient(compare, filling):
     student, teacher = numbers(2, 2, 3, 3), numbers(2, 2, 3, 3, seed=1)
@@ -183,7 +186,7 @@ def test_padding_changes_nothing_and_gets_no_gradient(compare, filling):
     assert (slope[~keep] == 0).all()
 
 
-@pytest.mark.parametrize("compare", ["squared", "kl", "cross_entropy"])
+@every_comparison
 def test_empty_batch_and_no_real_token(compare):
     none = torch.zeros(0, 2, 3, 3, requires_grad=True)
     value = relation_loss(none, torch.zeros(0, 2, 3, 3), compare=compare)
@@ -235,9 +238,9 @@ def test_relations_do_not_see_a_rotation_of_the_features_of_a_head(states, angle
 @given(arrays(np.float64, (2, 1, 2, 3, 3), elements=st.floats(-20, 20)), st.floats(-20, 20))
 def test_softmaxed_relations_do_not_see_a_shift(pair, shift):
     student, teacher = torch.from_numpy(pair).unbind(0)
-    for options in ({"compare": "kl"}, {"normalize": True}):
-        actual = relation_loss(student + shift, teacher, **options)
-        expected = relation_loss(student, teacher, **options)
+    for compare in ("kl", "probabilities"):
+        actual = relation_loss(student + shift, teacher, compare=compare)
+        expected = relation_loss(student, teacher, compare=compare)
         torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
         assert actual.item() >= -1e-12
 
@@ -264,13 +267,20 @@ def test_shapes_are_named():
         (lambda x: relation_loss(x, x, reduction="max"), "reduction is 'max'"),
         (lambda x: relation_loss(x, x, mask=TOKENS.float()), r"float32, expected \(2, 3\)"),
         (lambda x: relation_loss(x, x, mask=TOKENS[:1]), r"mask has shape \(1, 3\)"),
+        (lambda x: relation_loss(x, x, mask=x[..., :2] > 0), r"mask has shape \(2, 2, 3, 2\)"),
         (lambda x: relation_loss(x * math.nan, x), "student holds NaN or infinity"),
         (lambda x: relation_loss(x, x.clone().requires_grad_()), "teacher requires grad"),
         (lambda x: attention_transfer_loss(x, x.clone().requires_grad_()), "teacher requires grad"),
         (lambda x: attention_transfer_loss(x, x, power=0.5), "power is 0.5, expected"),
         (lambda x: attention_transfer_loss(x, x, norm="l3"), "norm is 'l3'"),
         (lambda x: attention_transfer_loss(x, x, over_positions="max"), "over_positions is 'max'"),
-        (lambda x: attention_transfer_loss(x, x / 0), "features holds NaN or infinity"),
+        (lambda x: attention_transfer_loss(x / 0, x), "student holds NaN or infinity"),
+        (lambda x: spatial_attention(x / 0), "features holds NaN or infinity"),
+        (lambda x: relation_scores(x[0], heads=1, bias=x[0]), r"bias has shape \(2, 3, 3\), exp"),
+        (
+            lambda x: relation_scores(x[0], heads=1, bias=x[None]),
+            r"to \(N, H, T, T\), \(2, 1, 3, 3",
+        ),
         (lambda x: relation_scores(x[0], heads=4), "heads is 4, expected from 1 to the width"),
     ],
 )

@@ -92,7 +92,7 @@ def test_zero_tiny_and_large_embeddings_are_finite(loss, size):
 
 def test_sample_without_negatives_is_only_attracted():
     student, teacher = embeddings(3, 3), embeddings(3, 3, seed=1)
-    actual = crd_loss(student, teacher, torch.zeros(3), temperature=1.0, reduction="none")
+    actual = crd_loss(student, teacher, TARGET[:1].expand(3), temperature=1.0, reduction="none")
     expected = -F.logsigmoid(F.cosine_similarity(student, teacher))
     torch.testing.assert_close(actual, expected)
 
@@ -106,6 +106,14 @@ def test_empty_batch_is_zero_and_one_sample_needs_negatives():
     with pytest.raises(ArgumentError, match="one sample has no negatives; use a larger batch or"):
         crd_loss(one, one)
     assert crd_loss(one, one, negatives=embeddings(2, 3, seed=1)).isfinite()
+    assert crd_loss(one[:0], one[:0], negatives=embeddings(0, 2, 3)).item() == 0
+
+
+def test_dtypes_of_student_and_teacher_may_differ():
+    student, teacher = embeddings(4, 3), embeddings(4, 3, seed=1, dtype=torch.float32)
+    actual = crd_loss(student.float(), teacher.double())
+    assert actual.dtype == torch.float64
+    torch.testing.assert_close(actual, crd_loss(student.float().double(), teacher.double()))
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
@@ -125,11 +133,13 @@ def test_length_and_order_do_not_matter(seed, scale, random):
         (lambda x: crd_loss(x, x[:, :2]), "use a projector from 3 to 2 features"),
         (lambda x: crd_loss(x[0], x[0]), r"student has shape \(3,\), expected \(N, D\)"),
         (lambda x: crd_loss(x, x, TARGET[:2]), r"target has shape \(2,\), expected \(4,\)"),
+        (lambda x: crd_loss(x, x, TARGET.float()), "torch.float32, expected class indices; use"),
         (lambda x: crd_loss(x, x, TARGET, negatives=x), "draw them from other classes"),
         (lambda x: crd_loss(x, x, negatives=x[:, :2]), r"negatives has shape \(4, 2\)"),
         (lambda x: crd_loss(x, x, negatives=x[:0]), "with K at least 1"),
         (lambda x: crd_loss(x, x, samples=0), "samples is 0, expected at least 1"),
         (lambda x: crd_loss(x, x, temperature=-1), "temperature is -1"),
+        (lambda x: crd_loss(x, x, log_normalizer=math.nan), "log_normalizer is nan, expected a"),
         (lambda x: crd_loss(x * math.nan, x), "student holds NaN"),
         (lambda x: crd_loss(x, x, negatives=x / 0), "negatives holds NaN or infinity"),
         (lambda x: crd_loss(x, x, reduction="max"), "reduction is 'max'"),

@@ -185,6 +185,7 @@ def test_unit_vectors_of_any_length():
         unit = unit_vectors(size * torch.tensor([[0.6, 0.8, 0.0]]))
         torch.testing.assert_close(unit, torch.tensor([[0.6, 0.8, 0.0]]))
     assert unit_vectors(torch.zeros(0, 3)).shape == (0, 3)
+    assert unit_vectors(torch.tensor([[math.nan, 1.0]])).isnan().all()
     assert torch.autograd.gradcheck(unit_vectors, features(2, 3).requires_grad_())
 
 
@@ -241,6 +242,8 @@ def test_widths_that_differ_ask_for_a_projector():
         gram_loss(features(2, 3, 4), features(2, 4, 4))
     with pytest.raises(ArgumentError, match="pool the larger map first"):
         flow_matrix(features(2, 3, 4), features(2, 3, 5))
+    with pytest.raises(ArgumentError, match="teacher has feature maps of shape"):
+        fsp_loss((features(2, 3, 4),) * 2, (features(2, 3, 4), features(2, 3, 5)))
     with pytest.raises(ArgumentError, match="expected some features"):
         check_features(torch.zeros(2, 0), torch.zeros(2, 0))
 
@@ -253,7 +256,7 @@ def test_teacher_with_gradient_and_nan_are_named(loss):
     for bad in (math.nan, math.inf):
         wrong = student.clone()
         wrong[0, 0, 0] = bad
-        with pytest.raises(ArgumentError, match="holds NaN or infinity at"):
+        with pytest.raises(ArgumentError, match="student holds NaN or infinity at"):
             loss(wrong, teacher)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,7 +17,7 @@ from scipy.stats import norm
 from limbeck.errors import ArgumentError
 from limbeck.functional.mutual_information import (
     critic_scores,
-    infonce_bound,
+    info_nce_bound,
     log_mean_exp_of_others,
     mi_alpha_bound,
     nwj_bound,
@@ -30,7 +31,7 @@ BOUNDS = {
     "alpha 0.5": lambda f, b: mi_alpha_bound(f, b, alpha=0.5),
     "alpha 1": lambda f, b: mi_alpha_bound(f, alpha=1.0),
     "nwj": lambda f, b: nwj_bound(f),
-    "infonce": lambda f, b: infonce_bound(f),
+    "infonce": lambda f, b: info_nce_bound(f),
     "vid": lambda f, b: vid_loss(f, torch.full_like(f, 0.3), b),
 }
 every_bound = pytest.mark.parametrize("bound", BOUNDS.values(), ids=BOUNDS)
@@ -88,7 +89,7 @@ def test_best_critic_reaches_the_information_of_gaussians():
     ratio = norm.logpdf(y[None] - correlation * x[:, None], scale=width) - norm.logpdf(y)[None]
     scores = torch.from_numpy(ratio)
     assert tuba_bound(scores, torch.zeros(size)).item() == pytest.approx(truth, abs=0.05)
-    assert infonce_bound(scores).item() == pytest.approx(truth, abs=0.05)
+    assert info_nce_bound(scores).item() == pytest.approx(truth, abs=0.05)
 
 
 def test_vid_is_the_likelihood_of_a_gaussian():
@@ -99,6 +100,14 @@ def test_vid_is_the_likelihood_of_a_gaussian():
     np.testing.assert_allclose(each.numpy(), expected)
     last = vid_loss(student.mT, teacher.mT, v, axis=-1)
     torch.testing.assert_close(last, each.mean())
+
+
+def test_vid_with_the_variance_of_the_authors():
+    student, teacher, a = numbers(3, 4), numbers(3, 4, seed=1), numbers(4, seed=2)
+    variance = F.softplus(a) + 1e-5
+    expected = 0.5 * ((teacher - student).square() / variance + variance.log())
+    actual = vid_loss(student, teacher, F.softplus(a).log())
+    torch.testing.assert_close(actual, expected.mean())
 
 
 def test_critic_scores_are_inner_products():
@@ -134,6 +143,9 @@ def test_half_precision_is_computed_in_float32(bound, dtype):
         actual, expected = bound(scores, b), bound(scores.float(), b.float())
     assert actual.dtype == torch.float32
     assert actual.item() == expected.item()
+    v = torch.full((4,), -11.5, dtype=dtype)
+    expected = vid_loss(scores, scores, v.float(), reduction="sum")
+    assert vid_loss(scores, scores, v, reduction="sum").item() == expected.item()
 
 
 @every_bound
@@ -176,12 +188,12 @@ def test_batch_of_one_has_no_negatives():
     one = torch.zeros(1, 1)
     for bound in (nwj_bound, log_mean_exp_of_others, lambda f: mi_alpha_bound(f, one[0])):
         with pytest.raises(
-            ArgumentError, match=r"\(1, 1\): a bound needs at least 2.*larger batch"
+            ArgumentError, match=r"\(1, 1\): 2 or more samples are needed.*larger batch"
         ):
             bound(one)
-    assert infonce_bound(one).item() == 0
-    with pytest.raises(ArgumentError, match="at least 1 samples"):
-        infonce_bound(torch.zeros(0, 0))
+    assert info_nce_bound(one).item() == 0
+    with pytest.raises(ArgumentError, match="1 or more samples"):
+        info_nce_bound(torch.zeros(0, 0))
 
 
 def test_variance_of_vid_has_a_floor():
@@ -202,7 +214,7 @@ square = st.integers(2, 5).flatmap(
 @properties
 @given(square)
 def test_infonce_never_exceeds_log_of_the_batch(scores):
-    assert infonce_bound(torch.from_numpy(scores)).item() <= math.log(len(scores)) + 1e-12
+    assert info_nce_bound(torch.from_numpy(scores)).item() <= math.log(len(scores)) + 1e-12
 
 
 @properties
@@ -222,8 +234,8 @@ def test_a_shift_of_scores_and_baseline_changes_nothing(scores, shift):
         actual = mi_alpha_bound(scores + shift, b + shift, alpha=alpha)
         expected = mi_alpha_bound(scores, b, alpha=alpha)
         torch.testing.assert_close(actual, expected, rtol=1e-8, atol=1e-8)
-    actual = infonce_bound(scores + shift)
-    torch.testing.assert_close(actual, infonce_bound(scores), rtol=1e-9, atol=1e-9)
+    actual = info_nce_bound(scores + shift)
+    torch.testing.assert_close(actual, info_nce_bound(scores), rtol=1e-9, atol=1e-9)
 
 
 # Errors
@@ -232,8 +244,8 @@ def test_a_shift_of_scores_and_baseline_changes_nothing(scores, shift):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: infonce_bound(x[:2]), r"scores has shape \(2, 3\), expected \(N, N\)"),
-        (lambda x: infonce_bound(x * math.nan), "scores holds NaN or infinity at 9 of 9"),
+        (lambda x: info_nce_bound(x[:2]), r"scores has shape \(2, 3\), expected \(N, N\)"),
+        (lambda x: info_nce_bound(x * math.nan), "scores holds NaN or infinity at 9 of 9"),
         (lambda x: mi_alpha_bound(x), "alpha is 0.9 and log_baseline is missing"),
         (lambda x: mi_alpha_bound(x, x), r"log_baseline has shape \(3, 3\).*expected \(3,\)"),
         (lambda x: mi_alpha_bound(x, x[0], alpha=1.5), "alpha is 1.5, expected a number from 0"),

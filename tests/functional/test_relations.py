@@ -202,11 +202,30 @@ def test_opposite_vectors_keep_a_finite_divergence():
 
 
 def test_cka_of_what_does_not_vary_is_zero():
-    constant = torch.ones(4, 3, requires_grad=True)
-    value = linear_cka(constant, samples(4, 3, dtype=torch.float32))
-    assert value.item() == 0
-    assert (torch.autograd.grad(value, constant)[0] == 0).all()
-    assert linear_cka(torch.ones(9, 3), samples(9, 3, dtype=torch.float32)).item() == 0
+    for size in (3, 4, 7, 9, 50):
+        for number in (1.0, 0.1, 7.7, 1e4 + 0.1):
+            constant = torch.full((size, 3), number, requires_grad=True)
+            value = linear_cka(constant, samples(size, 3, dtype=torch.float32))
+            assert value.item() == 0
+            assert (torch.autograd.grad(value, constant)[0] == 0).all()
+
+
+def test_rows_that_coincide_have_distance_zero_and_no_gradient():
+    rows = samples(64, 100, dtype=torch.float32)
+    rows[1], rows[40] = rows[0], rows[3]
+    rows.requires_grad_()
+    distances = pairwise_distances(rows)
+    assert distances[0, 1].item() == distances[3, 40].item() == 0
+    slope = torch.autograd.grad(distances[0, 1] + distances[40, 3], rows)[0]
+    assert (slope == 0).all()
+
+
+def test_losses_on_scale_do_not_see_it_at_any_size():
+    student, teacher = samples(5, 3, dtype=torch.float32), samples(5, 4, dtype=torch.float32)
+    for loss in (rkd_distance_loss, rkd_angle_loss, similarity_preserving_loss, cka_loss):
+        for scale in (1e-20, 1e20):
+            expected = loss(student, teacher)
+            torch.testing.assert_close(loss(scale * student, teacher), expected)
 
 
 # Properties
@@ -292,3 +311,5 @@ def test_bad_arguments_are_named(loss):
 def test_distances_want_a_matrix():
     with pytest.raises(ArgumentError, match=r"value has shape \(3,\), expected \(N, D\)"):
         pairwise_distances(torch.zeros(3))
+    with pytest.raises(ArgumentError, match="value holds NaN or infinity at 6 of 6"):
+        pairwise_distances(torch.full((2, 3), math.nan))

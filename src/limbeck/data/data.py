@@ -261,6 +261,8 @@ def assemble(
 def _arrays(x: Any, y: Any) -> TensorSplit:
     split = TensorSplit({"x": x, "y": y})
     images = split.columns["x"]
+    if images.ndim == 1 and len(images):
+        raise DataError(f"x has shape {tuple(images.shape)}, expected (N, D): use x[:, None]")
     if images.ndim == 3:
         split = TensorSplit({"x": images[:, None], "y": split.columns["y"]})
     return split
@@ -295,15 +297,25 @@ def _space_of(train: Split, standardise: bool) -> InputSpace | None:
     space = InputSpace(size=shape[1:] if image else shape, channels=shape[0] if image else None)
     if not standardise:
         return space
-    x = train.take(np.arange(len(train)))["x"]
-    x = x.double() / 255 if x.dtype == torch.uint8 else x.double()
-    axes = (0, 2, 3) if image else (0,)
+    mean, std = _moments(train.take(np.arange(len(train)))["x"])
     # A constant channel or feature is only centred.
-    std = x.std(axes, correction=0)
     std = torch.where(std > 1e-8, std, 1.0)
-    pairs = [(_rounded(m, s), _rounded(s, s)) for m, s in zip(x.mean(axes), std, strict=True)]
-    mean, deviation = zip(*pairs, strict=True)
-    return dataclasses.replace(space, mean=mean, std=deviation)
+    pairs = [(_rounded(m, s), _rounded(s, s)) for m, s in zip(mean, std, strict=True)]
+    means, deviations = zip(*pairs, strict=True)
+    return dataclasses.replace(space, mean=means, std=deviations)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation per channel or feature; bytes count as 0 to 1."""
+    if x.dtype != torch.uint8:
+        axes = (0, *range(2, x.ndim))
+        return x.double().mean(axes), x.double().std(axes, correction=0)
+    # Through counts of the 256 levels: as fractions all pixels would take eight times the memory.
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = [torch.bincount(part.reshape(-1), minlength=256) for part in x.unbind(1)]
+    shares = torch.stack(counts).double() * x.shape[1] / x.numel()
+    mean = shares @ levels
+    return mean, (shares * (levels - mean[:, None]).square()).sum(1).sqrt()
 
 
 def _rounded(value: Tensor, scale: Tensor) -> float:

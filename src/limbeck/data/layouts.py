@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import numpy as np
 
 from limbeck.data.data import Data, assemble
 from limbeck.data.splits import TensorSplit
-from limbeck.errors import DataError
+from limbeck.errors import DataError, nearest
 
 # Names under which the splits of a set are found, the first one being the usual.
 SPLITS = {
@@ -21,6 +24,7 @@ SPLITS = {
     "test": ("test",),
 }
 INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
+BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def read_npz(path: Path, *, size: int | None = None) -> Data:
@@ -36,17 +40,21 @@ def read_npz(path: Path, *, size: int | None = None) -> Data:
         The data set, standardised by the statistics of its training split.
 
     Raises:
-        DataError: arrays are missing, or hold pickled objects.
+        DataError: the file is damaged, or arrays are missing or hold pickled objects.
     """
+    _check_size(size)
     file = _one_file(path, "*.npz")
-    with np.load(file, allow_pickle=False) as arrays:
+    with _open(file) as arrays:
         found: dict[str, TensorSplit] = {}
         for split, names in SPLITS.items():
             x = _first(arrays.files, INPUTS, names)
             y = _first(arrays.files, TARGETS, names)
             if x and y:
                 found[split] = _image_split(_read(arrays, x, file), _read(arrays, y, file), size)
-        classes = _read(arrays, "class_names", file).tolist() if "class_names" in arrays else None
+        classes = None
+        if "class_names" in arrays:
+            words = _read(arrays, "class_names", file).tolist()
+            classes = [word.decode() if isinstance(word, bytes) else word for word in words]
         missing = [split for split in ("train", "test") if split not in found]
         if missing:
             raise DataError(
@@ -76,17 +84,22 @@ def read_parquet(
     """
     import pandas as pd
 
+    _check_size(size)
     tables: dict[str, Any] = {}
     for split, names in SPLITS.items():
         file = next((path / f"{name}.parquet" for name in names if _is_file(path, name)), None)
         if file is None:
             continue
-        table = pd.read_parquet(file)
-        absent = [column for column in (image, label) if column not in table]
+        try:
+            table = pd.read_parquet(file)
+        except BROKEN as error:
+            raise DataError(f"{file} is no whole Parquet file ({error})") from None
+        absent = [str(column) for column in (image, label) if column not in table]
         if absent:
-            raise DataError(
-                f"{file} has no column {' or '.join(absent)}; it has {', '.join(table.columns)}"
-            )
+            present = ", ".join(map(str, table.columns))
+            raise DataError(f"{file} has no column {' or '.join(absent)}; it has {present}")
+        if (empty := table[label].isna().to_numpy()).any():
+            raise DataError(f"{file}: column {label} is empty in row {empty.argmax()}")
         tables[split] = table
     missing = [split for split in ("train", "test") if split not in tables]
     if missing:
@@ -94,12 +107,17 @@ def read_parquet(
     classes = None
     if tables["train"][label].dtype.kind not in "iu":
         classes = sorted({str(name) for table in tables.values() for name in table[label]})
+    pictures = {
+        split: decode_images(table[image].tolist(), size, f"{path.name} {split}")
+        for split, table in tables.items()
+    }
+    channels = max(x.shape[1] for x in pictures.values())
     found = {}
-    for split, table in tables.items():
-        pictures = decode_images(table[image].tolist(), size, f"{path.name} {split}")
-        labels = table[label]
+    for split, x in pictures.items():
+        labels = tables[split][label]
         y = labels.map(str).map(classes.index) if classes else labels
-        found[split] = TensorSplit({"x": pictures, "y": y.to_numpy()})
+        x = x if x.shape[1] == channels else np.repeat(x, channels, axis=1)
+        found[split] = TensorSplit({"x": x, "y": y.to_numpy()})
     return _assemble(found, classes, path)
 
 
@@ -119,19 +137,21 @@ def decode_images(
     Raises:
         DataError: one does not decode (its position is named), or sizes differ.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     def decode(place: int) -> np.ndarray[Any, Any]:
         content = encoded[place]
         raw: Any = content.get("bytes") if isinstance(content, dict) else content
         try:
             with Image.open(io.BytesIO(raw)) as picture:
-                grey = picture.mode in ("1", "L", "LA", "I", "I;16")
-                shown = picture.convert("L" if grey else "RGB")
+                if picture.mode.startswith("I"):  # sixteen bits, which would be cut off at 255
+                    shown = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+                else:
+                    shown = picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
                 if size is not None:
                     shown = shown.resize((size, size), Image.Resampling.BILINEAR)
                 pixels = np.asarray(shown)
-        except (UnidentifiedImageError, OSError, TypeError, SyntaxError) as error:
+        except Exception as error:  # a damaged picture can fail in its decoder in any way
             raise DataError(f"{what}: picture {place} does not decode ({error})") from None
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -161,12 +181,29 @@ def read_folder(path: Path, **options: Any) -> Data:
     ]
     for pattern, reader in readers:
         if any(path.glob(pattern)):
+            check_options(reader, options)
             return reader(path, **options)
     names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
     raise DataError(
         f"{path} is in no layout that limbeck reads: expected one npz file or train.parquet and "
         f"test.parquet, found {', '.join(names) or 'nothing'}"
     )
+
+
+def check_options(reader: Callable[..., Data], options: Mapping[str, Any]) -> None:
+    """Raise `DataError` for an option that a reader does not take; the nearest is suggested."""
+    parameters = inspect.signature(reader).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return  # it asks again once it knows the layout
+    known = ["labels", *(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)]
+    for option in options:
+        if option not in known:
+            raise DataError(f"the data has no option {option!r}; {nearest(option, known)}")
+
+
+def _check_size(size: Any) -> None:
+    if size is not None and (type(size) is not int or size < 1):
+        raise DataError(f"size is {size!r}, expected a whole number of pixels, such as ?size=32")
 
 
 def _assemble(found: dict[str, TensorSplit], classes: list[str] | None, path: Path) -> Data:
@@ -176,7 +213,7 @@ def _assemble(found: dict[str, TensorSplit], classes: list[str] | None, path: Pa
         found.get("validation"),
         classes=classes,
         standardise=True,
-        name=path.stem,
+        name=path.stem if path.is_file() else path.name,
     )
 
 
@@ -189,8 +226,8 @@ def _image_split(x: Any, y: Any, size: int | None) -> TensorSplit:
         import torch
         from torch.nn.functional import interpolate
 
-        pixels = interpolate(torch.from_numpy(x).float(), (size, size), mode="area")
-        x = pixels.round().numpy().astype(x.dtype)
+        pixels = interpolate(torch.from_numpy(x).float(), (size, size), mode="area").numpy()
+        x = (pixels if x.dtype.kind == "f" else pixels.round()).astype(x.dtype)
     return TensorSplit({"x": x, "y": y})
 
 
@@ -199,10 +236,22 @@ def _first(present: list[str], stems: tuple[str, ...], splits: tuple[str, ...]) 
     return next((name for name in names if name in present), None)
 
 
+def _open(file: Path) -> Any:
+    try:
+        arrays = np.load(file, allow_pickle=False)
+    except BROKEN as error:
+        raise DataError(f"{file} is no whole npz file ({error})") from None
+    if isinstance(arrays, np.ndarray):
+        raise DataError(f"{file} is no whole npz file: it holds a single array")
+    return arrays
+
+
 def _read(arrays: Any, name: str, file: Path) -> np.ndarray[Any, Any]:
     try:
         return arrays[name]
-    except ValueError:
+    except BROKEN as error:
+        if "allow_pickle" not in str(error):
+            raise DataError(f"{file} is no whole npz file: array {name} ({error})") from None
         raise DataError(
             f"{file}: array {name} holds pickled objects, which are not read; save plain numbers"
         ) from None

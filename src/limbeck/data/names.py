@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.data.data import Data, from_arrays
 from limbeck.data.embedded import EMBEDDED
-from limbeck.data.layouts import read_folder, read_npz, read_parquet
+from limbeck.data.layouts import check_options, read_folder, read_npz, read_parquet
 from limbeck.errors import DataError, nearest
 from limbeck.naming import split_name
 
@@ -53,13 +53,10 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
         )
     prefix, rest, options = split_name(data)
     labels = options.pop("labels", None)
-    try:
-        found = _read(prefix, rest, options)
-    except TypeError as error:
-        raise DataError(f"{data}: {error}") from None
+    found = _read(prefix, rest, options)
     if labels is None:
         return found
-    if not isinstance(labels, int):
+    if type(labels) is not int:
         raise DataError(f"{data}: labels is {labels!r}, expected a whole number")
     return found.few(labels, seed=seed)
 
@@ -71,8 +68,10 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
         path = Path(rest).expanduser()
         if not path.exists():
             raise DataError(f"{rest} does not exist")
+        check_options(READERS[prefix], options)
         return READERS[prefix](path, **options)
     if rest in EMBEDDED:
+        check_options(EMBEDDED[rest], options)
         return EMBEDDED[rest](**options)
     root = os.environ.get(ROOT)
     if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):

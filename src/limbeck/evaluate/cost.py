@@ -43,9 +43,11 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     one = batch.rows(slice(0, 1))
     with FlopCounterMode(display=False) as counter:
         source(one)
-    tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    # What several networks share is kept once.
+    parameters = {id(p): p for m in modules for p in m.parameters()}
+    tensors = {**parameters, **{id(b): b for m in modules for b in m.buffers()}}.values()
     return {
-        "parameters": sum(p.numel() for m in modules for p in m.parameters()),
+        "parameters": sum(p.numel() for p in parameters.values()),
         "macs": counter.get_total_flops() // 2,
         "latency_ms": round(_median_ms(lambda: source(one)), 4),
         "bytes": sum(t.numel() * t.element_size() for t in tensors),

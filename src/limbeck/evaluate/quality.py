@@ -97,16 +97,16 @@ def main_figure(task: str) -> tuple[str, int]:
 
 
 def _regression(predicted: Tensor, target: Tensor) -> Figures:
-    predicted, target = predicted.double(), target.double()
-    if target.ndim == 1:
-        target = target[:, None]
+    # A list of numbers and a column of them are the same.
+    predicted, target = (x.double().reshape(len(x), -1) for x in (predicted, target))
     error = supervised.squared_error(predicted, target, reduction="none")
-    spread = (target - target.mean(0)).square().sum(0)
-    share = error.sum(0) / spread.clamp(min=1e-12)
+    missed, spread = error.sum(0), (target - target.mean(0)).square().sum(0)
+    # Of a target without spread there is nothing to explain: 1 where it is hit, else 0.
+    explained = torch.where(spread > 0, 1 - missed / spread, (missed == 0).double())
     return {
         "rmse": float(error.mean().sqrt()),
         "mae": float((predicted - target).abs().mean()),
-        "r2": float(1 - share.mean()),
+        "r2": float(explained.mean()),
     }
 
 

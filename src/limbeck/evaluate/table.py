@@ -8,6 +8,7 @@ from typing import Any
 
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
+from limbeck.errors import ArgumentError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, fidelity, quality
 
@@ -59,6 +60,9 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
         Rows whose figures are means; with two seeds or more ``"std"`` holds the standard
         deviations of quality (n - 1).
 
+    Raises:
+        ArgumentError: the tables have different rows.
+
     Example:
         >>> row = {"name": "a", "role": "product", "cost": {}}
         >>> tables = [[{**row, "quality": {"accuracy": value}}] for value in (0.5, 0.7)]
@@ -67,6 +71,12 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
     """
     averaged = []
     for same in zip(*tables, strict=True):
+        for other in same:
+            if (other["name"], other["role"]) != (same[0]["name"], same[0]["role"]):
+                raise ArgumentError(
+                    f"rows {same[0]['name']} and {other['name']} stand at the same place; only "
+                    "tables of the same rows have a mean"
+                )
         row = {"name": same[0]["name"], "role": same[0]["role"]}
         for group in ("quality", "cost"):
             names = same[0][group]

@@ -1,5 +1,12 @@
 """Pure maths on tensors, one topic a file: usable in any training loop."""
 
+from limbeck.functional.adversarial import discriminator_input, discriminator_loss
+from limbeck.functional.attention import (
+    attention_transfer_loss,
+    relation_loss,
+    relation_scores,
+    spatial_attention,
+)
 from limbeck.functional.classification import (
     agreement,
     brier_score,
@@ -8,6 +15,7 @@ from limbeck.functional.classification import (
     reliability,
     top_k_accuracy,
 )
+from limbeck.functional.contrastive import crd_loss
 from limbeck.functional.correlation import (
     correlation_loss,
     pearson_correlation,
@@ -19,6 +27,24 @@ from limbeck.functional.divergences import (
     log_probabilities,
     soft_multilabel_loss,
     soft_target_loss,
+)
+from limbeck.functional.features import (
+    cosine_loss,
+    feature_mse_loss,
+    flow_matrix,
+    fsp_loss,
+    gram_loss,
+    unit_vectors,
+)
+from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
+from limbeck.functional.mutual_information import (
+    critic_scores,
+    info_nce_bound,
+    log_mean_exp_of_others,
+    mi_alpha_bound,
+    nwj_bound,
+    tuba_bound,
+    vid_loss,
 )
 from limbeck.functional.pairwise import (
     lambda_loss,
@@ -42,12 +68,23 @@ from limbeck.functional.recursion import (
     soften,
     total_variation,
 )
+from limbeck.functional.relations import (
+    cka_loss,
+    linear_cka,
+    pairwise_distances,
+    pkt_loss,
+    rkd_angle_loss,
+    rkd_distance_loss,
+    similarity_preserving_loss,
+)
 from limbeck.functional.retrieval import (
     candidate_scores,
     in_batch_negatives,
     info_nce_loss,
     pointwise_loss,
 )
+from limbeck.functional.schedules import piecewise_constant
+from limbeck.functional.soft_labels import recover_soft_labels
 from limbeck.functional.soft_ranks import (
     approximate_ndcg_loss,
     approximate_ranks,
@@ -55,6 +92,7 @@ from limbeck.functional.soft_ranks import (
     rank_mse_loss,
 )
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
+from limbeck.functional.tokens import token_divergence_loss
 
 __all__ = [
     "agreement",
@@ -62,41 +100,74 @@ __all__ = [
     "anchored_teacher",
     "approximate_ndcg_loss",
     "approximate_ranks",
+    "attention_transfer_loss",
     "average_ranks",
     "binary_cross_entropy",
     "brier_score",
     "candidate_scores",
+    "cka_loss",
     "contraction_bound",
     "contraction_rate",
     "correlation_loss",
+    "cosine_loss",
+    "crd_loss",
+    "critic_scores",
     "cross_entropy",
     "decoupled_loss",
+    "discriminator_input",
+    "discriminator_loss",
     "entropy",
     "expected_calibration_error",
+    "feature_mse_loss",
+    "flow_matrix",
+    "fsp_loss",
+    "gram_loss",
     "in_batch_negatives",
+    "info_nce_bound",
     "info_nce_loss",
     "label_first_ranking",
     "lambda_loss",
+    "layer_pairs",
+    "linear_cka",
     "list_mle_loss",
     "list_net_loss",
+    "log_mean_exp_of_others",
     "log_probabilities",
     "margin_mse_loss",
     "mean_logits",
     "mean_probabilities",
+    "mi_alpha_bound",
     "negative_log_likelihood",
+    "nwj_bound",
+    "pairwise_distances",
     "pairwise_hinge_loss",
     "pearson_correlation",
+    "piecewise_constant",
+    "pkt_loss",
     "plackett_luce_loss",
     "pointwise_loss",
     "power_pool",
     "rank_mse_loss",
     "ranknet_loss",
+    "recover_soft_labels",
+    "relation_loss",
+    "relation_scores",
     "reliability",
+    "rkd_angle_loss",
+    "rkd_distance_loss",
+    "similarity_preserving_loss",
     "soft_multilabel_loss",
     "soft_target_loss",
     "soften",
+    "spatial_attention",
     "squared_error",
     "standardise_logits",
+    "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",
+    "transport_loss",
+    "transport_plan",
+    "tuba_bound",
+    "unit_vectors",
+    "vid_loss",
 ]

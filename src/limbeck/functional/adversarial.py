@@ -50,10 +50,11 @@ def discriminator_loss(
         >>> round(discriminator_loss(zeros, zeros).item(), 4)
         0.6931
 
-    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), eq. 5.
+    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), and szq0214/MEAL-V2.
     """
-    width = student.shape[1:]
-    if student.ndim not in (1, 2) or width not in ((), (1,), (2,)) or teacher.shape[1:] != width:
+    fits = student.ndim in (1, 2) and student.ndim == teacher.ndim
+    outputs = student.shape[1:].numel()
+    if not fits or student.shape[1:] != teacher.shape[1:] or outputs not in (1, 2):
         raise ArgumentError(
             f"student has shape {tuple(student.shape)} and teacher has shape "
             f"{tuple(teacher.shape)}, expected discriminator outputs (N, 2) and (M, 2), or one "
@@ -61,10 +62,10 @@ def discriminator_loss(
         )
     check_finite(student, "student")
     check_finite(teacher, "teacher")
-    rows = torch.cat([widened(x).reshape(len(x), width.numel()) for x in (student, teacher)])
+    rows = torch.cat([widened(x).reshape(len(x), outputs) for x in (student, teacher)])
     is_teacher = (torch.arange(len(rows), device=rows.device) >= len(student)).to(rows.dtype)
-    names = [1 - is_teacher, is_teacher] if rows.shape[1] == 2 else [is_teacher]
-    target = torch.stack(names, 1)
+    columns = [1 - is_teacher, is_teacher] if outputs == 2 else [is_teacher]
+    target = torch.stack(columns, 1)
     return reduce(binary_cross_entropy(rows, target, reduction="none").mean(1), reduction)
 
 
@@ -76,9 +77,9 @@ def discriminator_input(
     Args:
         student: the student's logits or features, any shape.
         mode: ``"cooperative"`` lets the gradient through, so that the student makes the
-            discriminator's job easier, as the authors' code does; ``"adversarial"`` reverses it,
-            so that the student learns to look like the teacher; ``"off"`` cuts it, so that the
-            discriminator only reports how far they can be told apart.
+            discriminator's job easier, as the authors' code does; ``"adversarial"`` reverses it
+            (gradient reversal), so that the student learns to look like the teacher; ``"off"``
+            cuts it, so that the discriminator only reports how far they can be told apart.
         strength: the gradient is multiplied by it, at least 0.
 
     Returns:
@@ -93,50 +94,23 @@ def discriminator_input(
         >>> student.grad.tolist()
         [-1.0, -1.0]
 
-    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), section 3, and szq0214/MEAL-V2.
+    Source: szq0214/MEAL-V2 (``"cooperative"``); Ganin and Lempitsky, arXiv 1409.7495
+    (``"adversarial"``).
     """
     check_choice(mode, "mode", ("cooperative", "adversarial", "off"))
-    _check_strength(strength)
-    if mode == "off":
-        return student.detach()
-    return _scale_gradient(student, strength if mode == "cooperative" else -strength)
-
-
-def gradient_reversal(value: Tensor, *, strength: float = 1.0) -> Tensor:
-    r"""The identity, whose gradient is multiplied by :math:`-\lambda`.
-
-    Args:
-        value: any shape.
-        strength: :math:`\lambda`, at least 0.
-
-    Returns:
-        `value`.
-
-    Raises:
-        ArgumentError: `strength` is negative or not finite.
-
-    Example:
-        >>> x = torch.tensor(2.0, requires_grad=True)
-        >>> gradient_reversal(x, strength=0.5).square().backward()
-        >>> x.grad.item()
-        -2.0
-
-    Source: Ganin and Lempitsky, arXiv 1409.7495, eq. 8 and 9.
-    """
-    _check_strength(strength)
-    return _scale_gradient(value, -strength)
-
-
-def _check_strength(strength: float) -> None:
     if not 0 <= strength < math.inf:
         raise ArgumentError(f"strength is {strength}, expected a finite number of at least 0")
-
-
-def _scale_gradient(value: Tensor, factor: float) -> Tensor:
-    return _ScaleGradient.apply(value, factor)
+    if mode == "off":
+        return student.detach()
+    connected: Tensor = _ScaleGradient.apply(
+        student, strength if mode == "cooperative" else -strength
+    )
+    return connected
 
 
 class _ScaleGradient(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by a factor."""
+
     generate_vmap_rule = True
 
     @staticmethod

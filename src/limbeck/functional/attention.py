@@ -15,7 +15,7 @@ from limbeck.functional.guards import check_finite, reduce_counted, widened
 from limbeck.functional.reductions import Reduction, reduce
 
 Norm = Literal["l1", "l2", "none"]
-Comparison = Literal["squared", "kl", "cross_entropy"]
+Comparison = Literal["scores", "probabilities", "kl", "cross_entropy"]
 
 
 def attention_transfer_loss(
@@ -55,7 +55,7 @@ def attention_transfer_loss(
         >>> attention_transfer_loss(student, teacher).item()
         0.0
 
-    Source: Zagoruyko and Komodakis, arXiv 1612.03928, eq. 2.
+    Source: Zagoruyko and Komodakis, arXiv 1612.03928.
     """
     check_no_grad(teacher, "teacher")
     check_choice(over_positions, "over_positions", ("mean", "sum"))
@@ -66,8 +66,8 @@ def attention_transfer_loss(
             f"expected the same samples and positions; only axis {axis} may differ. Resize the "
             "larger map first, e.g. by torch.nn.functional.adaptive_avg_pool2d"
         )
-    maps = [spatial_attention(x, power=power, norm=norm, axis=axis) for x in (student, teacher)]
-    error = (maps[0] - maps[1]).square()
+    own = _attention(student, "student", power, norm, axis)
+    error = (own - _attention(teacher, "teacher", power, norm, axis)).square()
     return reduce(error.mean(1) if over_positions == "mean" else error.sum(1), reduction)
 
 
@@ -94,28 +94,10 @@ def spatial_attention(
         >>> spatial_attention(torch.tensor([[[3.0, 0.0], [0.0, 2.0]]]), norm="none").tolist()
         [[9.0, 4.0]]
 
-    Source: Zagoruyko and Komodakis, arXiv 1612.03928, section 3.1; power 4, Sajedi et al.,
-    arXiv 2310.00093 (DataDAM), eq. 1.
+    Source: Zagoruyko and Komodakis, arXiv 1612.03928; power 4, Sajedi et al.,
+    arXiv 2310.00093 (DataDAM).
     """
-    check_choice(norm, "norm", ("l1", "l2", "none"))
-    if features.ndim < 3 or features.shape[1:].numel() == 0:
-        raise ArgumentError(
-            f"features has shape {tuple(features.shape)}, expected (N, D, H, W) or another shape "
-            "with samples, channels and positions"
-        )
-    if not 1 <= power < torch.inf:
-        raise ArgumentError(f"power is {power}, expected a finite number of at least 1")
-    check_finite(features, "features")
-    size = widened(features).abs()
-    if norm != "none":
-        # Powers of large features overflow; the scaled map is the same whatever their unit.
-        others = tuple(range(1, size.ndim))
-        size = size / size.detach().amax(others, keepdim=True).clamp(min=1)
-    total = size.pow(power).sum(axis).flatten(1)
-    if norm == "none":
-        return total
-    length = torch.linalg.vector_norm(total, 2 if norm == "l2" else 1, dim=1, keepdim=True)
-    return total / length.clamp(min=SHORTEST)
+    return _attention(features, "features", power, norm, axis)
 
 
 def relation_loss(
@@ -123,31 +105,29 @@ def relation_loss(
     teacher: Tensor,
     *,
     mask: Tensor | None = None,
-    compare: Comparison = "squared",
-    normalize: bool = False,
+    compare: Comparison = "scores",
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""Difference of the relations between tokens: attention maps, or `relation_scores`.
 
-    - ``"squared"``: :math:`(r^s_{ij} - r^t_{ij})^2` of each pair of tokens, with ``normalize=True``
-      of the softmax of each row
+    - ``"scores"``: :math:`(r^s_{ij} - r^t_{ij})^2` of each pair of tokens
+    - ``"probabilities"``: the same of the softmax of each row
     - ``"kl"``, ``"cross_entropy"``: of the softmax of each row, as `soft_target_loss` has it
 
     Args:
         student: scores ``(N, H, T, T)`` of H heads, or ``(N, T, T)``: a row for each token that
-            attends. Attention that is softmaxed already is compared as ``"squared"`` without
-            `normalize`; for the others give its logarithm.
+            attends. Attention that is softmaxed already is compared as ``"scores"``; for the
+            others give its logarithm.
         teacher: same shape, without gradient. Widths may differ, the number of heads may not.
         mask: True for real tokens ``(N, T)``, or for pairs of tokens that count, of as many axes
             as `student`; None if all do. Both tokens of a pair must be real.
-        compare: ``"squared"``, ``"kl"`` or ``"cross_entropy"``.
-        normalize: compare ``"squared"`` after a softmax over each row.
-        reduction: ``"mean"`` over pairs of real tokens, or over rows for the other comparisons;
-            ``"sum"`` or ``"none"``.
+        compare: ``"scores"``, ``"probabilities"``, ``"kl"`` or ``"cross_entropy"``.
+        reduction: ``"mean"`` over pairs of real tokens, or over rows for ``"kl"`` and
+            ``"cross_entropy"``; ``"sum"`` or ``"none"``.
 
     Returns:
-        A scalar, or with ``"none"`` the shape of `student`, without its last axis for the other
-        comparisons; 0 where nothing counts; in float32 or wider.
+        A scalar, or with ``"none"`` the shape of `student`, for ``"kl"`` and ``"cross_entropy"``
+        without its last axis; 0 where nothing counts; in float32 or wider.
 
     Raises:
         ArgumentError: shapes differ, the teacher requires grad, a real pair is NaN or infinite,
@@ -160,10 +140,10 @@ def relation_loss(
         >>> relation_loss(student, teacher, compare="kl").item()
         0.0
 
-    Source: Wang et al., arXiv 2002.10957 (MiniLM), eq. 4 and 5, with ``"kl"``; Xu et al.,
-    arXiv 2201.12507 (AutoDistil), eq. 4, squared.
+    Source: Wang et al., arXiv 2002.10957 (MiniLM), with ``"kl"``; Xu et al., arXiv
+    2201.12507 (AutoDistil), with the squared differences.
     """
-    check_choice(compare, "compare", ("squared", "kl", "cross_entropy"))
+    check_choice(compare, "compare", ("scores", "probabilities", "kl", "cross_entropy"))
     check_no_grad(teacher, "teacher")
     if student.shape != teacher.shape or student.ndim < 3:
         raise ArgumentError(
@@ -177,16 +157,16 @@ def relation_loss(
         student, teacher = torch.where(pairs, student, 0.0), torch.where(pairs, teacher, 0.0)
     check_finite(student, "student")
     check_finite(teacher, "teacher")
-    if pairs is not None and (normalize or compare != "squared"):
+    if pairs is not None and compare != "scores":
         out = ~pairs & pairs.any(-1, keepdim=True)
         student, teacher = (x.masked_fill(out, -torch.inf) for x in (student, teacher))
-    if compare != "squared":
+    if compare == "scores":
+        value = (student - teacher).square()
+    elif compare == "probabilities":
+        value = (student.softmax(-1) - teacher.softmax(-1)).square()
+    else:
         value = soft_target_loss(student, teacher, divergence=compare, reduction="none")
         pairs = None if pairs is None else pairs.any(-1)
-    else:
-        if normalize:
-            student, teacher = student.softmax(-1), teacher.softmax(-1)
-        value = (student - teacher).square()
     return reduce(value, reduction) if pairs is None else reduce_counted(value, pairs, reduction)
 
 
@@ -209,13 +189,13 @@ def relation_scores(states: Tensor, *, heads: int, bias: Tensor | None = None) -
         ``(N, H, T, T)``, in float32 or wider, without a softmax.
 
     Raises:
-        ArgumentError: the shape does not fit, or `heads` is outside its range.
+        ArgumentError: a shape does not fit, or `heads` is outside its range.
 
     Example:
         >>> relation_scores(torch.ones(1, 3, 8), heads=2).shape
         torch.Size([1, 2, 3, 3])
 
-    Source: Wang et al., arXiv 2012.15828 (MiniLMv2), section 3.1.
+    Source: Wang et al., arXiv 2012.15828 (MiniLMv2).
     """
     check_dimensions(states, "states", 3, "(N, T, D): samples, tokens, features")
     width = states.shape[-1]
@@ -224,19 +204,54 @@ def relation_scores(states: Tensor, *, heads: int, bias: Tensor | None = None) -
     size = width // heads
     split = widened(states)[..., : size * heads].unflatten(-1, (heads, size)).transpose(1, 2)
     scores = split @ split.mT / size**0.5
-    return scores if bias is None else scores + bias
+    if bias is None:
+        return scores
+    if not _broadcasts(bias.shape, scores.shape):
+        raise ArgumentError(
+            f"bias has shape {tuple(bias.shape)}, expected one that broadcasts to (N, H, T, T), "
+            f"{tuple(scores.shape)}"
+        )
+    return scores + bias
+
+
+def _attention(features: Tensor, name: str, power: float, norm: Norm, axis: int) -> Tensor:
+    check_choice(norm, "norm", ("l1", "l2", "none"))
+    if features.ndim < 3 or features.shape[1:].numel() == 0:
+        raise ArgumentError(
+            f"{name} has shape {tuple(features.shape)}, expected (N, D, H, W) or another shape "
+            "with samples, channels and positions"
+        )
+    if not 1 <= power < torch.inf:
+        raise ArgumentError(f"power is {power}, expected a finite number of at least 1")
+    check_finite(features, name)
+    size = widened(features).abs()
+    if norm != "none":
+        # Powers of large features overflow; the scaled map is the same whatever their unit.
+        others = tuple(range(1, size.ndim))
+        size = size / size.detach().amax(others, keepdim=True).clamp(min=1)
+    total = size.pow(power).sum(axis).flatten(1)
+    if norm == "none":
+        return total
+    length = torch.linalg.vector_norm(total, 2 if norm == "l2" else 1, dim=1, keepdim=True)
+    return total / length.clamp(min=SHORTEST)
 
 
 def _pairs(mask: Tensor, scores: Tensor) -> Tensor:
     """True for the pairs of tokens that count, in the shape of the scores."""
-    if mask.dtype == torch.bool and mask.ndim == scores.ndim:
-        return mask.expand(scores.shape)
     samples, tokens = scores.shape[0], scores.shape[-1]
-    if mask.dtype != torch.bool or mask.shape != (samples, tokens) or scores.shape[-2] != tokens:
-        raise ArgumentError(
-            f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
-            f"({samples}, {tokens}) and torch.bool, True for real tokens, or one of "
-            f"{scores.ndim} axes for pairs; scores have shape {tuple(scores.shape)}"
-        )
-    keys = mask.reshape(samples, *[1] * (scores.ndim - 2), tokens)
-    return (keys & keys.mT).expand(scores.shape)
+    if mask.dtype == torch.bool:
+        if mask.shape == (samples, tokens) and scores.shape[-2] == tokens:
+            keys = mask.reshape(samples, *[1] * (scores.ndim - 2), tokens)
+            return (keys & keys.mT).expand(scores.shape)
+        if mask.ndim == scores.ndim and _broadcasts(mask.shape, scores.shape):
+            return mask.expand(scores.shape)
+    raise ArgumentError(
+        f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
+        f"({samples}, {tokens}) and torch.bool, True for real tokens, or one of {scores.ndim} "
+        f"axes for pairs; scores have shape {tuple(scores.shape)}"
+    )
+
+
+def _broadcasts(shape: torch.Size, full: torch.Size) -> bool:
+    ends = zip(reversed(shape), reversed(full), strict=False)
+    return len(shape) <= len(full) and all(size in (1, whole) for size, whole in ends)

@@ -104,7 +104,7 @@ def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15
         >>> round(expected_calibration_error(logits, torch.tensor([1, 0])).item(), 3)
         0.5
 
-    Source: Guo et al., arXiv 1706.04599, eq. 3.
+    Source: Guo et al., arXiv 1706.04599.
     """
     count, confidence, accuracy = reliability(logits, target, bins=bins)
     return (count / count.sum().clamp(min=1) * (accuracy - confidence).abs()).sum()

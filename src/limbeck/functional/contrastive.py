@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -50,15 +52,15 @@ def crd_loss(
         has the first term only.
 
     Raises:
-        ArgumentError: shapes do not fit, no sample can have a negative, an entry is NaN or
-            infinite, or an option is outside its range.
+        ArgumentError: shapes do not fit, no sample can have a negative, classes are not whole
+            numbers, an entry is NaN or infinite, or an option is outside its range.
 
     Example:
         >>> x = torch.eye(2)
         >>> round(crd_loss(x, x, temperature=1.0).item(), 4)
         1.0064
 
-    Source: Tian, Krishnan and Isola, arXiv 1910.10699, eq. 17 to 19.
+    Source: Tian, Krishnan and Isola, arXiv 1910.10699.
     """
     check_dimensions(student, "student", 2, "(N, D): an embedding for each sample")
     check_features(student, teacher.detach())
@@ -67,7 +69,10 @@ def crd_loss(
     check_finite(teacher, "teacher")
     if samples is not None and samples < 1:
         raise ArgumentError(f"samples is {samples}, expected at least 1")
-    own, partner = unit_vectors(widened(student)), unit_vectors(widened(teacher))
+    if not math.isfinite(log_normalizer):
+        raise ArgumentError(f"log_normalizer is {log_normalizer}, expected a finite number")
+    dtype = torch.promote_types(widened(student).dtype, teacher.dtype)
+    own, partner = unit_vectors(student.to(dtype)), unit_vectors(teacher.to(dtype))
     counted, bank = _negatives(partner, target, negatives)
     shift = own.new_tensor(log_normalizer)
     if samples is not None:
@@ -85,7 +90,7 @@ def _negatives(
     size, width = partner.shape
     if negatives is not None:
         fits = negatives.ndim in (2, 3) and negatives.shape[-1] == width
-        if not fits or (negatives.ndim == 3 and len(negatives) != size) or negatives.numel() == 0:
+        if not fits or (negatives.ndim == 3 and len(negatives) != size) or not negatives.shape[-2]:
             raise ArgumentError(
                 f"negatives has shape {tuple(negatives.shape)}, expected (K, {width}) or "
                 f"({size}, K, {width}) with K at least 1"
@@ -108,4 +113,8 @@ def _negatives(
         return ~torch.eye(size, dtype=torch.bool, device=partner.device), partner
     if target.shape != (size,):
         raise ArgumentError(f"target has shape {tuple(target.shape)}, expected ({size},)")
+    if target.is_floating_point():
+        raise ArgumentError(
+            f"target has dtype {target.dtype}, expected class indices; use target.long()"
+        )
     return target[:, None] != target, partner

@@ -56,7 +56,7 @@ def decoupled_loss(
         >>> round(decoupled_loss(logits.flip(1), logits, target, temperature=1.0).item(), 4)
         4.6927
 
-    Source: Zhao et al., arXiv 2203.08679, eq. 7; default weights and temperature are those of
+    Source: Zhao et al., arXiv 2203.08679; default weights and temperature are those of
     its CIFAR-100 experiments.
     """
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))

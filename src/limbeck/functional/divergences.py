@@ -84,7 +84,7 @@ def soft_target_loss(
         0.0
 
     Source: Hinton, Vinyals and Dean, arXiv 1503.02531, section 2; for ``"js"`` Agarwal et al.,
-    arXiv 2306.13649, eq. 1.
+    arXiv 2306.13649.
     """
     check_same_shape(student, teacher, ("student", "teacher"))
     check_no_grad(teacher, "teacher")

@@ -54,8 +54,8 @@ def feature_mse_loss(
         >>> feature_mse_loss(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]])).item()
         8.0
 
-    Source: Romero et al., arXiv 1412.6550, eq. 3; normalised, Sun et al., arXiv 1908.09355
-    (patient KD), eq. 7.
+    Source: Romero et al., arXiv 1412.6550; normalised, Sun et al., arXiv 1908.09355
+    (patient KD).
     """
     check_choice(over_features, "over_features", ("mean", "sum"))
     student, teacher = _prepared(student, teacher, mask, axis)
@@ -96,7 +96,7 @@ def cosine_loss(
         >>> cosine_loss(torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])).item()
         1.0
 
-    Source: Sanh et al., arXiv 1910.01108 (DistilBERT), section 2.
+    Source: Sanh et al., arXiv 1910.01108 (DistilBERT).
     """
     student, teacher = _prepared(student, teacher, mask, axis)
     value = 1 - (unit_vectors(student, axis) * unit_vectors(teacher, axis)).sum(axis)
@@ -121,14 +121,13 @@ def gram_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean"
         A scalar, or ``(N,)`` with ``"none"``; in float32 or wider.
 
     Raises:
-        ArgumentError: samples or channels differ, the teacher requires grad, or a feature is NaN
-            or infinite.
+        ArgumentError: as `fsp_loss`.
 
     Example:
         >>> gram_loss(torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 4, 4)).item()
         1.0
 
-    Source: Gatys, Ecker and Bethge, arXiv 1508.06576, eq. 4 (this is four times that).
+    Source: Gatys, Ecker and Bethge, arXiv 1508.06576 (this is four times that).
     """
     return fsp_loss((student, student), (teacher, teacher), reduction=reduction)
 
@@ -163,11 +162,11 @@ def fsp_loss(
         >>> fsp_loss((first, second), (first, 3 * second)).item()
         4.0
 
-    Source: Yim et al., CVPR 2017, eq. 1 and 2.
+    Source: Yim et al., CVPR 2017.
     """
     for features in teacher:
         check_no_grad(features, "teacher")
-    flows = flow_matrix(*student), flow_matrix(*teacher)
+    flows = _flow(*student, "student"), _flow(*teacher, "teacher")
     if flows[0].shape != flows[1].shape:
         raise ArgumentError(
             f"student has maps of shape {_shapes(student)} and teacher of {_shapes(teacher)}, "
@@ -195,18 +194,9 @@ def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
         >>> flow_matrix(torch.ones(1, 2, 3, 3), torch.ones(1, 2, 3, 3)).tolist()
         [[[1.0, 1.0], [1.0, 1.0]]]
 
-    Source: Yim et al., CVPR 2017, eq. 1.
+    Source: Yim et al., CVPR 2017.
     """
-    same = first.shape[:1] + first.shape[2:] == second.shape[:1] + second.shape[2:]
-    if first.ndim < 3 or not same or first.shape[2:].numel() == 0:
-        raise ArgumentError(
-            f"feature maps have shapes {_shapes((first, second))}, expected (N, D1, H, W) and "
-            "(N, D2, H, W) with the same samples and positions; pool the larger map first"
-        )
-    for features in (first, second):
-        check_finite(features, "a feature map")
-    wide = [widened(features).flatten(2) for features in (first, second)]
-    return wide[0] @ wide[1].mT / wide[0].shape[2]
+    return _flow(first, second, "the pair of layers")
 
 
 def unit_vectors(value: Tensor, axis: int = -1) -> Tensor:
@@ -217,22 +207,22 @@ def unit_vectors(value: Tensor, axis: int = -1) -> Tensor:
         axis: the axis of the vectors.
 
     Returns:
-        The shape of `value`. A vector without an entry above 1e-12 has no direction: it gives
-        zeros and no gradient.
+        The shape of `value`. A vector whose entries are all within 1e-12 of 0 has no direction:
+        it gives zeros and no gradient.
 
     Example:
         >>> unit_vectors(torch.tensor([[0.0, 4e30], [0.0, 0.0]])).tolist()
         [[0.0, 1.0], [0.0, 0.0]]
     """
     largest = value.detach().abs().amax(axis, keepdim=True)
-    some = largest > SHORTEST
-    scaled = value / torch.where(some, largest, 1.0)
+    none = largest <= SHORTEST
+    scaled = value / torch.where(none, 1.0, largest)
     length = torch.linalg.vector_norm(scaled, dim=axis, keepdim=True)
-    return torch.where(some, scaled / torch.where(some, length, 1.0), 0.0)
+    return torch.where(none, 0.0, scaled / torch.where(none, 1.0, length))
 
 
 def check_features(student: Tensor, teacher: Tensor, axis: int = -1) -> None:
-    """Raise `ArgumentError` unless features have one shape, at least one feature and no gradient.
+    """Raise `ArgumentError` unless shapes agree, there are features and the teacher is constant.
 
     Args:
         student: features of the student.
@@ -254,6 +244,20 @@ def check_features(student: Tensor, teacher: Tensor, axis: int = -1) -> None:
     )
 
 
+def check_mask(mask: Tensor, shape: torch.Size) -> None:
+    """Raise `ArgumentError` unless a mask is boolean and has one entry for each position.
+
+    Args:
+        mask: True for real positions.
+        shape: that of the positions, such as ``(N, T)``.
+    """
+    if mask.shape != shape or mask.dtype != torch.bool:
+        raise ArgumentError(
+            f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
+            f"{tuple(shape)} and torch.bool, True for real positions; use mask.bool()"
+        )
+
+
 def _prepared(
     student: Tensor, teacher: Tensor, mask: Tensor | None, axis: int
 ) -> tuple[Tensor, Tensor]:
@@ -261,17 +265,26 @@ def _prepared(
     check_features(student, teacher, axis)
     student, teacher = widened(student), widened(teacher)
     if mask is not None:
-        expected = student.movedim(axis, -1).shape[:-1]
-        if mask.shape != expected or mask.dtype != torch.bool:
-            raise ArgumentError(
-                f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
-                f"{tuple(expected)} and torch.bool, True for real positions; use mask.bool()"
-            )
+        check_mask(mask, student.movedim(axis, -1).shape[:-1])
         real = mask.unsqueeze(axis)
         student, teacher = torch.where(real, student, 0.0), torch.where(real, teacher, 0.0)
     check_finite(student, "student")
     check_finite(teacher, "teacher")
     return student, teacher
+
+
+def _flow(first: Tensor, second: Tensor, name: str) -> Tensor:
+    same = first.shape[:1] + first.shape[2:] == second.shape[:1] + second.shape[2:]
+    if first.ndim < 3 or not same or first.shape[2:].numel() == 0:
+        raise ArgumentError(
+            f"{name} has feature maps of shape {_shapes((first, second))}, expected (N, D1, H, W) "
+            "and (N, D2, H, W) with the same samples and positions; pool the larger map first"
+        )
+    for features in (first, second):
+        check_finite(features, name)
+    dtype = torch.promote_types(widened(first).dtype, second.dtype)
+    maps = [features.to(dtype).flatten(2) for features in (first, second)]
+    return maps[0] @ maps[1].mT / maps[0].shape[2]
 
 
 def _reduced(value: Tensor, mask: Tensor | None, reduction: Reduction) -> Tensor:

@@ -51,7 +51,7 @@ def layer_pairs(
         >>> layer_pairs(4, 12, strategy="last", feature="attention")
         [(0, 8), (1, 9), (2, 10), (3, 11)]
 
-    Source: arXiv 2109.11105 (Distiller), section 3; Sun et al., arXiv 1908.09355 (patient KD).
+    Source: Sun et al., arXiv 1908.09355 (patient KD); arXiv 2109.11105 (Distiller).
     """
     check_choice(strategy, "strategy", ("skip", "last"))
     check_choice(feature, "feature", ("hidden", "attention"))
@@ -89,20 +89,20 @@ def transport_loss(cost: Tensor) -> Tensor:
         >>> transport_loss(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).item()
         0.0
 
-    Source: Li et al., arXiv 2010.06133 (BERT-EMD), eq. 7 and 8.
+    Source: Li et al., arXiv 2010.06133 (BERT-EMD).
     """
-    plan = transport_plan(cost.detach())
-    return (plan * widened(cost)).sum()
+    return (transport_plan(cost) * widened(cost)).sum()
 
 
 def transport_plan(cost: Tensor) -> Tensor:
     """The exact optimal flow between layers that all weigh the same, as `transport_loss` has it.
 
     Args:
-        cost: ``(S, T)``, without gradient. The flow is found on the host.
+        cost: ``(S, T)``. The flow is found on the host.
 
     Returns:
-        ``(S, T)``, rows that sum to 1/S and columns that sum to 1/T, in float32 or wider.
+        ``(S, T)``, rows that sum to 1/S and columns that sum to 1/T, in float32 or wider; a
+        constant, through which no gradient goes to `cost`.
 
     Raises:
         ArgumentError: `cost` is not a matrix with entries, or one is NaN or infinite.
@@ -110,6 +110,8 @@ def transport_plan(cost: Tensor) -> Tensor:
     Example:
         >>> transport_plan(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
         [[0.5, 0.0], [0.0, 0.5]]
+
+    Source: Li et al., arXiv 2010.06133 (BERT-EMD); solved by successive shortest paths.
     """
     if cost.ndim != 2 or cost.numel() == 0:
         raise ArgumentError(
@@ -146,6 +148,8 @@ def _solved(cost: np.ndarray) -> np.ndarray:
     A path leads from a row with units left to a column with room; it may pass through other rows,
     which then send units elsewhere. After each, no cheaper flow of as many units exists.
     """
+    # The same flow is best for any shift of all costs, and digits are kept.
+    cost = cost - cost.min()
     rows, columns = cost.shape
     unit = math.gcd(rows, columns)
     supply, demand = np.full(rows, columns // unit), np.full(columns, rows // unit)
@@ -173,7 +177,7 @@ def _cheapest_path(
     rows, columns = cost.shape
     every_row, every_column = np.arange(rows), np.arange(columns)
     # Without a tolerance, rounding could make a way in a circle look cheaper for ever.
-    tolerance = 1e-12 * float(np.abs(cost).max())
+    tolerance = 1e-12 * cost.max()
     to_row, to_column = np.where(sources, 0.0, np.inf), np.full(columns, np.inf)
     row_before, column_before = np.zeros(columns, int), np.full(rows, -1)
     for _ in range(rows + columns):

@@ -12,6 +12,7 @@ from limbeck.errors import ArgumentError
 from limbeck.functional.features import check_features, unit_vectors
 from limbeck.functional.guards import check_finite, widened
 from limbeck.functional.reductions import Reduction, reduce
+from limbeck.functional.retrieval import info_nce_loss
 
 # Beyond this exponent a bound goes on in a straight line, far from the largest float32.
 STEEPEST = 40.0
@@ -39,7 +40,7 @@ def critic_scores(
         >>> critic_scores(torch.eye(2), torch.ones(3, 2)).shape
         torch.Size([2, 3])
 
-    Source: arXiv 2109.11105 (Distiller), section 3; van den Oord et al., arXiv 1807.03748.
+    Source: van den Oord et al., arXiv 1807.03748; arXiv 2109.11105 (Distiller).
     """
     check_temperature(temperature)
     if student.ndim != 2 or teacher.ndim != 2 or student.shape[1] != teacher.shape[1]:
@@ -91,7 +92,7 @@ def mi_alpha_bound(
         >>> round(mi_alpha_bound(scores, torch.zeros(3), alpha=0.9).item(), 4)
         0.7764
 
-    Source: Poole et al., arXiv 1905.06922, eq. 9 and 14; arXiv 2109.11105 (Distiller), eq. 5.
+    Source: Poole et al., arXiv 1905.06922; arXiv 2109.11105 (Distiller).
     """
     scores = _pair_scores(scores)
     if not 0 <= alpha <= 1:
@@ -112,7 +113,7 @@ def mi_alpha_bound(
 
 
 def tuba_bound(scores: Tensor, log_baseline: Tensor) -> Tensor:
-    r"""Lower bound of mutual information by Barber and Agakov, made tractable (TUBA).
+    r"""Lower bound of mutual information with a learned baseline (TUBA).
 
     .. math:: I = 1 + \operatorname*{mean}_i (f_{ii} - b_i)
         - \operatorname*{mean}_{i \ne j} e^{f_{ij} - b_i}
@@ -131,13 +132,18 @@ def tuba_bound(scores: Tensor, log_baseline: Tensor) -> Tensor:
         >>> tuba_bound(torch.zeros(2, 2), torch.zeros(2)).item()
         0.0
 
-    Source: Poole et al., arXiv 1905.06922, eq. 7.
+    Source: Poole et al., arXiv 1905.06922: the tractable and unnormalised form of
+    the bound of Barber and Agakov.
     """
     return mi_alpha_bound(scores, log_baseline, alpha=0.0)
 
 
 def nwj_bound(scores: Tensor) -> Tensor:
-    """`tuba_bound` with the baseline 1: Nguyen, Wainwright and Jordan, also f-GAN KL.
+    r"""Lower bound of mutual information of Nguyen, Wainwright and Jordan, also f-GAN KL.
+
+    .. math:: I = \operatorname*{mean}_i f_{ii} - \operatorname*{mean}_{i \ne j} e^{f_{ij} - 1}
+
+    which is `tuba_bound` with 1 as the logarithm of the baseline.
 
     Args:
         scores: critic ``(N, N)`` of at least two samples, as in `mi_alpha_bound`.
@@ -152,15 +158,17 @@ def nwj_bound(scores: Tensor) -> Tensor:
         >>> nwj_bound(torch.ones(2, 2)).item()
         0.0
 
-    Source: Poole et al., arXiv 1905.06922, eq. 8.
+    Source: Nguyen et al., arXiv 0809.0853; Poole et al., arXiv 1905.06922.
     """
     return tuba_bound(scores, scores.new_ones(scores.shape[:1]))
 
 
-def infonce_bound(scores: Tensor) -> Tensor:
+def info_nce_bound(scores: Tensor) -> Tensor:
     r"""Lower bound of mutual information from telling the right partner of N; at most log N.
 
     .. math:: I = \log N + \operatorname*{mean}_i \big( f_{ii} - \log \sum_j e^{f_{ij}} \big)
+
+    which is log N less the `info_nce_loss` of each row with its own teacher as the positive.
 
     Args:
         scores: critic ``(N, N)``, as in `mi_alpha_bound`; a single sample gives 0.
@@ -172,13 +180,14 @@ def infonce_bound(scores: Tensor) -> Tensor:
         ArgumentError: scores are not square, there are none, or one is NaN or infinite.
 
     Example:
-        >>> infonce_bound(torch.zeros(4, 4)).item()
+        >>> info_nce_bound(torch.zeros(4, 4)).item()
         0.0
 
-    Source: van den Oord et al., arXiv 1807.03748, eq. 4; Poole et al., arXiv 1905.06922, eq. 10.
+    Source: van den Oord et al., arXiv 1807.03748; Poole et al., arXiv 1905.06922.
     """
     scores = _pair_scores(scores, least=1)
-    return math.log(len(scores)) + scores.log_softmax(1).diagonal().mean()
+    partner = torch.arange(len(scores), device=scores.device)
+    return math.log(len(scores)) - info_nce_loss(scores, partner)
 
 
 def log_mean_exp_of_others(scores: Tensor) -> Tensor:
@@ -199,7 +208,7 @@ def log_mean_exp_of_others(scores: Tensor) -> Tensor:
         >>> log_mean_exp_of_others(torch.tensor([[0.0, 5.0], [1.0, 2.0]])).tolist()
         [[5.0, 0.0], [2.0, 1.0]]
 
-    Source: Poole et al., arXiv 1905.06922, eq. 14.
+    Source: Poole et al., arXiv 1905.06922.
     """
     return _log_mean_of_others(_pair_scores(scores))
 
@@ -219,7 +228,8 @@ def vid_loss(
         \sigma_d^2 = e^{v_d} + \epsilon
 
     one variance for each of D channels. Minus the mean is, up to a constant, a lower bound of the
-    mutual information.
+    mutual information. The authors learn a with :math:`\sigma_d^2 = \log(1 + e^{a_d}) + \epsilon`:
+    give ``softplus(a).log()``.
 
     Args:
         student: the student's features, projected to the teacher's width: ``(N, D)``,
@@ -243,7 +253,7 @@ def vid_loss(
         >>> round(vid_loss(student, teacher, torch.zeros(2)).item(), 4)
         2.5
 
-    Source: Ahn et al., arXiv 1904.05835, eq. 5 and 6.
+    Source: Ahn et al., arXiv 1904.05835 (VID).
     """
     check_features(student, teacher, axis)
     width = student.shape[axis]
@@ -258,12 +268,12 @@ def vid_loss(
     check_finite(student, "student")
     check_finite(teacher, "teacher")
     check_finite(log_variance, "log_variance")
-    student = widened(student)
-    logarithm = torch.logaddexp(
-        widened(log_variance), log_variance.new_tensor(math.log(least_variance))
-    )
-    logarithm = logarithm.reshape(-1, *[1] * (student.movedim(axis, 0).ndim - 1)).movedim(0, axis)
-    error = (widened(teacher) - student).square()
+    log_variance = widened(log_variance)
+    least = log_variance.new_tensor(math.log(least_variance))
+    shape = [1] * student.ndim
+    shape[axis] = width
+    logarithm = torch.logaddexp(log_variance, least).reshape(shape)
+    error = (widened(teacher) - widened(student)).square()
     return reduce(0.5 * (error * torch.exp(-logarithm) + logarithm), reduction)
 
 
@@ -276,8 +286,8 @@ def _pair_scores(scores: Tensor, least: int = 2) -> Tensor:
         )
     if len(scores) < least:
         raise ArgumentError(
-            f"scores has shape {tuple(scores.shape)}: a bound needs at least {least} samples, "
-            "because the others of a batch are the negatives; use a larger batch"
+            f"scores has shape {tuple(scores.shape)}: {least} or more samples are needed, because "
+            "the others of a batch are the negatives; use a larger batch"
         )
     check_finite(scores, "scores")
     return widened(scores)

@@ -42,7 +42,7 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction 
         >>> round(rkd_distance_loss(2 * x + 5, x).item(), 6)
         0.0
 
-    Source: Park et al., arXiv 1904.05068, eq. 6 to 8.
+    Source: Park et al., arXiv 1904.05068.
     """
     student, teacher = _samples(student, teacher)
     pair = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
@@ -80,11 +80,11 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "
         >>> round(rkd_angle_loss(3 * corner - 1, corner).item(), 6)
         0.0
 
-    Source: Park et al., arXiv 1904.05068, eq. 9 and 10.
+    Source: Park et al., arXiv 1904.05068.
     """
     student, teacher = _samples(student, teacher)
     cosines = []
-    for value in (student, teacher):
+    for value in map(_scaled, (student, teacher)):
         sides = unit_vectors(value[None] - value[:, None])
         cosines.append(sides @ sides.mT)
     pair = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
@@ -107,22 +107,25 @@ def pairwise_distances(value: Tensor, *, squared: bool = False, epsilon: float =
         ``(N, N)``, 0 on the diagonal, in float32 or wider. Rows that coincide have no gradient.
 
     Raises:
-        ArgumentError: `value` is not a matrix.
+        ArgumentError: `value` is not a matrix, or holds NaN or infinity.
 
     Example:
         >>> pairwise_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist()
         [[0.0, 5.0], [5.0, 0.0]]
     """
     check_dimensions(value, "value", 2, "(N, D): a row for each sample")
+    check_finite(value, "value")
     value = widened(value)
     if len(value) > 0:
         # Distances do not change, and large common parts would cost digits.
         value = value - value.detach().mean(0)
-    length = value.square().sum(1)
-    square = (length[:, None] + length - 2 * value @ value.T).clamp(min=epsilon)
-    other = ~torch.eye(len(value), dtype=torch.bool, device=value.device) & (square > 0)
-    square = torch.where(other, square, 1.0)
-    return torch.where(other, square if squared else square.sqrt(), 0.0)
+    products = value @ value.T
+    # Lengths rounded as the products are: rows that coincide cancel.
+    length = products.diagonal()
+    square = (length[:, None] + length - 2 * products).clamp(min=epsilon)
+    zero = torch.eye(len(value), dtype=torch.bool, device=value.device) | (square <= 0)
+    square = torch.where(zero, 1.0, square)
+    return torch.where(zero, 0.0, square if squared else square.sqrt())
 
 
 def pkt_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
@@ -150,7 +153,7 @@ def pkt_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean")
         >>> round(pkt_loss(x.flip(0), x).item(), 4)
         0.0698
 
-    Source: Passalis and Tefas, arXiv 1803.10837, eq. 3 to 6.
+    Source: Passalis and Tefas, arXiv 1803.10837.
     """
     student, teacher = _samples(student, teacher)
     if len(student) < 2:
@@ -190,12 +193,12 @@ def similarity_preserving_loss(
         >>> similarity_preserving_loss(3 * x, x).item()
         0.0
 
-    Source: Tung and Mori, arXiv 1907.09682, eq. 2 to 4.
+    Source: Tung and Mori, arXiv 1907.09682.
     """
     student, teacher = _samples(student, teacher)
     if len(student) == 0:
         return reduce((student * 0).sum(1), reduction)
-    rows = [unit_vectors(value @ value.T) for value in map(_scaled_by, (student, teacher))]
+    rows = [unit_vectors(value @ value.T) for value in map(_in_unit, (student, teacher))]
     return reduce((rows[0] - rows[1]).square().mean(1), reduction)
 
 
@@ -216,6 +219,8 @@ def cka_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
         >>> round(cka_loss(2 * x.flip(1) + 1, x).item(), 4)
         0.0
+
+    Source: Kornblith et al., arXiv 1905.00414.
     """
     check_no_grad(teacher, "teacher")
     return 1 - linear_cka(student, teacher)
@@ -246,7 +251,7 @@ def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
         >>> round(linear_cka(x, torch.tensor([[0.0], [1.0], [0.0]])).item(), 4)
         0.0
 
-    Source: Kornblith et al., arXiv 1905.00414, eq. 3 and table 1.
+    Source: Kornblith et al., arXiv 1905.00414.
     """
     student, teacher = _samples(student, teacher, constant=False)
     if len(student) < 2:
@@ -258,9 +263,9 @@ def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
     size = torch.linalg.matrix_norm(student.T @ student) * torch.linalg.matrix_norm(
         teacher.T @ teacher
     )
-    some = size > 0
+    none = size <= 0
     cross = (student.T @ teacher).square().sum()
-    return torch.where(some, cross / torch.where(some, size, 1.0), 0.0)
+    return torch.where(none, 0.0, cross / torch.where(none, 1.0, size))
 
 
 def _samples(student: Tensor, teacher: Tensor, constant: bool = True) -> tuple[Tensor, Tensor]:
@@ -280,11 +285,19 @@ def _samples(student: Tensor, teacher: Tensor, constant: bool = True) -> tuple[T
 
 
 def _scaled(value: Tensor) -> Tensor:
-    """Rows without their mean, in a unit in which no square overflows or vanishes."""
-    return _scaled_by(value - value.mean(0)) if len(value) > 0 else value
+    """Rows without their mean, in a unit in which no square overflows or vanishes.
+
+    What varies by rounding only gives zeros, without a gradient.
+    """
+    if len(value) == 0:
+        return value
+    centred = value - value.mean(0)
+    rounding = 8 * torch.finfo(value.dtype).eps * value.detach().abs().amax(0)
+    return _in_unit(torch.where(centred.detach().abs().amax(0) <= rounding, 0.0, centred))
 
 
-def _scaled_by(value: Tensor) -> Tensor:
+def _in_unit(value: Tensor) -> Tensor:
+    """`value` over its largest entry."""
     if value.numel() == 0:
         return value
     largest = value.detach().abs().amax()

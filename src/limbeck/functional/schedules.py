@@ -25,7 +25,7 @@ def piecewise_constant(at: int, pieces: Sequence[tuple[int, int, float]]) -> flo
         >>> [piecewise_constant(epoch, [(0, 99, 0.01), (100, 179, 0.001)]) for epoch in (99, 100)]
         [0.01, 0.001]
 
-    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), section 4.1.
+    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), and szq0214/MEAL-V2.
     """
     if not pieces:
         raise ArgumentError("pieces is empty, expected at least one (first, last, value)")

@@ -34,8 +34,8 @@ def recover_soft_labels(
 
     Args:
         classes_kept: class indices ``(N, k)``, or ``(N,)`` for k = 1; those of a row differ.
-        probabilities: same shape, at least 0 with sums of at most 1; None gives each kept class
-            an equal share.
+        probabilities: same shape, at least 0 with sums of at most 1, up to the rounding of a
+            stored half; None gives each kept class an equal share.
         classes: C, at least k.
         rest: ``"uniform"`` or ``"renormalize"``, which makes a row of zeros uniform over all
             classes. With k = C both rescale.
@@ -54,7 +54,7 @@ def recover_soft_labels(
         >>> recover_soft_labels(torch.tensor([1]), classes=3).tolist()
         [[0.0, 1.0, 0.0]]
 
-    Source: Shen and Xing, arXiv 2112.01528 (FKD), section 3.4, and szq0214/MEAL-V2.
+    Source: Shen and Xing, arXiv 2112.01528 (FKD), and szq0214/MEAL-V2.
     """
     check_choice(rest, "rest", ("uniform", "renormalize"))
     if classes_kept.ndim not in (1, 2):
@@ -82,6 +82,7 @@ def recover_soft_labels(
         share = torch.where(total > 0, share / torch.where(total > 0, total, 1.0), 1 / classes)
         left = torch.where(total > 0, torch.zeros_like(total), 1 / classes)
     else:
+        share = share / total.clamp(min=1)
         left = (1 - total).clamp(min=0) / (classes - count)
     return left.expand(-1, classes).scatter(1, kept.long(), share)
 

@@ -12,14 +12,18 @@ from torch import Tensor
 from limbeck.checks import check_dimensions, check_no_grad, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import Divergence, soft_target_loss
+from limbeck.functional.features import check_mask
 from limbeck.functional.guards import reduce_counted, traced
 from limbeck.functional.reductions import Reduction, reduce
 
-# A chunk holds at most this share of the bytes of all logits, so that its temporaries, in float32
-# up to 20 times the chunk, stay small beside the logits ...
+# A chunk's temporaries, in float32 up to 20 times its entries, stay small beside all logits if it
+# holds at most this share of their bytes ...
 SHARE = 1 / 256
-# ... and no more than this many logits, beyond which a larger chunk is not faster.
-ENTRIES = 2**24
+# ... but not fewer entries than these, below which calls cost more than what they compute, and not
+# more than those, beyond which a larger chunk is not faster.
+FEWEST, MOST = 2**16, 2**24
+# A compiled graph repeats all that is done to a chunk for each of them.
+COMPILED_CHUNKS = 16
 
 
 def token_divergence_loss(
@@ -54,7 +58,8 @@ def token_divergence_loss(
         temperature_squared: multiply by T², which keeps the size of the gradient when T changes.
         mixture: the teacher's share of the mixture of ``"js"``, 0 to 1.
         chunk: tokens taken at a time; None chooses so that the loss and its gradient need at
-            most 1.3 times the bytes of the student's logits.
+            most 1.3 times the bytes of the student's logits, or 5 MB more than these bytes. In
+            a compiled graph, which grows with the number of chunks, None makes about 16.
         reduction: ``"mean"`` over real tokens (0 if there are none), ``"sum"`` or ``"none"``.
 
     Returns:
@@ -78,7 +83,7 @@ def token_divergence_loss(
     (``"reverse_kl"``); Agarwal et al., arXiv 2306.13649 (``"js"``).
     """
     check_dimensions(student_logits, "student_logits", 3, "(N, T, V): sequences, tokens, words")
-    if student_logits.shape[-1] != teacher_logits.shape[-1]:
+    if student_logits.shape[-1:] != teacher_logits.shape[-1:]:
         raise ArgumentError(
             f"student_logits has shape {tuple(student_logits.shape)} and teacher_logits "
             f"{tuple(teacher_logits.shape)}: the vocabularies differ; cut padded words off both, "
@@ -86,11 +91,10 @@ def token_divergence_loss(
         )
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
     check_no_grad(teacher_logits, "teacher_logits")
-    _check_mask(mask, student_logits)
-    tokens = student_logits.shape[:2].numel()
+    if mask is not None:
+        check_mask(mask, student_logits.shape[:2])
     if chunk is None:
-        share = SHARE * min(student_logits.element_size() / 4, 1)
-        chunk = max(1, min(int(share * tokens), ENTRIES // max(student_logits.shape[-1], 1)))
+        chunk = _default_chunk(student_logits)
     elif chunk < 1:
         raise ArgumentError(f"chunk is {chunk}, expected at least 1 token")
     loss = partial(
@@ -102,19 +106,19 @@ def token_divergence_loss(
         reduction="none",
     )
     value: Tensor = _Tokens.apply(student_logits, teacher_logits, mask, loss, chunk)
-    _check_numbers(value, tokens)
+    _check_numbers(value)
     return reduce(value, reduction) if mask is None else reduce_counted(value, mask, reduction)
 
 
-def _check_mask(mask: Tensor | None, logits: Tensor) -> None:
-    if mask is not None and (mask.shape != logits.shape[:2] or mask.dtype != torch.bool):
-        raise ArgumentError(
-            f"mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, expected "
-            f"{tuple(logits.shape[:2])} and torch.bool, True for real tokens; use mask.bool()"
-        )
+def _default_chunk(logits: Tensor) -> int:
+    tokens, words = logits.shape[:2].numel(), max(logits.shape[-1], 1)
+    if torch.compiler.is_compiling():
+        return max(1, -(-tokens // COMPILED_CHUNKS))
+    share = int(SHARE * min(logits.element_size() / 4, 1) * tokens)
+    return max(1, min(max(share, FEWEST // words), MOST // words))
 
 
-def _check_numbers(value: Tensor, tokens: int) -> None:
+def _check_numbers(value: Tensor) -> None:
     if traced(value):
         return
     wrong = value.detach().isnan()
@@ -122,8 +126,8 @@ def _check_numbers(value: Tensor, tokens: int) -> None:
         place = tuple(int(i) for i in wrong.nonzero()[0])
         raise ArgumentError(
             f"student_logits or teacher_logits hold NaN or infinity at {int(wrong.sum())} of "
-            f"{tokens} tokens, the first at index {place}; did a model diverge, or is a padded "
-            "token missing from the mask?"
+            f"{value.numel()} tokens, the first at index {place}; did a model diverge, or is a "
+            "padded token missing from the mask?"
         )
 
 

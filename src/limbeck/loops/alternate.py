@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
-from limbeck.errors import ArgumentError, Interrupted, RunError
+from limbeck.errors import ArgumentError, Interrupted, RunError, nearest
+from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Terms, sum_terms
@@ -30,7 +31,8 @@ class Watch:
     """Early stopping: look at a score now and then, stop when it stops rising, keep the best.
 
     Args:
-        score: from the models to a number that shall be high; computed on validation samples.
+        score: from the models to a number that shall be high; computed on validation samples,
+            the models being in evaluation mode.
         every: steps between two looks.
         patience: looks without a new best before the loop stops; None never stops early but
             still keeps the best.
@@ -98,32 +100,39 @@ def alternate(
         How it ended; with `watch` the models hold the best weights.
 
     Raises:
-        ArgumentError: a name is unknown, or a model has nothing to train.
+        ArgumentError: a name is unknown, a model has nothing to train, a term is no scalar, or
+            there is nothing to accumulate over.
         RunError: a term is NaN or infinite (it and the step are named).
         Interrupted: the user asked to stop; the state was saved.
     """
     _check_names(models, optims, average)
+    if accumulate < 1:
+        raise ArgumentError(f"accumulate is {accumulate}, expected at least 1")
+    if accumulate > 1 and batches is None:
+        raise ArgumentError(f"accumulate is {accumulate} and there are no batches to cut")
     loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
     turns = turn or (lambda at: tuple(optims))
-    log_every = math.ceil(steps / LOGGED_ROWS)
+    log_every = max(1, math.ceil(steps / LOGGED_ROWS))
     norm_every = log_every * max(1, steps // log_every // MEASURED_NORMS)
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
-    label = f"{run.dir.name} {stage}"
+    label, told = f"{run.dir.name} {stage}", loop.step
     fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
     with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
         while not loop.finished(steps):
             at = run.at(stage, loop.step)
             seed_torch(at.key)
-            learning = tuple(turns(at))
+            learning = _known(turns(at), optims)
             measure = (loop.step + 1) % norm_every == 0
             terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps, measure)
             loop.step += 1
             if loop.step % log_every == 0 or loop.step == steps:
                 values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
                 run.log(stage=stage, step=loop.step, **values, **loop.norms)
-                shown.advance(log_every, " ".join(f"{k} {v:.4g}" for k, v in values.items()))
+                words = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+                shown.advance(loop.step - told, words)
+                told = loop.step
             loop.look()
             if stop.asked:
                 loop.save()
@@ -184,16 +193,17 @@ class _Loop:
         self.raw = models
         self.norms: dict[str, float] = {}
         found = run.resume(stage)
-        if found is not None:
-            for name, tensors in found.models.items():
-                models[name].load_state_dict(tensors)
-        self.averages = {name: _copy(models[name]) for name in average}
         self.models = {
             name: self.engine.setup(model)
             if any(True for _ in model.parameters())
             else model.to(self.engine.device)
             for name, model in models.items()
         }
+        # Only now the models have the precision that their weights were saved in.
+        if found is not None:
+            for name, tensors in found.models.items():
+                models[name].load_state_dict(tensors)
+        self.averages = {name: _copy(models[name]) for name in average}
         self.parameters = {name: list(self.models[name].parameters()) for name in optims}
         self.optimisers = {
             name: self.engine.setup_optimiser(optim.build(self.parameters[name]))
@@ -223,7 +233,8 @@ class _Loop:
             share = piece.size / batch.size if len(pieces) > 1 else 1.0
             with self._last_syncs(learning, number == len(pieces) - 1):
                 terms = step(self.models, piece, at)
-                if measure and number == 0 and len(terms) > 1:
+                self._check_scalars(terms)
+                if measure and number == 0 and len(terms) > 1 and trained:
                     self.norms = _gradient_norms(terms, trained)
                 loss = combine(terms, trained)
                 self._check_finite(loss, terms)
@@ -249,7 +260,8 @@ class _Loop:
         watch = self.watch
         if watch is None or self.step % watch.every:
             return
-        score = watch.score(self.raw)
+        with torch.no_grad(), evaluating(*self.raw.values()):
+            score = float(watch.score(self.raw))
         self.run.log(stage=self.stage, step=self.step, score=score)
         if score > self.best["score"]:
             models = {name: _copy(model) for name, model in self.raw.items()}
@@ -304,6 +316,14 @@ class _Loop:
             stack.enter_context(self.engine.no_sync(self.models[name], not last))
         return stack
 
+    def _check_scalars(self, terms: Terms) -> None:
+        for name, term in terms.items():
+            if term.numel() != 1:
+                raise ArgumentError(
+                    f"term {name!r} of stage {self.stage} has shape {tuple(term.shape)}, expected "
+                    "a scalar: take its mean or sum"
+                )
+
     def _check_finite(self, loss: Tensor, terms: Terms) -> None:
         # Reading a number back from an accelerator stalls it; there the optimiser's clip and the
         # logged rows have to do.
@@ -342,6 +362,15 @@ def _blend(average: State, new: State, share: float) -> None:
             tensor.lerp_(new[name], share)
         else:
             tensor.copy_(new[name])
+
+
+def _known(learning: Sequence[str], optims: Mapping[str, Optim]) -> tuple[str, ...]:
+    for name in learning:
+        if name not in optims:
+            raise ArgumentError(
+                f"turn names {name!r}, which has no optimiser; {nearest(name, optims)}"
+            )
+    return tuple(learning)
 
 
 def _check_names(models: Models, optims: Mapping[str, Optim], average: Any) -> None:

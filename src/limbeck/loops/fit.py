@@ -16,7 +16,7 @@ from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
 from limbeck.loops.optim import Optim
-from limbeck.objectives import Objective, Terms
+from limbeck.objectives import Objective, Spread, Terms
 from limbeck.outputs import Outputs
 from limbeck.run.run import At, Run
 
@@ -83,14 +83,17 @@ def fit(
     wanted = sorted(objective.student_features)
     models: Models = {"student": student}
     if any(True for _ in objective.parameters()):
-        models["objective"] = objective
+        models["objective"] = Spread(objective)
     student.train()
 
     def step(models: Models, batch: Batch, at: At) -> Terms:
         batch = batch if mix is None else mix(batch)
         said = reading.of(models["student"], batch, wanted)
         told = None if teacher is None else teacher(batch)
-        return models.get("objective", objective)(said, told, batch)
+        if "objective" not in models:
+            return objective(said, told, batch)
+        plain = None if told is None else vars(told)
+        return models["objective"](vars(said), plain, dict(batch), batch.key)
 
     loader = Loader(
         data,

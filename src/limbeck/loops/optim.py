@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from limbeck.errors import SettingsError
 from limbeck.settings import settings
 
 if TYPE_CHECKING:
     import torch
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @settings
@@ -37,17 +41,23 @@ class Optim:
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     schedule: Literal["constant", "cosine", "linear", "steps"] = "constant"
-    milestones: tuple[float, ...] = ()
+    milestones: tuple[Share, ...] = ()
     decay: Annotated[float, Field(gt=0)] = 0.1
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Make the optimiser of some parameters."""
+        """Make the optimiser of some parameters.
+
+        Raises:
+            SettingsError: Nesterov's step is asked for without momentum.
+        """
         import torch
 
+        if self.nesterov and not self.momentum:
+            raise SettingsError("nesterov is true and momentum 0: give a momentum, such as 0.9")
         if self.name == "sgd":
             return torch.optim.SGD(
                 parameters,
@@ -75,7 +85,7 @@ class Optim:
         """
         done = step / max(steps, 1)
         if done < self.warmup:
-            return self.lr * (step + 1) / max(self.warmup * steps, 1)
+            return self.lr * min((step + 1) / (self.warmup * steps), 1)
         rest = (done - self.warmup) / (1 - self.warmup)
         if self.schedule == "cosine":
             return self.lr * 0.5 * (1 + math.cos(math.pi * rest))

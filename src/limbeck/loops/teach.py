@@ -12,6 +12,7 @@ from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError
+from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.loops.fit import check_source, fit
 from limbeck.loops.optim import Optim
 from limbeck.naming import split_name
@@ -68,7 +69,9 @@ def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeac
     members = [_member(run, place, one, data, teaching) for place, one in enumerate(several)]
     for member in members:
         check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
-    return ensemble(*members)
+    # Numbers, and labels that do not exclude each other, are no distribution over classes.
+    combine = mean_probabilities if data.task == "classification" else mean_logits
+    return ensemble(*members, combine=combine)
 
 
 def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) -> Teacher:

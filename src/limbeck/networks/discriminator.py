@@ -49,7 +49,16 @@ class LogitDiscriminator(nn.Module):
             self.layers.append(nn.ReLU())
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Return two outputs for each row of logits ``(N, C)``: student and teacher, ``(N, 2)``."""
+        """Return two outputs for each row of logits ``(N, C)``: student and teacher, ``(N, 2)``.
+
+        Raises:
+            ArgumentError: there are not C logits a row.
+        """
+        if logits.shape[-1:] != (self.classes,):
+            raise ArgumentError(
+                f"logits has shape {tuple(logits.shape)}, expected (N, {self.classes}): the "
+                "discriminator is made for as many classes"
+            )
         return self.layers(logits)
 
     def extra_repr(self) -> str:

@@ -16,6 +16,7 @@ from limbeck.networks.adapted import Adapted
 from limbeck.networks.small import NETWORKS
 
 PREFIXES = ("timm", "torchvision", "file")
+SIZE_IS_OURS = "size works only with pretrained=true; other networks take the size of the data"
 
 
 def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = True) -> nn.Module:
@@ -63,6 +64,17 @@ def is_pretrained(name: str) -> bool:
     return prefix == "file" or bool(options.get("pretrained", False))
 
 
+def structure(name: str) -> str:
+    """The name without the file that its weights came from: what rebuilds the network.
+
+    Example:
+        >>> structure("file:weights.safetensors?network=mlp?hidden=8")
+        'mlp?hidden=8'
+    """
+    prefix, _, options = split_name(name)
+    return options["network"] if prefix == "file" else name
+
+
 def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
     if rest not in NETWORKS:
         known = [*NETWORKS, *(f"{prefix}:NAME" for prefix in PREFIXES)]
@@ -90,7 +102,9 @@ def _timm(
     images = space is not None and space.channels is not None
     if images and not trained:
         given.setdefault("in_chans", space.channels)  # type: ignore[union-attr]
-    config = timm.get_pretrained_cfg(rest, allow_unregistered=True)
+    if size and not trained:
+        raise ArgumentError(f"timm:{rest}: {SIZE_IS_OURS}")
+    config = _made(f"timm:{rest}", lambda: timm.get_pretrained_cfg(rest, allow_unregistered=True))
     if images and config is not None and config.fixed_input_size:
         shown = space.size if not trained else size  # type: ignore[union-attr]
         if shown is not None:
@@ -118,6 +132,8 @@ def _torchvision(
     size, trained = options.pop("size", None), options.pop("pretrained", False)
     name = f"torchvision:{rest}"
     if not trained:
+        if size:
+            raise ArgumentError(f"{name}: {SIZE_IS_OURS}")
         options["num_classes"] = outputs
         network = _made(name, lambda: models.get_model(rest, weights=None, **options))
         # These networks take colour; grey pixels are spread over their three channels.
@@ -142,12 +158,21 @@ def _adapted(network: nn.Module, space: InputSpace | None, native: InputSpace) -
 
 
 def _with_head(model: nn.Module, outputs: int) -> nn.Module:
-    """Put a new last linear layer on where the number of outputs differs."""
-    name, last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
-    if last.out_features != outputs:
-        owner, _, leaf = name.rpartition(".")
-        head = nn.Linear(last.in_features, outputs)
-        setattr(model.get_submodule(owner) if owner else model, leaf, head)
+    """Put a new last layer on where the number of outputs differs."""
+    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+    if not layers:
+        raise ModelError(f"{type(model).__name__} has no last layer to replace")
+    name, last = layers[-1]
+    if (last.out_features if isinstance(last, nn.Linear) else last.out_channels) == outputs:
+        return model
+    if isinstance(last, nn.Linear):
+        head: nn.Module = nn.Linear(last.in_features, outputs)
+    else:
+        head = nn.Conv2d(last.in_channels, outputs, last.kernel_size)  # type: ignore[arg-type]
+    if not name:
+        return head
+    owner, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, head)
     return model
 
 
@@ -159,6 +184,8 @@ def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs:
             f"file:{rest} holds weights and no code; say which network they are for: "
             f"file:{rest}?network=timm:resnet18"
         )
+    if options:
+        raise ArgumentError(f"file: has no option {next(iter(options))!r}; Valid: network")
     network = build(inner, space, outputs, fetch=False)
     weights = read_weights(path)
     inside = network.network if isinstance(network, Adapted) else network
@@ -200,12 +227,12 @@ def read_weights(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _made(name: str, make: Any) -> nn.Module:
+def _made(name: str, make: Any) -> Any:
     try:
         return make()
     except TypeError as error:
         raise ArgumentError(f"{name} does not take these options: {error}") from None
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a client of the network has errors of its own kind
         raise ModelError(
             f"{name} cannot be made: {error}\nif its weights cannot be fetched, use "
             "?pretrained=false, or bring them: file:WEIGHTS.safetensors?network="

@@ -67,17 +67,19 @@ class CNN(nn.Module):
 
 
 def _mlp(space: InputSpace, outputs: int, *, hidden: int | str = "64x64") -> nn.Module:
-    try:
-        widths = [int(width) for width in str(hidden).split("x") if width]
-    except ValueError:
-        raise ArgumentError(f"hidden is {hidden!r}, expected widths such as 128 or 64x64") from None
+    words = [width for width in str(hidden).split("x") if width]
+    if not all(width.isdigit() and int(width) for width in words):
+        raise ArgumentError(f"hidden is {hidden!r}, expected widths such as 128 or 64x64")
+    widths = [int(width) for width in words]
     return MLP(torch.Size(space.shape).numel(), widths, outputs)
 
 
 def _cnn(space: InputSpace, outputs: int, *, width: int = 16, stages: int = 2) -> nn.Module:
     if space.channels is None:
         raise ArgumentError(f"a cnn takes images and the inputs have shape {space.shape}; use mlp")
-    if stages < 1 or min(space.size) < 2**stages:
+    if type(width) is not int or width < 1:
+        raise ArgumentError(f"width is {width!r}, expected a whole number of channels")
+    if type(stages) is not int or stages < 1 or min(space.size) < 2**stages:
         raise ArgumentError(
             f"stages is {stages}, expected at least 1 and at most the halvings of {space.size}"
         )

@@ -20,7 +20,7 @@ from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, quality
-from limbeck.networks.names import build
+from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
 
 FACTS = "product.json"
@@ -60,13 +60,14 @@ class Student:
     @classmethod
     def of(cls, network: nn.Module, data: Data) -> Student:
         """Make a student of a network trained on some data."""
+        spec = getattr(network, "limbeck_spec", None)
         return cls(
             network,
             data.input_space,
             data.task,
             data.classes,
             outputs=data.outputs,
-            spec=getattr(network, "limbeck_spec", None),
+            spec=None if spec is None else structure(spec),
         )
 
     def outputs(self, batch: Batch) -> Outputs:
@@ -220,4 +221,4 @@ def decide(logits: Tensor, task: str) -> Tensor:
         return logits.argmax(-1)
     if task == "multilabel":
         return (logits > 0).long()
-    return logits[:, 0] if logits.shape[-1] == 1 else logits
+    return logits.squeeze(-1) if logits.ndim > 1 else logits

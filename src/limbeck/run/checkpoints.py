@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck import files
-from limbeck.errors import CorruptFileError
+from limbeck.errors import ArgumentError, CorruptFileError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+CONTAINERS = (dict, OrderedDict, list, tuple, set)
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,23 @@ def save(
         folder: of the stage.
         step: how many steps were done.
         models: state dictionaries by model name.
-        state: what else is needed; must load without pickled code.
+        state: what else is needed: tensors, numbers, words and containers of them.
+
+    Raises:
+        ArgumentError: the state holds anything else, which would not load again.
+        RunError: the disk is full or the folder cannot be written.
     """
     import torch
 
+    for name, value in state.items():
+        _check_plain(value, name)
+    # Through memory: torch's own writer says nothing of a full disk.
+    content = io.BytesIO()
+    torch.save(dict(state), content)
     with files.new_folder(folder / f"{step:09d}") as part:
         for name, tensors in models.items():
             files.save_tensors(part / f"{name}.safetensors", tensors, {"model": name})
-        torch.save(dict(state), part / "state.pt")
+        files.write_bytes(part / "state.pt", content.getbuffer())
     for older in _steps(folder):
         if int(older.name) < step:
             shutil.rmtree(older, ignore_errors=True)
@@ -68,6 +82,18 @@ def load(folder: Path) -> Checkpoint | None:
         state = torch.load(place / "state.pt", weights_only=True, map_location="cpu")
         return Checkpoint(int(place.name), models, state)
     return None
+
+
+def _check_plain(value: Any, place: str) -> None:
+    if type(value) in CONTAINERS:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, item in items:
+            _check_plain(item, f"{place}.{name}")
+    elif type(value) not in PLAIN and not hasattr(value, "untyped_storage"):
+        raise ArgumentError(
+            f"{place} is a {type(value).__name__}, expected tensors, numbers, words and containers "
+            "of them, which a resumed run can load; use float(...) or torch.from_numpy(...)"
+        )
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import ArgumentError
-from limbeck.outputs import unwrapped
+from limbeck.data.batch import Batch
+from limbeck.errors import ArgumentError, nearest
+from limbeck.outputs import Outputs, unwrapped
+
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
 
 
 class Engine:
@@ -23,10 +26,10 @@ class Engine:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: as Fabric names it: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` ...
+        precision: one of `PRECISIONS`, as Fabric names them.
 
     Raises:
-        ArgumentError: the device is not there.
+        ArgumentError: the device is not there, or the precision is unknown.
     """
 
     def __init__(self, device: str = "cpu", precision: str = "32-true") -> None:
@@ -36,6 +39,8 @@ class Engine:
             raise ArgumentError(f"device is {device!r}, expected cpu, cuda or auto")
         if device == "cuda" and not torch.cuda.is_available():
             raise ArgumentError("device is cuda and torch finds none; use --device cpu")
+        if precision not in PRECISIONS:
+            raise ArgumentError(f"precision is {precision!r}; {nearest(precision, PRECISIONS)}")
         world = int(os.environ.get("WORLD_SIZE", "1"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -45,6 +50,11 @@ class Engine:
                 strategy="ddp" if world > 1 else "auto",
                 precision=precision,  # type: ignore[arg-type]
             )
+        plugin: Any = self._fabric.strategy.precision
+        plugin.convert_input = _leaving_ours(plugin.convert_input)
+        if precision == "64-true":
+            # Fabric casts outputs, and with them gradients, back to single precision.
+            plugin.convert_output = lambda data: data
         self._fabric.launch()
 
     @property
@@ -101,3 +111,16 @@ class Engine:
     def state(model: nn.Module) -> dict[str, Tensor]:
         """State dictionary of the module that was set up, names as the user knows them."""
         return unwrapped(model).state_dict()
+
+
+def _leaving_ours(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let `Outputs` and `Batch` pass: Fabric refuses the one and rebuilds the other without key."""
+
+    def one(value: Any) -> Any:
+        return value if isinstance(value, (Outputs, Batch)) else convert(value)
+
+    def convert_input(given: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+        args, named = given
+        return tuple(map(one, args)), {name: one(value) for name, value in named.items()}
+
+    return convert_input

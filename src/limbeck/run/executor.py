@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from limbeck.errors import Interrupted, LimbeckError
@@ -47,13 +47,15 @@ class Executor:
         results: list[T] = []
         with self._run.progress(label, len(jobs)) as shown:
             if processes == 1:
-                for job in jobs:
-                    results.append(function(*job))
-                    shown.advance()
+                with _threads(self._run.options.threads):
+                    for job in jobs:
+                        results.append(function(*job))
+                        shown.advance()
                 return results
-            from joblib import Parallel, delayed
+            from joblib import Parallel, delayed, parallel_config
 
-            parallel = Parallel(n_jobs=processes, backend="loky", return_as="generator")
+            with parallel_config("loky", inner_max_num_threads=self._run.options.threads):
+                parallel = Parallel(n_jobs=processes, return_as="generator")
             with deferred(_tell_workers) as stop:
                 said: list[T | LimbeckError] = []
                 for result in parallel(delayed(_guarded)(function, job) for job in jobs):
@@ -67,6 +69,19 @@ class Executor:
             if stop.asked and len(said) < len(jobs):
                 raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
             return [one for one in said if not isinstance(one, LimbeckError)]
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with that many threads, as a process of its own would."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _guarded(function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:

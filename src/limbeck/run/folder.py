@@ -35,10 +35,11 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     """
     import tomli_w
 
+    text = tomli_w.dumps(identity)
     path = folder / SETTINGS
     begun = not path.exists()
     if not begun:
-        difference = differences(read_identity(folder), identity)
+        difference = differences(read_identity(folder), tomllib.loads(text))
         if difference:
             listing = "\n  ".join(difference)
             raise RunError(
@@ -48,7 +49,7 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     elif folder.is_dir() and any(name for name in os.listdir(folder) if name != ".lock"):
         raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
     else:
-        files.write_text(path, tomli_w.dumps(identity))
+        files.write_text(path, text)
     # Under torchrun the first process holds the folder for all.
     lock = _lock(folder) if int(os.environ.get("RANK", "0")) == 0 else None
     try:
@@ -103,7 +104,8 @@ def _holds_work(folder: Path) -> bool:
 
 
 def _lock(folder: Path) -> int:
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    with files.spoken(folder):
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         # A record lock belongs to the process: children that outlive it never hold it.
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

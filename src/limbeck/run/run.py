@@ -102,7 +102,7 @@ class Run:
             self._note(f"{error}; made anew")
         except RunError:
             pass
-        made = dict(make(**key))
+        made = {name: tensor.detach() for name, tensor in make(**key).items()}
         if self.engine.rank == 0:
             files.save_tensors(path, made, {"stage": name, "seed": str(self.seed)})
             # What the loop of this stage saved on the way is not needed any more.
@@ -122,9 +122,7 @@ class Run:
         if self.engine.rank:
             return
         row["seconds"] = round(time.monotonic() - self._begun, 3)
-        self.dir.mkdir(parents=True, exist_ok=True)
-        with (self.dir / METRICS).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        files.append_text(self.dir / METRICS, json.dumps(row) + "\n")
 
     def checkpoint(
         self,
@@ -167,9 +165,7 @@ class Run:
         return progress(label, total, start=start, quiet=self.options.quiet)
 
     def _note(self, text: str) -> None:
-        self.dir.mkdir(parents=True, exist_ok=True)
-        with (self.dir / "log.txt").open("a") as file:
-            file.write(text + "\n")
+        files.append_text(self.dir / "log.txt", text + "\n")
 
     def _cut_metrics(self, stage: str, step: int) -> None:
         path = self.dir / METRICS
@@ -183,8 +179,8 @@ class Run:
                 cut = True  # a line that was being written when the process was killed
                 continue
             later = row.get("stage") == stage and row.get("step", 0) > step
-            cut = cut or later
+            cut = cut or later or not line.endswith("\n")
             if not later:
-                kept.append(line)
+                kept.append(line.rstrip("\n") + "\n")
         if cut:
             files.write_text(path, "".join(kept))

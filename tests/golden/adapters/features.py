@@ -70,10 +70,11 @@ def scores(inputs, params):
 
 @adapter("autodistil", "relation_loss")
 def loss_of_relations(inputs, params):
+    compare = "probabilities" if params["normalize"] else "scores"
     triples = zip(params["weights"], inputs["student"], inputs["teacher"], strict=True)
     return {
         "loss": sum(
-            weight * relation_loss(student, teacher, normalize=params["normalize"])
+            weight * relation_loss(student, teacher, compare=compare)
             for weight, student, teacher in triples
         )
     }

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from limbeck.functional.mutual_information import (
     critic_scores,
-    infonce_bound,
+    info_nce_bound,
     log_mean_exp_of_others,
     mi_alpha_bound,
     nwj_bound,
@@ -39,7 +39,7 @@ def nwj_lower_bound(inputs, params):
 
 @adapter("distiller-mi", "infonce_lower_bound")
 def infonce_lower_bound(inputs, params):
-    return {"value": infonce_bound(inputs["scores"])}
+    return {"value": info_nce_bound(inputs["scores"])}
 
 
 @adapter("distiller-mi", "separable_critic")

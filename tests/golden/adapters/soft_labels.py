@@ -11,15 +11,12 @@ from ..harness import adapter
 @adapter("meal-v2", "recover_soft_label")
 def recover_soft_label(inputs, params):
     label, kind = inputs["label"], params["kind"]
-    if kind == "hard":
-        kept = (label.long(), None)
-    else:
-        kept = (
-            label.reshape(len(label), 2, -1)[:, 0].long(),
-            label.reshape(len(label), 2, -1)[:, 1],
-        )
-    rest = "renormalize" if kind == "marginal_renorm" else "uniform"
-    return {"probs": recover_soft_labels(*kept, classes=params["n_classes"], rest=rest)}
+    kept, probabilities = label, None
+    if kind != "hard":
+        kept, probabilities = label.reshape(len(label), 2, -1).unbind(1)
+    options = {"rest": "renormalize" if kind == "marginal_renorm" else "uniform"}
+    labels = recover_soft_labels(kept.long(), probabilities, classes=params["n_classes"], **options)
+    return {"probs": labels}
 
 
 @adapter("meal-v2", "piecewise_lr")

@@ -1,0 +1,109 @@
+"""The table has a row for everyone who took part; over seeds it holds means and deviations."""
+
+import json
+
+import numpy as np
+import pytest
+
+from limbeck.data import digits
+from limbeck.errors import ArgumentError
+from limbeck.evaluate.quality import collect, fidelity, quality
+from limbeck.evaluate.table import average, student_rows
+from limbeck.keyed import torch_seeded
+from limbeck.networks.names import build
+from limbeck.products import Student
+from limbeck.teachers import ensemble, teacher
+
+
+@pytest.fixture(scope="module")
+def data():
+    return digits()
+
+
+def network(data, seed, hidden=8):
+    with torch_seeded(seed):
+        return build(f"mlp?hidden={hidden}", data.input_space, data.outputs)
+
+
+def student(data, seed):
+    return Student.of(network(data, seed), data)
+
+
+def test_everyone_has_a_row(data):
+    product, alone, other = (student(data, seed) for seed in range(3))
+    members = [teacher(network(data, 4, 16), name="big"), teacher(network(data, 5), name="small")]
+    told = ensemble(*members)
+    rows = student_rows(product, {"alone": alone, "other": other}, told, data, "kd")
+    assert [(row["name"], row["role"]) for row in rows] == [
+        ("kd", "product"), ("alone", "baseline"), ("other", "reference"),
+        ("ensemble", "ensemble"), ("big", "teacher"), ("small", "teacher"),
+    ]  # fmt: skip
+    for row, source in zip(
+        rows, [product.outputs, alone.outputs, other.outputs, told, *members], strict=True
+    ):
+        logits, target = collect(source, data, data.test)
+        expected = quality(logits, target, "classification")
+        if row["role"] in ("product", "baseline", "reference"):
+            expected |= fidelity(logits, collect(told, data, data.test)[0], "classification")
+        assert row["quality"] == pytest.approx(expected)
+    parameters = [row["cost"]["parameters"] for row in rows]
+    small, big = 64 * 8 + 8 + 8 * 10 + 10, 64 * 16 + 16 + 16 * 10 + 10
+    assert parameters == [small, small, small, small + big, big, small]
+
+
+def test_one_teacher_is_no_ensemble(data):
+    told = ensemble(teacher(network(data, 4), name="big"))
+    rows = student_rows(student(data, 0), {}, told, data, "kd")
+    assert [row["role"] for row in rows] == ["product", "teacher"]
+
+
+def rows(*values):
+    return [
+        {
+            "name": name,
+            "role": role,
+            "quality": {"accuracy": value, "nll": 2 * value},
+            "cost": {"parameters": 10, "latency_ms": value},
+        }
+        for (name, role), value in zip([("a", "product"), ("b", "baseline")], values, strict=True)
+    ]
+
+
+def test_means_and_deviations_are_those_of_numpy():
+    values = np.random.default_rng(0).random((5, 2))
+    found = average([rows(*row) for row in values.tolist()])
+    for place, row in enumerate(found):
+        column = values[:, place]
+        assert (row["name"], row["role"]) == (("a", "product"), ("b", "baseline"))[place]
+        assert row["quality"]["accuracy"] == pytest.approx(column.mean())
+        assert row["quality"]["nll"] == pytest.approx(2 * column.mean())
+        assert row["std"]["accuracy"] == pytest.approx(column.std(ddof=1))
+        assert row["std"]["nll"] == pytest.approx(2 * column.std(ddof=1))
+        assert row["cost"] == pytest.approx({"parameters": 10, "latency_ms": column.mean()})
+        assert set(row["std"]) == {"accuracy", "nll"}
+
+
+def test_a_single_seed_has_no_deviation():
+    (first, second) = average([rows(0.5, 0.25)])
+    assert "std" not in first
+    assert second["quality"]["accuracy"] == 0.25
+
+
+def test_tables_of_different_rows_are_not_mixed():
+    with pytest.raises(ValueError, match="shorter"):
+        average([rows(0.5, 0.25), rows(0.5, 0.25)[:1]])
+    with pytest.raises(ArgumentError, match="rows b and a stand at the same place"):
+        average([rows(0.5, 0.25)[::-1], rows(0.5, 0.25)])
+
+
+def test_averaging_leaves_the_tables_alone():
+    tables = [rows(0.5, 0.25), rows(0.75, 0.5)]
+    before = repr(tables)
+    average(tables)
+    assert repr(tables) == before
+
+
+def test_rows_are_plain_numbers(data):
+    told = ensemble(teacher(network(data, 4), name="big"))
+    found = student_rows(student(data, 0), {}, told, data, "kd")
+    assert json.loads(json.dumps(found)) == found

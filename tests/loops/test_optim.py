@@ -1,0 +1,119 @@
+"""Learning rates are functions of the step, equal to torch's schedulers; optimisers are torch's."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler as torch_schedules
+
+from limbeck.errors import SettingsError
+from limbeck.loops import Optim
+
+STEPS = 40
+
+
+def rates(optim, steps=STEPS):
+    return [optim.rate(step, steps) for step in range(steps)]
+
+
+def scheduled(make):
+    """Rates of a torch scheduler, step by step."""
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedule = make(optimiser)
+    found = []
+    for _ in range(STEPS):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("optim", "make"),
+    [
+        (Optim(lr=0.5), lambda o: torch_schedules.ConstantLR(o, factor=1.0)),
+        (
+            Optim(lr=0.5, schedule="cosine"),
+            lambda o: torch_schedules.CosineAnnealingLR(o, T_max=STEPS),
+        ),
+        (
+            Optim(lr=0.5, schedule="linear"),
+            lambda o: torch_schedules.PolynomialLR(o, total_iters=STEPS, power=1.0),
+        ),
+        (
+            Optim(lr=0.5, schedule="steps", milestones=(0.5, 0.75), decay=0.2),
+            lambda o: torch_schedules.MultiStepLR(o, [STEPS // 2, 3 * STEPS // 4], gamma=0.2),
+        ),
+    ],
+)
+def test_schedules_are_those_of_torch(optim, make):
+    assert rates(optim) == pytest.approx(scheduled(make), rel=1e-9)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+def test_a_warm_up_rises_to_the_highest_rate_and_then_follows_the_schedule(schedule):
+    found = rates(Optim(lr=0.5, schedule=schedule, warmup=0.25))
+    assert found[:10] == pytest.approx([0.05 * (step + 1) for step in range(10)])
+    assert max(found) == 0.5
+    rest = rates(Optim(lr=0.5, schedule=schedule), 30)
+    assert found[10:] == pytest.approx(rest)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "steps"])
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("steps", [1, 2, 7, 1000])
+def test_rates_stay_between_0_and_the_highest(schedule, warmup, steps):
+    optim = Optim(lr=0.5, schedule=schedule, warmup=warmup, milestones=(0.5,))
+    assert all(0 < rate <= 0.5 for rate in rates(optim, steps))
+
+
+@pytest.mark.parametrize(
+    ("optim", "expected"),
+    [
+        (
+            Optim("sgd", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+            lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+        ),
+        (
+            Optim("adam", lr=0.1, betas=(0.5, 0.9), weight_decay=0.01),
+            lambda p: torch.optim.Adam(p, 0.1, betas=(0.5, 0.9), weight_decay=0.01),
+        ),
+        (
+            Optim("adamw", lr=0.1, weight_decay=0.01),
+            lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.01),
+        ),
+    ],
+)
+def test_optimisers_are_those_of_torch(optim, expected):
+    first, second = (nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    ours, theirs = optim.build([first]), expected([second])
+    assert type(ours) is type(theirs)
+    for parameter, optimiser in ((first, ours), (second, theirs)):
+        for _ in range(3):
+            optimiser.zero_grad()
+            parameter.pow(4).sum().backward()
+            optimiser.step()
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"lr": 0}, r"Optim\.lr is 0: input should be greater than 0"),
+        ({"lr": float("nan")}, r"Optim\.lr is nan"),
+        ({"name": "sdg"}, r"Optim\.name is 'sdg': input should be 'sgd', 'adam' or 'adamw'"),
+        ({"momentum": 1.0}, r"Optim\.momentum is 1\.0"),
+        ({"betas": (0.9, 1.5)}, r"Optim\.betas\.1 is 1\.5"),
+        ({"warmup": 1.0}, r"Optim\.warmup is 1\.0"),
+        ({"milestones": (0.5, 1.5)}, r"Optim\.milestones\.1 is 1\.5"),
+        ({"clip": 0}, r"Optim\.clip is 0"),
+        ({"shedule": "cosine"}, "no setting 'shedule'; did you mean schedule"),
+    ],
+)
+def test_impossible_settings_are_refused(given, words):
+    with pytest.raises(SettingsError, match=words):
+        Optim(**given)
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(SettingsError, match="nesterov is true and momentum 0: give a momentum"):
+        Optim("sgd", nesterov=True).build([nn.Parameter(torch.zeros(1))])

@@ -1,0 +1,62 @@
+"""Jobs give the same results one after another and in processes of their own."""
+
+import operator
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from limbeck import keyed
+from limbeck.data.names import resolve
+from limbeck.errors import DataError
+from limbeck.run import Run
+from limbeck.run.executor import Executor
+from limbeck.run.run import Options
+
+
+@pytest.fixture
+def executors(tmp_path):
+    """One that works here and one with two processes."""
+    run = Run(tmp_path, options=Options(threads=2))
+    return [Executor(run, processes) for processes in (1, 2)]
+
+
+def test_results_are_the_same_and_in_order(executors):
+    jobs = [(keyed.key(seed), np.arange(5), 2) for seed in range(6)]
+    here, there = (one.map(keyed.uniform, jobs) for one in executors)
+    assert all((a == b).all() for a, b in zip(here, there, strict=True))
+    assert all((a == keyed.uniform(*job)).all() for a, job in zip(here, jobs, strict=True))
+
+
+def test_jobs_compute_with_the_threads_of_the_run(executors):
+    before = torch.get_num_threads()
+    assert [one.map(torch.get_num_threads, [()] * 3) for one in executors] == [[2] * 3] * 2
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_error_of_a_job_comes_back(executors, which):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match="there is no data set 'absent'"):
+            executors[which].map(resolve, [("digits",), ("absent",), ("digits",)])
+        with pytest.raises(ZeroDivisionError):
+            executors[which].map(operator.truediv, [(1, 1), (1, 0), (1, 1)])
+        assert executors[which].map(operator.add, [(1, 2), (3, 4)]) == [3, 7]
+
+
+def test_no_jobs_are_no_work(executors):
+    assert [one.map(operator.add, []) for one in executors] == [[], []]
+
+
+def test_one_job_needs_no_process(executors):
+    """What cannot be sent to another process still runs."""
+    assert executors[1].map(lambda x: x + 1, [(1,)]) == [2]
+
+
+def test_the_cores_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    run = Run(tmp_path)
+    assert run.executor is run.executor
+    assert run.executor.map(lambda x: x, [(1,), (2,)]) == [1, 2]

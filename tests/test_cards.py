@@ -1,0 +1,128 @@
+"""Cards, presets and settings are read without importing a method, and tell the truth about it."""
+
+import dataclasses
+import tomllib
+
+import pytest
+
+from limbeck import cards
+from limbeck.errors import SettingsError
+
+every_method = pytest.mark.parametrize("slug", cards.slugs())
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A folder of methods of its own."""
+    monkeypatch.setattr(cards, "METHODS", tmp_path)
+    known = (cards.slugs, cards.card)
+    for function in known:
+        function.cache_clear()
+    yield tmp_path
+    for function in known:
+        function.cache_clear()
+
+
+def write(shelf, slug, text):
+    folder = shelf / slug.replace("-", "_")
+    folder.mkdir()
+    (folder / "card.toml").write_text(text)
+    return folder
+
+
+CARD = """
+title = "Meal"
+class = "MealV2"
+family = "model"
+takes = ["teacher", "data"]
+gives = "student"
+paper = "arXiv 2009.08453"
+summary = "One sentence."
+"""
+
+
+@every_method
+def test_settings_read_from_source_are_those_of_the_class(slug):
+    fields = dataclasses.fields(cards.load_class(slug))
+    listed = cards.settings_of(slug)
+    assert [one.name for one in listed] == [field.name for field in fields]
+    assert all(one.meaning for one in listed)
+    assert all(one.kind and one.default for one in listed)
+
+
+@every_method
+def test_presets_are_settings_that_the_class_takes(slug):
+    method, card = cards.load_class(slug), cards.card(slug)
+    found = cards.presets(slug)
+    assert {"tiny", "demo"} <= set(found)
+    for name, preset in found.items():
+        assert set(preset) <= {"settings", "inputs", "seeds"}, name
+        method(**preset.get("settings", {}))
+        assert set(preset.get("inputs", {})) <= {*card.takes, *card.contract.get("optional", ())}
+        assert cards.preset(slug, name) == preset
+
+
+@every_method
+def test_cards_name_the_class_that_is_there(slug):
+    assert cards.load_class(slug).__name__ == cards.card(slug).class_name
+    assert cards.load_class(slug).card is cards.card(slug)
+    assert cards.card(slug).folder.is_dir()
+
+
+def test_unknown_methods_and_presets_suggest_the_nearest():
+    with pytest.raises(SettingsError, match="there is no method 'kdd'; did you mean kd"):
+        cards.card("kdd")
+    with pytest.raises(SettingsError, match="kd has no preset 'tinny'; did you mean tiny"):
+        cards.preset("kd", "tinny")
+
+
+def test_slugs_have_hyphens_and_folders_underscores(shelf):
+    folder = write(shelf, "meal-v2", CARD + "[contract]\nseeds = 2\n")
+    (shelf / "unfinished").mkdir()
+    assert cards.slugs() == ("meal-v2",)
+    assert cards.card("meal-v2").folder == folder
+    assert cards.card("meal-v2").contract == {"seeds": 2}
+
+
+@pytest.mark.parametrize("missing", cards.REQUIRED)
+def test_a_card_without_a_fact_is_refused(shelf, missing):
+    lines = [line for line in CARD.splitlines() if not line.startswith(missing)]
+    write(shelf, "meal", "\n".join(lines))
+    with pytest.raises(SettingsError, match=f"the card of meal lacks {missing}"):
+        cards.card("meal")
+
+
+def test_meanings_are_joined_over_lines(shelf):
+    folder = write(shelf, "meal-v2", CARD)
+    (folder / "meal_v2.py").write_text(
+        '''
+class MealV2:
+    """One sentence.
+
+    Args:
+        steps: how many; more is slower,
+            and no better: see the paper.
+        rate: how fast.
+
+    Example:
+        >>> steps: 3
+    """
+
+    steps: Annotated[int, Field(ge=0)] = 10
+    rate: float
+    other: tuple[int, ...] = (1, 2)
+
+    def distill(self): ...
+'''
+    )
+    steps, rate, other = cards.settings_of("meal-v2")
+    assert steps == cards.Setting(
+        "steps", "int", "10", "how many; more is slower, and no better: see the paper."
+    )
+    assert (rate.default, rate.meaning) == ("needed", "how fast.")
+    assert (other.kind, other.default, other.meaning) == ("tuple[int, ...]", "(1, 2)", "")
+
+
+def test_a_card_is_plain_toml():
+    text = (cards.card("kd").folder / "card.toml").read_text()
+    assert tomllib.loads(text)["title"] == cards.card("kd").title
