@@ -51,7 +51,7 @@ def test_any_objective_takes_the_place_of_the_soft_targets(data, tmp_path):
         objective=objective,
     )  # fmt: skip
     row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
-    assert set(row) == {"stage", "step", "reverse", "seconds"}
+    assert set(row) == {"stage", "step", "reverse", "seconds", "wait_seconds"}
 
 
 def test_an_objective_with_features_reads_them_by_path(data, tmp_path):

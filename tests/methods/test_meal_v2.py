@@ -45,7 +45,7 @@ def test_labels_come_first_and_then_never_again(data, tmp_path):
     assert len(rows(tmp_path / "run", "initial")) == 10
     tuned = rows(tmp_path / "run", "student")
     assert len(tuned) == 15
-    terms = {name for row in tuned for name in row} - {"stage", "step", "seconds"}
+    terms = {name for row in tuned for name in row} - {"stage", "step", "seconds", "wait_seconds"}
     assert {name for name in terms if "." not in name} == {"similarity", "discriminator"}
 
 

@@ -232,6 +232,7 @@ def assemble(
     task: Task | None = None,
     classes: Sequence[str] | None = None,
     standardise: bool = False,
+    input_space: InputSpace | None = None,
     name: str = "data",
 ) -> Data:
     """Build a data set from splits: find the task, the classes and the input space."""
@@ -253,7 +254,7 @@ def assemble(
         test=test,
         task=task,
         classes=tuple(map(str, classes or ())),
-        input_space=_space_of(train, standardise),
+        input_space=input_space or _space_of(train, standardise),
         name=name,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import io
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,15 +13,10 @@ from typing import Any
 import numpy as np
 
 from limbeck.data.data import Data, assemble
+from limbeck.data.pictures import SPLITS, decode, read_pictures
 from limbeck.data.splits import TensorSplit
 from limbeck.errors import DataError, nearest
 
-# Names under which the splits of a set are found, the first one being the usual.
-SPLITS = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
 INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
 BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -137,27 +131,18 @@ def decode_images(
     Raises:
         DataError: one does not decode (its position is named), or sizes differ.
     """
-    from PIL import Image
 
-    def decode(place: int) -> np.ndarray[Any, Any]:
+    def one(place: int) -> np.ndarray[Any, Any]:
         content = encoded[place]
         raw: Any = content.get("bytes") if isinstance(content, dict) else content
         try:
-            with Image.open(io.BytesIO(raw)) as picture:
-                if picture.mode.startswith("I"):  # sixteen bits, which would be cut off at 255
-                    shown = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-                else:
-                    shown = picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
-                if size is not None:
-                    shown = shown.resize((size, size), Image.Resampling.BILINEAR)
-                pixels = np.asarray(shown)
+            return decode(raw, size)
         except Exception as error:  # a damaged picture can fail in its decoder in any way
             raise DataError(f"{what}: picture {place} does not decode ({error})") from None
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     # The decoders release the interpreter lock, so threads share the work.
     with ThreadPoolExecutor() as pool:
-        pictures = list(pool.map(decode, range(len(encoded))))
+        pictures = list(pool.map(one, range(len(encoded))))
     sizes = {picture.shape[1:] for picture in pictures}
     if len(sizes) > 1:
         raise DataError(
@@ -183,10 +168,13 @@ def read_folder(path: Path, **options: Any) -> Data:
         if any(path.glob(pattern)):
             check_options(reader, options)
             return reader(path, **options)
+    if path.is_dir() and any(entry.is_dir() for entry in path.iterdir()):
+        check_options(read_pictures, options)
+        return read_pictures(path, **options)
     names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
     raise DataError(
-        f"{path} is in no layout that limbeck reads: expected one npz file or train.parquet and "
-        f"test.parquet, found {', '.join(names) or 'nothing'}"
+        f"{path} is in no layout that limbeck reads: expected one npz file, train.parquet and "
+        f"test.parquet, or a sub-folder of pictures a class, found {', '.join(names) or 'nothing'}"
     )
 
 

@@ -26,10 +26,10 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
 
     Args:
         data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``; ``npz:FILE``,
-            ``parquet:FOLDER``; or the name of a folder of the data root (the environment
-            variable LIMBECK_DATA). Options ride behind a question mark: ``labels=200`` keeps
-            that many training samples for the student, the others going to teachers trained
-            here; ``size=32`` resizes images.
+            ``parquet:FOLDER``, ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of
+            a folder of the data root (the environment variable LIMBECK_DATA). Options ride behind
+            a question mark: ``labels=200`` keeps that many training samples for the student, the
+            others going to teachers trained here; ``size=32`` resizes images.
         seed: decides which samples ``labels`` keeps.
 
     Returns:

@@ -117,7 +117,7 @@ def alternate(
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
-    label, told = f"{run.dir.name} {stage}", loop.step
+    label, told, waited = f"{run.dir.name} {stage}", loop.step, 0.0
     fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
     with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
         while not loop.finished(steps):
@@ -125,11 +125,16 @@ def alternate(
             seed_torch(at.key)
             learning = _known(turns(at), optims)
             measure = (loop.step + 1) % norm_every == 0
-            terms = loop.take(next(loader), at, learning, step, combine, accumulate, steps, measure)
+            asked = time.perf_counter()
+            batch = next(loader)
+            waited += time.perf_counter() - asked
+            terms = loop.take(batch, at, learning, step, combine, accumulate, steps, measure)
             loop.step += 1
             if loop.step % log_every == 0 or loop.step == steps:
                 values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
-                run.log(stage=stage, step=loop.step, **values, **loop.norms)
+                waits = {"wait_seconds": round(waited, 4)} if batches else {}
+                run.log(stage=stage, step=loop.step, **values, **loop.norms, **waits)
+                waited = 0.0
                 words = " ".join(f"{name} {value:.4g}" for name, value in values.items())
                 shown.advance(loop.step - told, words)
                 told = loop.step

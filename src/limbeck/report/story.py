@@ -83,9 +83,8 @@ def _curves(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for line in path.read_text().splitlines():
         row = json.loads(line)
         stage, step = row.pop("stage"), row.pop("step")
-        row.pop("seconds", None)
         for name, value in row.items():
-            if not math.isfinite(value):
+            if name.endswith("seconds") or not math.isfinite(value):
                 continue
             kind, _, term = name.partition(".")
             table, key = (norms, term) if kind == "gradient_norm" else (curves, name)

@@ -118,7 +118,7 @@ class Run:
         return At(stage, step, key(self.seed, stage, step))
 
     def log(self, **row: Any) -> None:
-        """Append one row to the metrics: stage, step and numbers."""
+        """Append a row to the metrics: stage, step, numbers; those of clocks end in seconds."""
         if self.engine.rank:
             return
         row["seconds"] = round(time.monotonic() - self._begun, 3)

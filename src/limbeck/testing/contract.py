@@ -229,7 +229,7 @@ class Contract:
     def _metrics(self, name: str) -> list[dict[str, Any]]:
         lines = (self.folder / name / "metrics.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in rows]
 
 
 CHECKS = (
