@@ -79,7 +79,7 @@ def test_models_may_be_given_outputs_and_batches(precision):
     engine, judge = Engine(precision=precision), Judge()
     said, batch = Outputs(logits=torch.ones(2, 3)), Batch({"x": torch.ones(2)}, key=7)
     terms = engine.setup(judge)(said, batch, x=torch.ones(2, dtype=torch.float64))
-    assert float(terms["loss"]) == 6
+    assert float(terms["loss"].detach()) == 6
     assert given[0] is said
     assert given[1] is batch
     if precision.endswith("true") and precision != "32-true":

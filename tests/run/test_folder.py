@@ -89,6 +89,25 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert read_identity(tmp_path) == IDENTITY
 
 
+def test_what_another_process_of_the_run_just_wrote_is_no_foreign_file(tmp_path):
+    """Under torchrun all processes begin at once; and a start may have been killed."""
+    (tmp_path / ".settings.toml.0a1b2c3d.part").write_text("method")
+    (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / ".lock").touch()
+    with claimed(tmp_path, IDENTITY):
+        work(tmp_path)
+    assert read_identity(tmp_path) == IDENTITY
+
+
+def test_only_the_first_process_of_a_run_holds_the_folder(tmp_path, monkeypatch):
+    with claimed(tmp_path / "run", IDENTITY):
+        monkeypatch.setenv("RANK", "1")
+        with claimed(tmp_path / "run", IDENTITY):
+            work(tmp_path / "run")
+        with pytest.raises(RunError, match="holds another run"):
+            claimed(tmp_path / "run", {**IDENTITY, "seed": 1}).__enter__()
+
+
 HOLD = """
 import json, sys
 from pathlib import Path

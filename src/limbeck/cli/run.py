@@ -125,10 +125,15 @@ def run(
         words = str(stop) or "stopped"
         raise Interrupted(f"{words}; go on with: limbeck resume {folder}") from None
     if results is not None:
-        record(
-            results, request, rows, f"limbeck run {method}{f' --preset {chosen}' if chosen else ''}"
-        )
+        words = ["limbeck run", method, *([f"--preset {chosen}"] if chosen else [])]
+        words += [f"--{name} {one}" for name, value in given.items() for one in _several(value)]
+        words += [f"--set {one}" for one in set_ or []]
+        record(results, request, rows, " ".join(words))
     report(folder, request, rows, json_wanted)
+
+
+def _several(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
 
 
 def _with_epochs(

@@ -73,7 +73,14 @@ class Engine:
         return self._fabric.device
 
     def setup(self, model: nn.Module) -> nn.Module:
-        """Place a model that will be trained; call what comes back, not `model`."""
+        """Place a model of a loop; call what comes back, not `model`."""
+        if self.world > 1 and not any(one.requires_grad for one in model.parameters()):
+            # It has nothing to exchange, and the strategy for several processes refuses it.
+            from lightning_fabric.wrappers import _FabricModule
+
+            strategy = self._fabric.strategy
+            placed = strategy.precision.convert_module(model).to(self.device)
+            return _FabricModule(placed, strategy)
         return self._fabric.setup_module(model)
 
     def setup_optimiser(self, optimiser: torch.optim.Optimizer) -> Any:

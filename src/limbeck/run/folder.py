@@ -46,7 +46,7 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
                 f"{folder} holds another run; it differs in\n  {listing}\n"
                 "choose another folder with --out, or delete this one"
             )
-    elif folder.is_dir() and any(name for name in os.listdir(folder) if name != ".lock"):
+    elif folder.is_dir() and not all(map(_is_ours, os.listdir(folder))):
         raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
     else:
         files.write_text(path, text)
@@ -96,6 +96,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "")
         elif before != after:
             found.append(f"{place}{name}: there {before!r}, now {after!r}")
     return found
+
+
+def _is_ours(name: str) -> bool:
+    """Whether another process of this run may just have put it there, or a killed one left it."""
+    return name in BOOKKEEPING or (name.startswith(".") and name.endswith(".part"))
 
 
 def _holds_work(folder: Path) -> bool:
