@@ -125,10 +125,10 @@ def run(
         words = str(stop) or "stopped"
         raise Interrupted(f"{words}; go on with: limbeck resume {folder}") from None
     if results is not None:
-        words = ["limbeck run", method, *([f"--preset {chosen}"] if chosen else [])]
-        words += [f"--{name} {one}" for name, value in given.items() for one in _several(value)]
-        words += [f"--set {one}" for one in set_ or []]
-        record(results, request, rows, " ".join(words))
+        typed = ["limbeck run", method, *([f"--preset {chosen}"] if chosen else [])]
+        typed += [f"--{name} {one}" for name, value in given.items() for one in _several(value)]
+        typed += [f"--set {one}" for one in set_ or []]
+        record(results, request, rows, " ".join(typed))
     report(folder, request, rows, json_wanted)
 
 
