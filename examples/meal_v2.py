@@ -10,7 +10,6 @@ from torch import nn
 
 import limbeck
 from limbeck.data import digits
-from limbeck.methods.meal_v2.meal_v2 import MealV2
 
 data = digits().few(200)
 
@@ -34,7 +33,9 @@ def trained(width: int) -> nn.Module:
 
 torch.manual_seed(0)
 teachers = limbeck.ensemble(*[limbeck.teacher(trained(width)) for width in (64, 128, 256)])
-method = MealV2(initial_steps=300, steps=300, initial_optim=limbeck.Optim(lr=3e-3), batch_size=50)
+method = limbeck.MealV2(
+    initial_steps=300, steps=300, initial_optim=limbeck.Optim(lr=3e-3), batch_size=50
+)
 inputs = {"teacher": teachers, "student": network(8), "data": data}
 run = tempfile.mkdtemp()
 student = method.distill(run, **inputs)

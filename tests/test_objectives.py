@@ -153,4 +153,6 @@ def test_repr_tells_what_is_computed():
     assert repr(Term("soft", soft_target_loss, temperature=2.0)) == (
         "Term('soft', soft_target_loss, temperature=2.0)"
     )
-    assert "Term('labels', cross_entropy)" in repr(2 * label_term("classification"))
+    labels = repr(2 * label_term("classification"))
+    assert "weight=2" in labels
+    assert "Term('labels', cross_entropy, teacher=None, target='y')" in labels

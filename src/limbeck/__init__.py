@@ -6,6 +6,7 @@ Names load when they are first used: ``import limbeck`` needs no torch.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -13,7 +14,6 @@ __version__ = "0.1.0"
 _NAMES = {
     "Data": "limbeck.data",
     "InputSpace": "limbeck.data",
-    "KD": "limbeck.methods.kd.kd",
     "Optim": "limbeck.loops",
     "Outputs": "limbeck.outputs",
     "Run": "limbeck.run",
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from limbeck.loading import load as load
     from limbeck.loops import Optim as Optim
     from limbeck.methods.kd.kd import KD as KD
+    from limbeck.methods.meal_v2.meal_v2 import MealV2 as MealV2
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Student as Student
@@ -45,10 +46,20 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
-    return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name[:1].isupper() and name in (methods := _methods()):
+        return importlib.import_module("limbeck.cards").load_class(methods[name])
+    if name[:1].islower() and importlib.util.find_spec(f"limbeck.{name}") is not None:
+        return importlib.import_module(f"limbeck.{name}")
+    raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES])
+    return sorted([*globals(), *_NAMES, *_methods()])
+
+
+def _methods() -> dict[str, str]:
+    """Slugs of the methods by class name, read from their cards."""
+    cards = importlib.import_module("limbeck.cards")
+    return {cards.card(slug).class_name: slug for slug in cards.slugs()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,10 +74,31 @@ class Trial:
         from limbeck.run.run import Options, Run
 
         request = Request(self.method, settings, inputs, self.seeds, {"threads": 1})
-        place = self.folder / fingerprint(request.identity())
+        # Runs of other code are other evidence: they are not reused.
+        place = self.folder / fingerprint(request.identity(), source_fingerprint())
         run = Run(place, options=Options(quiet=self._quiet))
         jobs = [(request, place / str(seed), seed, True) for seed in self.seeds]
         return run.executor.map(perform_seed, jobs, f"{self.method} {label}")
+
+
+def source_fingerprint() -> str:
+    """Fingerprint of the code that decides figures: all of the package but what only shows them."""
+    from limbeck.fingerprint import fingerprint
+
+    root = cards.METHODS.parent
+    shown = {root / "cli", root / "report", root / "testing"}
+    paths = [path for path in sorted(root.rglob("*.py")) if not shown & set(path.parents)]
+    return fingerprint([[path.relative_to(root).as_posix(), path.read_text()] for path in paths])
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that the package runs from, or None outside one."""
+    command = ["git", "-C", str(cards.METHODS), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def claims_of(method: str) -> list[Claim]:
@@ -136,6 +158,8 @@ def check(
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": list(trial.seeds),
         "scale": "small",
+        "source": source_fingerprint(),
+        "commit": _commit(),
         "environment": json.loads(environment()),
         "claims": entries,
     }

@@ -26,6 +26,10 @@ class ModelError(LimbeckError, ValueError):
     """A model cannot be found, built or loaded, or its outputs cannot be read."""
 
 
+class UnknownNameError(ModelError, DataError):
+    """A name stands for no model and no data that limbeck knows."""
+
+
 class RunError(LimbeckError, RuntimeError):
     """A run folder cannot be used as asked."""
 

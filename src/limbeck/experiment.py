@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from limbeck import cards, files
-from limbeck.run.folder import SETTINGS, claimed, read_identity
+from limbeck.errors import ArgumentError, RunError
+from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
 
-TABLE, DIAGNOSTICS = "table.json", "diagnostics.json"
+TABLE, DIAGNOSTICS, NONE = "table.json", "diagnostics.json", "none"
+# Options that decide the result to the bit, and so belong to what a run is.
+RESULT = ("threads", "precision")
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Request:
         return {
             "method": self.method,
             "seeds": list(self.seeds),
-            "settings": dict(self.settings),
-            "inputs": dict(self.inputs),
-            "options": dict(self.options),
+            "settings": _worded(self.settings),
+            "inputs": _worded(self.inputs),
+            "options": {name: self.options[name] for name in RESULT if name in self.options},
         }
 
     @classmethod
@@ -53,8 +56,8 @@ class Request:
         facts = read_identity(folder)
         return cls(
             method=facts["method"],
-            settings=facts.get("settings", {}),
-            inputs=facts.get("inputs", {}),
+            settings=_unworded(facts.get("settings", {})),
+            inputs=_unworded(facts.get("inputs", {})),
             seeds=tuple(facts.get("seeds", [facts.get("seed", 0)])),
             options=facts.get("options", {}),
         )
@@ -121,8 +124,7 @@ def perform_seed(
     if table.exists():
         return json.loads(table.read_text())
     method = cards.load_class(request.method)(**request.settings)
-    options = {name: value for name, value in request.options.items() if name != "seeds"}
-    run = Run(folder, seed=seed, options=Options(**options, quiet=quiet))
+    run = Run(folder, seed=seed, options=Options(**request.options, quiet=quiet))
     product, baselines, ready = complete(method, run, request.inputs)
     teacher, data = ready["teacher"], ready["data"]
     rows = student_rows(product, baselines, teacher, data, request.method)
@@ -134,9 +136,57 @@ def perform_seed(
     return rows
 
 
+def resume(folder: Path, options: Mapping[str, Any], *, quiet: bool = False) -> Any:
+    """Go on with whatever was begun in a folder: an experiment, or a single run made in Python.
+
+    Args:
+        folder: of the run.
+        options: how to compute now: those that do not change the result.
+        quiet: show no progress.
+
+    Returns:
+        The request and the table.
+
+    Raises:
+        RunError: the folder holds no run, or one that was begun with Python objects.
+    """
+    facts = read_identity(folder)
+    if "object:" in str(facts.get("inputs", {})):
+        raise RunError(f"{folder} was begun with Python objects; {how_to_go_on(folder)}")
+    request = Request.read(folder)
+    request = replace(request, options={**options, **request.options})
+    if "seeds" in facts:
+        return request, perform(request, folder, quiet=quiet)
+    return request, perform_seed(request, folder, facts["seed"], quiet)
+
+
 def is_finished(folder: Path) -> bool:
-    """Whether a run folder has its table and its product."""
-    return (folder / TABLE).exists() and (folder / "product" / files.MANIFEST).exists()
+    """Whether a run folder has its product and, unless it was made in Python, its table."""
+    made_in_python = "seeds" not in read_identity(folder)
+    has_table = made_in_python or (folder / TABLE).exists()
+    return has_table and (folder / "product" / files.MANIFEST).exists()
+
+
+def _worded(value: Any) -> Any:
+    """Plain values with the word none for None, which a settings file cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: _worded(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_worded(item) for item in value]
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise ArgumentError(
+            f"{value!r} is no plain value: an experiment is made of names and numbers; pass "
+            "objects to a method's distill"
+        )
+    return NONE if value is None else value
+
+
+def _unworded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _unworded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_unworded(item) for item in value]
+    return None if value == NONE else value
 
 
 def is_run(folder: Path) -> bool:

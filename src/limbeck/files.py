@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFEST = "manifest.json"
-CANNOT_BE_WRITTEN = (
-    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
-)  # fmt: skip
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -234,9 +231,7 @@ def spoken(path: Path) -> Iterator[None]:
                 f"the disk is full: {path} was not written and nothing half-written is left; "
                 "free space and go on with: limbeck resume RUN"
             ) from error
-        if error.errno in CANNOT_BE_WRITTEN:
-            raise RunError(
-                f"{path} cannot be written ({os.strerror(error.errno)}); choose another folder "
-                "with --out"
-            ) from error
-        raise
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise RunError(
+            f"{path} cannot be written ({reason}); choose another folder with --out"
+        ) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from limbeck.errors import RunError
 from limbeck.products.student import FACTS, Student
+from limbeck.run.folder import how_to_go_on
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +31,6 @@ def load(run: str | Path, *, network: nn.Module | None = None) -> Student:
     place = folder if (folder / FACTS).exists() else folder / "product"
     if not (place / FACTS).exists():
         if (folder / "settings.toml").exists():
-            raise RunError(f"{folder} is not finished; go on with: limbeck resume {folder}")
+            raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     return Student.load(place, network)

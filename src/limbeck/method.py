@@ -15,15 +15,17 @@ from torch import nn
 
 from limbeck import files, keyed
 from limbeck.cards import Card, card
+from limbeck.data.data import TASKS
 from limbeck.data.names import resolve
-from limbeck.errors import ArgumentError, RunError, nearest
+from limbeck.errors import ArgumentError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, taught
+from limbeck.naming import split_name
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run.environment import environment
-from limbeck.run.folder import ENVIRONMENT, INPUTS, claimed
+from limbeck.run.folder import ENVIRONMENT, INPUTS, claimed, how_to_go_on
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
@@ -122,6 +124,10 @@ def opened(
         with claimed(run.dir, identity(method, run, inputs)):
             files.write_text(run.dir / ENVIRONMENT, environment())
             yield run, prepare(method, run, inputs)
+    except Interrupted as stop:
+        if how_to_go_on(run.dir) in str(stop):
+            raise
+        raise Interrupted(f"{stop}; {how_to_go_on(run.dir)}") from None
     finally:
         torch.set_num_threads(before)
 
@@ -156,8 +162,14 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise ArgumentError(
             f"{method.card.slug} needs {', '.join(takes)} and got no {' and no '.join(missing)}"
         )
-    ready = dict(inputs)
+    ready = {name: value for name, value in inputs.items() if value is not None}
     ready["data"] = data = resolve(inputs["data"], seed=run.seed)
+    tasks = method.card.contract.get("tasks", TASKS)
+    if data.task not in tasks:
+        raise ArgumentError(
+            f"{method.card.slug} is for {' and '.join(tasks)}, and {data.name} is {data.task}; "
+            "take another method or other data"
+        )
     for name in TRAINED:
         if name in ready:
             ready[name] = _network(ready[name], run, data)
@@ -206,13 +218,7 @@ def _network(given: Any, run: Run, data: Any) -> nn.Module:
 
 def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
     """Refuse to go on in a folder that was begun with other content under the same names."""
-    given = ready.get("teacher")
-    teachers = given if isinstance(given, (list, tuple)) else [given]
-    content = {
-        "data": ready["data"].fingerprint,
-        "student": fingerprint(ready.get("student"), ready.get("network")),
-        "teacher": fingerprint([one for one in teachers if one is not None]),
-    }
+    content = {name: fingerprint(_content(value)) for name, value in ready.items()}
     path = run.dir / INPUTS
     if path.exists():
         begun = json.loads(path.read_text())
@@ -224,6 +230,16 @@ def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
             )
     elif run.engine.rank == 0:
         files.write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _content(value: Any) -> Any:
+    """What a fingerprint is taken of: of a ``file:`` the file, of other names the name."""
+    if isinstance(value, (list, tuple)):
+        return [_content(item) for item in value]
+    if isinstance(value, str) and split_name(value)[0] == "file":
+        path = Path(split_name(value)[1])
+        return [value, path.read_bytes() if path.is_file() else b""]
+    return value
 
 
 def _spoken(value: Any) -> Any:

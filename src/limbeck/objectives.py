@@ -52,32 +52,6 @@ class Objective(nn.Module):
     __rmul__ = __mul__
 
 
-class Spread(nn.Module):
-    """An objective that is called with plain dictionaries, as the engine passes them on.
-
-    The engine looks into what a module is given and rebuilds it; it can do so with dictionaries of
-    tensors and not with `Outputs` and `Batch`.
-
-    Args:
-        objective: one with parameters, to be trained as a model of the loop.
-    """
-
-    def __init__(self, objective: Objective) -> None:
-        super().__init__()
-        self.objective = objective
-
-    def forward(
-        self,
-        student: dict[str, Any],
-        teacher: dict[str, Any] | None,
-        columns: dict[str, Tensor],
-        key: int,
-    ) -> Terms:
-        """Return the objective's terms."""
-        told = None if teacher is None else Outputs(**teacher)
-        return self.objective(Outputs(**student), told, Batch(columns, key=key))
-
-
 class Term(Objective):
     """A loss function made an objective in one line.
 
@@ -144,8 +118,11 @@ class Term(Objective):
         return {self.name: self.function(*given, **self.options)}
 
     def extra_repr(self) -> str:
-        parts = [f"{self.name!r}", getattr(self.function, "__name__", repr(self.function))]
-        parts += [f"{name}={value!r}" for name, value in self.options.items()]
+        function = self.function
+        parts = [f"{self.name!r}", getattr(function, "__name__", type(function).__name__)]
+        usual = {"student": "logits", "teacher": "logits", "target": None}
+        paths = {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
+        parts += [f"{name}={value!r}" for name, value in {**paths, **self.options}.items()]
         return ", ".join(parts)
 
 
@@ -155,6 +132,9 @@ class Scaled(Objective):
     def __init__(self, objective: Objective, weight: float) -> None:
         super().__init__()
         self.objective, self.weight = objective, weight
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}"
 
     @property
     def needs_teacher(self) -> bool:
@@ -224,7 +204,7 @@ def label_term(task: str, **options: Any) -> Term:
 
     Example:
         >>> label_term("regression")
-        Term('labels', squared_error)
+        Term('labels', squared_error, teacher=None, target='y')
     """
     function = _fitting(task, supervised.LABEL_LOSSES)
     return Term("labels", function, teacher=None, target="y", **options)

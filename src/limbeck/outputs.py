@@ -159,7 +159,7 @@ def _flat(group: str, given: Any, prefix: str = "") -> dict[str, Any]:
 
 def _call(model: nn.Module, batch: Batch) -> Any:
     if "x" in batch:
-        return model(_as_weights(model, batch["x"]))
+        return model(_beside_weights(model, batch["x"]))
     accepted = inspect.signature(unwrapped(model).forward).parameters
     given = {name: batch[name] for name in accepted if name in batch}
     if not given:
@@ -170,9 +170,11 @@ def _call(model: nn.Module, batch: Batch) -> Any:
     return model(**given)
 
 
-def _as_weights(model: nn.Module, x: Tensor) -> Tensor:
-    """Inputs in the precision of the weights: a frozen model may have been loaded in another."""
+def _beside_weights(model: nn.Module, x: Tensor) -> Tensor:
+    """Inputs where the weights are, and in their precision, whichever data and model came with."""
     first = next((one for one in model.parameters() if one.is_floating_point()), None)
-    if first is None or not x.is_floating_point() or torch.is_autocast_enabled(x.device.type):
+    if first is None:
         return x
-    return x.to(first.dtype)
+    if not x.is_floating_point() or torch.is_autocast_enabled(first.device.type):
+        return x.to(first.device)
+    return x.to(first.device, first.dtype)

@@ -111,7 +111,7 @@ def teacher(
     if not isinstance(model, nn.Module):
         raise ArgumentError(
             f"model is a {type(model).__name__}, expected a torch module; names such as "
-            "timm:resnet18 are resolved by distill and by limbeck.resolve"
+            "timm:resnet18 are resolved by distill"
         )
     model.eval().requires_grad_(False)
     paths = expand(model, features) if features else []
@@ -129,13 +129,13 @@ class EnsembleTeacher:
         route: Route | None,
     ) -> None:
         self.members = members
-        self._weights, self._combine, self._route = weights, combine, route
+        self.weights, self.route, self._combine = weights, route, combine
         self.name = f"ensemble of {len(members)}"
 
     @cached_property
     def fingerprint(self) -> str:
         parts = [member.fingerprint for member in self.members]
-        return fingerprint(parts, self._weights, self._combine, self._route)
+        return fingerprint(parts, self.weights, self._combine, self.route)
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -147,10 +147,10 @@ class EnsembleTeacher:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Outputs:
-        weights = self._weights
+        weights = self.weights
         asked = list(range(len(self.members)))
-        if self._route is not None:
-            weights = _checked(self._route(batch, len(self.members)), len(self.members), batch.size)
+        if self.route is not None:
+            weights = _checked(self.route(batch, len(self.members)), len(self.members), batch.size)
             asked = [number for number in asked if bool((weights[number] > 0).any())]
             weights = weights[asked]
         said = [self.members[number](batch) for number in asked]
@@ -300,6 +300,8 @@ def _checked(weights: Tensor, members: int, samples: int) -> Tensor:
 
 
 def _stack(member_logits: list[Tensor], members: Sequence[Teacher]) -> Tensor:
+    # One number a sample may come as (N,) or as (N, 1): the same numbers.
+    member_logits = [one[:, None] if one.ndim == 1 else one for one in member_logits]
     shapes = [tuple(logits.shape) for logits in member_logits]
     if len(set(shapes)) > 1:
         said = ", ".join(

@@ -194,9 +194,15 @@ def test_a_class_of_one_stays_and_a_class_of_two_is_shared():
     assert (stays.ids.tolist(), held.ids.tolist()) == ([0, 1], [2])
 
 
-def test_numbers_are_cut_at_the_end():
-    stays, held = hold_out(TensorSplit({"y": np.linspace(0, 1, 10)}), 0.2, "test")
-    assert (len(stays), held.ids.tolist()) == (8, [8, 9])
+def test_numbers_are_cut_at_the_same_places_each_time():
+    numbers = TensorSplit({"y": np.linspace(0, 1, 100)})
+    stays, held = hold_out(numbers, 0.2, "test")
+    again = hold_out(numbers, 0.2, "test")[1]
+    assert (len(stays), len(held)) == (80, 20)
+    assert sorted([*stays.ids, *held.ids]) == [*range(100)]
+    assert held.ids.tolist() == again.ids.tolist()
+    # Sorted data would leave the largest targets untaught if its end were held out.
+    assert held.ids.min() < 50 < held.ids.max()
 
 
 @pytest.mark.parametrize("y", [[], [0], [0, 1, 2]])

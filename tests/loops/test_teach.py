@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from limbeck.data import digits, from_arrays
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning
 from limbeck.evaluate.quality import collect, quality
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim
@@ -73,7 +73,8 @@ def test_they_do_not_learn_what_the_student_learns_from(data, tmp_path):
 
 def test_zero_steps_take_a_name_untrained(data, tmp_path):
     run = Run(tmp_path / "run")
-    big = taught(run, NAME, data, Teaching(steps=0))
+    with pytest.warns(UnusualUseWarning, match="not trained"):
+        big = taught(run, NAME, data, Teaching(steps=0))
     assert not big.members[0].modules[0].training
     assert not run.dir.exists()
 

@@ -33,7 +33,8 @@ def predict(
 
     product = load(folder)
     found = resolve(data)
-    logits, _ = collect(product.outputs, product.see(found), found.test)
+    seen = product.see(found)
+    logits, _ = collect(product.outputs, seen, seen.test)
     predicted = decide(logits, product.task)
     columns: dict[str, Any] = {"id": found.test.ids}
     if product.task == "classification":

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
+from limbeck import experiment
 from limbeck.cli.results import report
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, say, use_data_root
-from limbeck.errors import Interrupted, RunError
-from limbeck.experiment import Request, is_finished, perform
+from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
 
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")] = 0,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -22,18 +23,9 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed; it ends in the same bits."""
     use_data_root(data_root)
-    request = Request.read(folder)
-    objects = [name for name, value in request.inputs.items() if "object:" in str(value)]
-    if objects:
-        raise RunError(
-            f"{folder} was begun in Python with objects for {', '.join(objects)}; call distill "
-            "again there with the same arguments and this folder"
-        )
-    if is_finished(folder):
+    if experiment.is_run(folder) and experiment.is_finished(folder):
         say(f"{folder} is finished", json_wanted=json_wanted)
-    try:
-        rows = perform(request, folder, quiet=quiet)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        words = str(stop) or "stopped"
-        raise Interrupted(f"{words}; go on with: limbeck resume {folder}") from None
+    options = {"device": device, "workers": workers}
+    with interruptible(folder):
+        request, rows = experiment.resume(folder, options, quiet=quiet)
     report(folder, request, rows, json_wanted)

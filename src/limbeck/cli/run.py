@@ -11,8 +11,8 @@ import typer
 
 from limbeck import cards
 from limbeck.cli.results import record, report
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, say, use_data_root
-from limbeck.errors import Interrupted, SettingsError
+from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.errors import SettingsError
 from limbeck.experiment import Request, perform
 from limbeck.plain import merge, parse_assignments
 
@@ -42,7 +42,7 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Change a setting: NAME=VALUE; repeat for several."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="First seed.")] = None,
+    seed: Annotated[int | None, typer.Option(help="First seed; alone, the only one.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds to run.")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps; short for --set steps=N.")
@@ -119,11 +119,8 @@ def run(
     )
     folder = out or _new_folder(method)
     say(f"{card.title}: {folder}", json_wanted=json_wanted)
-    try:
+    with interruptible(folder):
         rows = perform(request, folder, quiet=quiet)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        words = str(stop) or "stopped"
-        raise Interrupted(f"{words}; go on with: limbeck resume {folder}") from None
     if results is not None:
         typed = ["limbeck run", method, *([f"--preset {chosen}"] if chosen else [])]
         typed += [f"--{name} {one}" for name, value in given.items() for one in _several(value)]
@@ -143,11 +140,11 @@ def _with_epochs(
 
     from limbeck.data.names import resolve
 
-    made = cards.load_class(method)(**settings)
-    steps = math.ceil(epochs * len(resolve(inputs["data"]).train) / made.batch_size)
-    if steps < 1:
-        raise SettingsError(f"--epochs is {epochs}, expected a number above 0")
-    return {**settings, "steps": steps}
+    if not 0 < epochs < math.inf:
+        raise SettingsError(f"--epochs is {epochs}, expected a finite number above 0")
+    made, samples = cards.load_class(method)(**settings), len(resolve(inputs["data"]).train)
+    # A loader never takes more samples a step than there are.
+    return {**settings, "steps": math.ceil(epochs * samples / min(made.batch_size, samples))}
 
 
 def _new_folder(method: str) -> Path:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from limbeck.errors import ArgumentError, Interrupted, LimbeckError, SettingsError
+from limbeck.errors import (
+    ArgumentError,
+    Interrupted,
+    LimbeckError,
+    SettingsError,
+    UnknownNameError,
+)
+from limbeck.run.folder import how_to_go_on
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for programs.")
@@ -32,7 +42,7 @@ def say(text: str = "", *, json_wanted: bool = False) -> None:
 
 def emit(facts: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of standard output."""
-    print(json.dumps(facts), flush=True)
+    print(json.dumps(facts, allow_nan=False), flush=True)
 
 
 def table(
@@ -70,6 +80,18 @@ def use_data_root(folder: str | None) -> None:
     os.environ["LIMBECK_DATA"] = folder
 
 
+@contextmanager
+def interruptible(folder: Path) -> Iterator[None]:
+    """Say how to go on with a run whose block is stopped by the user."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        how = how_to_go_on(folder)
+        # A seed's own folder need not be named: the run as a whole goes on.
+        words = str(stop).partition("; go on with")[0] or "stopped"
+        raise Interrupted(f"{words}; {how}") from None
+
+
 def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
@@ -84,9 +106,10 @@ def failing(app: Callable[..., Any]) -> int:
         return STOPPED
     except LimbeckError as error:
         if verbose:
-            raise
+            traceback.print_exc()
         print(f"Error: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, (SettingsError, ArgumentError)) else FAILED
+        usage = isinstance(error, (SettingsError, ArgumentError, UnknownNameError))
+        return USAGE if usage else FAILED
     except typer.Exit as ended:
         return ended.exit_code
     except Exception as error:

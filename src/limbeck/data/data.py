@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from torch import Tensor
 from limbeck import keyed
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit, by_class, hold_out
-from limbeck.errors import DataError
+from limbeck.errors import DataError, UnusualUseWarning
 from limbeck.fingerprint import fingerprint
 
 Task = Literal["classification", "regression", "multilabel"]
@@ -265,14 +266,24 @@ def _arrays(x: Any, y: Any) -> TensorSplit:
     if images.ndim == 1 and len(images):
         raise DataError(f"x has shape {tuple(images.shape)}, expected (N, D): use x[:, None]")
     if images.ndim == 3:
-        split = TensorSplit({"x": images[:, None], "y": split.columns["y"]})
-    return split
+        images = images[:, None]
+    if not images.is_floating_point() and images.dtype != torch.uint8:
+        bytes_too = images.ndim == 4 and len(images) and images.min() >= 0 and images.max() <= 255
+        images = images.to(torch.uint8) if bytes_too else images.float()
+    return TensorSplit({"x": images, "y": split.columns["y"]})
 
 
 def _task_of(y: Tensor, name: str) -> Task:
     if y.ndim == 1 and not y.is_floating_point():
         return "classification"
     if y.ndim == 2 and bool(((y == 0) | (y == 1)).all()):
+        if y.shape[1] > 1 and len(y) and bool((y.sum(1) == 1).all()):
+            warnings.warn(
+                f"{name}: every row of y has a single 1, and is read as labels that may come "
+                "together; give y.argmax(1) if they are classes, or say task='multilabel'",
+                UnusualUseWarning,
+                stacklevel=4,
+            )
         return "multilabel"
     if not y.is_floating_point():
         raise DataError(
@@ -296,6 +307,8 @@ def _space_of(train: Split, standardise: bool) -> InputSpace | None:
         return None
     image = len(shape) == 3
     space = InputSpace(size=shape[1:] if image else shape, channels=shape[0] if image else None)
+    if image:
+        space = dataclasses.replace(space, range=_range(train))
     if not standardise:
         return space
     mean, std = _moments(train.take(np.arange(len(train)))["x"])
@@ -304,6 +317,18 @@ def _space_of(train: Split, standardise: bool) -> InputSpace | None:
     pairs = [(_rounded(m, s), _rounded(s, s)) for m, s in zip(mean, std, strict=True)]
     means, deviations = zip(*pairs, strict=True)
     return dataclasses.replace(space, mean=means, std=deviations)
+
+
+def _range(train: Split) -> tuple[float, float]:
+    """Lowest and highest value of pixels: 0 to 1, 0 to 255, or what a sample of them shows."""
+    chosen = np.unique(np.linspace(0, len(train) - 1, num=min(len(train), 1024)).astype(np.int64))
+    x = train.take(chosen)["x"]
+    if x.dtype == torch.uint8:
+        return 0.0, 1.0
+    low, high = float(x.min()), float(x.max())
+    if low >= 0 and high <= 255:
+        return (0.0, 1.0) if high <= 1 else (0.0, 255.0)
+    return low, high
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

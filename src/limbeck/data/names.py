@@ -10,7 +10,7 @@ from typing import Any
 from limbeck.data.data import Data, from_arrays
 from limbeck.data.embedded import EMBEDDED
 from limbeck.data.layouts import check_options, read_folder, read_npz, read_parquet
-from limbeck.errors import DataError, nearest
+from limbeck.errors import DataError, UnknownNameError, nearest
 from limbeck.naming import split_name
 
 ROOT = "LIMBECK_DATA"
@@ -64,10 +64,12 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
 def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
     if prefix:
         if prefix not in READERS:
-            raise DataError(f"no data is known under {prefix + ':'!r}; {nearest(prefix, READERS)}")
+            raise UnknownNameError(
+                f"no data is known under {prefix + ':'!r}; {nearest(prefix, READERS)}"
+            )
         path = Path(rest).expanduser()
         if not path.exists():
-            raise DataError(f"{rest} does not exist")
+            raise UnknownNameError(f"{rest} does not exist")
         check_options(READERS[prefix], options)
         return READERS[prefix](path, **options)
     if rest in EMBEDDED:
@@ -80,4 +82,4 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
     where = f"and {ROOT} is not set" if not root else "and the data root has no such folder"
     if root and Path(root).is_dir():
         names += [entry.name for entry in Path(root).iterdir() if entry.is_dir()]
-    raise DataError(f"there is no data set {rest!r}, {where}; {nearest(rest, names)}")
+    raise UnknownNameError(f"there is no data set {rest!r}, {where}; {nearest(rest, names)}")

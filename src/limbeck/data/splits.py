@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from limbeck import keyed
 from limbeck.errors import DataError
 from limbeck.fingerprint import fingerprint
 
@@ -208,7 +209,7 @@ def by_class(y: Tensor | None, count: int) -> Iterator[Indices]:
 
 
 def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
-    """Cut the last `share` of every class off a split.
+    """Cut the last `share` of every class off a split, or a mixed share where there is one group.
 
     Args:
         split: what to cut.
@@ -224,7 +225,11 @@ def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
     if not len(split):
         raise DataError(f"the data set is empty: no {name} split can be cut from 0 samples")
     stay, cut = [], []
-    for positions in by_class(split.y, len(split)):
+    groups = list(by_class(split.y, len(split)))
+    if len(groups) == 1:
+        # Numbers may come sorted: the largest would be held out and never be learnt from.
+        groups = [keyed.permutation(keyed.key("hold out", len(split)), len(split))]
+    for positions in groups:
         count = min(max(round(len(positions) * share), 1), len(positions) - 1)
         stay.append(positions[: len(positions) - count])
         cut.append(positions[len(positions) - count :])

@@ -11,6 +11,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.splits import Split
+from limbeck.errors import DataError
 from limbeck.functional import classification, supervised
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.outputs import Outputs
@@ -30,12 +31,23 @@ def collect(source: Source, data: Data, split: Split) -> tuple[Tensor, Tensor]:
 
     Returns:
         Logits ``(N, C)`` and targets, on the CPU, in the order of the split.
+
+    Raises:
+        DataError: a prediction is NaN or infinite (the first such sample is named).
     """
     logits, targets = [], []
     for batch in sequential(data, split):
         logits.append(source(batch).read("logits").float().cpu())
         targets.append(batch["y"].cpu())
-    return torch.cat(logits), torch.cat(targets)
+    found = torch.cat(logits)
+    bad = ~torch.isfinite(found.reshape(len(found), -1)).all(1)
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise DataError(
+            f"predictions for {int(bad.sum())} samples of {data.name} are NaN or infinite, the "
+            f"first at position {first} (id {int(split.ids[first])}); look at its inputs"
+        )
+    return found, torch.cat(targets)
 
 
 def quality(logits: Tensor, target: Tensor, task: str) -> Figures:

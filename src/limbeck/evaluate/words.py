@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SHARES = ("accuracy", "top5", "agreement", "exact", "f1", "r2")
+SHARES = ("accuracy", "top5", "agreement", "exact", "f1")
 SHOWN = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
 
 
@@ -53,6 +53,8 @@ def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
     over = f" in the mean of {seeds} seeds" if seeds > 1 else ""
     if "accuracy" in product:
         points = (product["accuracy"] - alone["accuracy"]) * 100
+        if f"{abs(points):.1f}" == "0.0":
+            return f"distilled is level with the same student alone{over}"
         word = "ahead of" if points > 0 else "behind"
         return f"distilled is {abs(points):.1f} points {word} the same student alone{over}"
     better = "lower" if product["rmse"] < alone["rmse"] else "higher"

@@ -99,6 +99,8 @@ def squared_error(student: Tensor, target: Tensor, *, reduction: Reduction = "me
     """
     if student.ndim == target.ndim + 1 and student.shape[-1] == 1:
         target = target[..., None]
+    elif target.ndim == student.ndim + 1 and target.shape[-1] == 1:
+        target = target[..., 0]
     check_same_shape(student, target, ("student", "target"))
     return reduce((student - target.to(student.dtype)).square(), reduction)
 

@@ -23,7 +23,8 @@ from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
 State = dict[str, Tensor]
-LOGGED_ROWS, MEASURED_NORMS = 200, 20
+# A norm costs a backward pass for each term: one in a hundred steps measures them.
+LOGGED_ROWS, NORM_STEPS = 200, 100
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def alternate(
     loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
     turns = turn or (lambda at: tuple(optims))
     log_every = max(1, math.ceil(steps / LOGGED_ROWS))
-    norm_every = log_every * max(1, steps // log_every // MEASURED_NORMS)
+    norm_every = log_every * max(1, math.ceil(NORM_STEPS / log_every))
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
@@ -124,7 +125,7 @@ def alternate(
             at = run.at(stage, loop.step)
             seed_torch(at.key)
             learning = _known(turns(at), optims)
-            measure = (loop.step + 1) % norm_every == 0
+            measure = (loop.step + 1) % norm_every == 0 or loop.step + 1 == steps
             asked = time.perf_counter()
             batch = next(loader)
             waited += time.perf_counter() - asked
@@ -132,6 +133,7 @@ def alternate(
             loop.step += 1
             if loop.step % log_every == 0 or loop.step == steps:
                 values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
+                loop.check_finite(values)
                 waits = {"wait_seconds": round(waited, 4)} if batches else {}
                 run.log(stage=stage, step=loop.step, **values, **loop.norms, **waits)
                 waited = 0.0
@@ -242,7 +244,9 @@ class _Loop:
                 if measure and number == 0 and len(terms) > 1 and trained:
                     self.norms = _gradient_norms(terms, trained)
                 loss = combine(terms, trained)
-                self._check_finite(loss, terms)
+                # Reading numbers back stalls an accelerator: there the logged rows are checked.
+                if loss.device.type == "cpu" and not math.isfinite(float(loss.detach())):
+                    self.check_finite({name: float(term.detach()) for name, term in terms.items()})
                 self.engine.backward(loss * share if share != 1 else loss)
             for name, term in terms.items():
                 value = term.detach() * share
@@ -309,7 +313,11 @@ class _Loop:
         self.step, self.done, self.best = step, state["done"], state["best"]
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-        self.averages = state["averages"]
+        device = self.engine.device
+        self.averages = {
+            name: {key: tensor.to(device) for key, tensor in tensors.items()}
+            for name, tensors in state["averages"].items()
+        }
         self.memory.clear()
         self.memory.update(state["memory"])
 
@@ -329,12 +337,11 @@ class _Loop:
                     "a scalar: take its mean or sum"
                 )
 
-    def _check_finite(self, loss: Tensor, terms: Terms) -> None:
-        # Reading a number back from an accelerator stalls it; there the optimiser's clip and the
-        # logged rows have to do.
-        if loss.device.type != "cpu" or math.isfinite(float(loss.detach())):
+    def check_finite(self, values: Mapping[str, float]) -> None:
+        """Raise `RunError` if a term is NaN or infinite."""
+        if all(map(math.isfinite, values.values())):
             return
-        said = ", ".join(f"{name} = {float(term.detach()):.4g}" for name, term in terms.items())
+        said = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
         raise RunError(
             f"the loss of stage {self.stage} is not finite at step {self.step} ({said}); lower "
             "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"

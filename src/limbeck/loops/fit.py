@@ -16,7 +16,7 @@ from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
 from limbeck.loops.optim import Optim
-from limbeck.objectives import Objective, Spread, Terms
+from limbeck.objectives import Objective, Terms
 from limbeck.outputs import Outputs
 from limbeck.run.run import At, Run
 
@@ -55,7 +55,8 @@ def fit(
         steps: optimiser steps.
         batch_size: samples a step.
         views: random changes of images, the same for student and teacher.
-        accumulate: into how many pieces a batch is cut to save memory.
+        accumulate: into how many pieces a batch is cut to save memory; the gradient is that of
+            the whole batch unless layers normalise by the statistics of what they see.
         average: keeps an averaged copy of the student, which it ends with; see `ema`, `swa`.
         watch: early stopping on validation.
         objective_optim: how the objective's own parameters learn; as the student by default.
@@ -71,6 +72,11 @@ def fit(
     """
     if not objective.needs_teacher:
         teacher = None
+    if average is not None and watch is not None:
+        raise ArgumentError(
+            "average and watch both decide the weights that the student ends with; drop one"
+        )
+    _check_pieces(student, min(batch_size, len(data.train)) // run.engine.world // accumulate)
     if mix is not None and "y" in objective.targets:
         raise ArgumentError(
             "mix makes images of two samples and the objective reads the labels of one; drop the "
@@ -83,17 +89,14 @@ def fit(
     wanted = sorted(objective.student_features)
     models: Models = {"student": student}
     if any(True for _ in objective.parameters()):
-        models["objective"] = Spread(objective)
+        models["objective"] = objective
     student.train()
 
     def step(models: Models, batch: Batch, at: At) -> Terms:
         batch = batch if mix is None else mix(batch)
         said = reading.of(models["student"], batch, wanted)
         told = None if teacher is None else teacher(batch)
-        if "objective" not in models:
-            return objective(said, told, batch)
-        plain = None if told is None else vars(told)
-        return models["objective"](vars(said), plain, dict(batch), batch.key)
+        return models.get("objective", objective)(said, told, batch)
 
     loader = Loader(
         data,
@@ -124,6 +127,17 @@ def fit(
         student.load_state_dict(trained.averages["student"])
     student.eval()
     return trained
+
+
+def _check_pieces(student: nn.Module, samples: int) -> None:
+    normalises = any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in student.modules()
+    )
+    if normalises and samples < 2:
+        raise ArgumentError(
+            "the student normalises by batch statistics and would see one sample at a time; raise "
+            "batch_size or lower accumulate"
+        )
 
 
 def check_model(model: nn.Module, data: Data, name: str) -> None:

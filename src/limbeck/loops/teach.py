@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.views import Views
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.loops.fit import check_source, fit
 from limbeck.loops.optim import Optim
 from limbeck.naming import split_name
-from limbeck.networks.names import build
+from limbeck.networks.names import build, is_pretrained
 from limbeck.objectives import label_term
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -89,7 +90,16 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
 def _named(run: Run, place: int, name: str, data: Data, teaching: Teaching) -> nn.Module:
     with keyed.torch_seeded(keyed.key(run.seed, "teacher", place)):
         network = build(name, data.input_space, data.outputs)
-    if split_name(name)[0] == "file" or not teaching.steps:
+    if split_name(name)[0] == "file":
+        return network
+    if not teaching.steps:
+        if not is_pretrained(name):
+            warnings.warn(
+                f"teacher {name} is not trained: teaching.steps is 0 and the name brings no "
+                "weights; raise the steps or give a file: teacher",
+                UnusualUseWarning,
+                stacklevel=2,
+            )
         return network
     stage = f"teacher-{place}"
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, ModelError, nearest
+from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
 from limbeck.naming import split_name
 from limbeck.networks.adapted import Adapted
 from limbeck.networks.small import NETWORKS
@@ -53,7 +53,9 @@ def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = Tr
     elif prefix == "file":
         network = _file(rest, options, space, outputs)
     else:
-        raise ModelError(f"no models are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}")
+        raise UnknownNameError(
+            f"no models are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}"
+        )
     network.limbeck_spec = name  # type: ignore[assignment]
     return network
 
@@ -78,7 +80,7 @@ def structure(name: str) -> str:
 def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
     if rest not in NETWORKS:
         known = [*NETWORKS, *(f"{prefix}:NAME" for prefix in PREFIXES)]
-        raise ModelError(f"there is no network {rest!r}; {nearest(rest, known)}")
+        raise UnknownNameError(f"there is no network {rest!r}; {nearest(rest, known)}")
     maker = NETWORKS[rest]
     known = list(inspect.signature(maker).parameters)[2:]
     for option in options:
@@ -94,7 +96,7 @@ def _timm(
 ) -> nn.Module:
     timm = _library("timm")
     if not timm.is_model(rest.split(".")[0]):
-        raise ModelError(f"timm has no model {rest!r}; {_few(rest, timm.list_models())}")
+        raise UnknownNameError(f"timm has no model {rest!r}; {_few(rest, timm.list_models())}")
     given = {"pretrained": False, "num_classes": outputs, **options}
     size = given.pop("size", None)
     trained = given["pretrained"]
@@ -127,7 +129,9 @@ def _torchvision(
 ) -> nn.Module:
     models = _library("torchvision").models
     if rest not in models.list_models():
-        raise ModelError(f"torchvision has no model {rest!r}; {_few(rest, models.list_models())}")
+        raise UnknownNameError(
+            f"torchvision has no model {rest!r}; {_few(rest, models.list_models())}"
+        )
     options = dict(options)
     size, trained = options.pop("size", None), options.pop("pretrained", False)
     name = f"torchvision:{rest}"

@@ -20,6 +20,7 @@ from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, quality
+from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
 
@@ -127,23 +128,43 @@ class Student:
         Raises:
             ModelError: the data has another task or another number of classes.
         """
+        seen = self.see(data)
+        return quality(*collect(self.outputs, seen, seen.test), self.task)
+
+    def see(self, data: Data) -> Data:
+        """The data with its inputs normalised the way this student was trained.
+
+        Raises:
+            ModelError: the data has another task, other classes, or inputs of another shape.
+        """
         if (data.task, data.outputs) != (self.task, self.width):
             raise ModelError(
                 f"the student does {self.task} with {self.width} outputs and {data.name} is "
-                f"{data.task} with {data.outputs}; evaluate on data of the same classes"
+                f"{data.task} with {data.outputs}; take data of the same classes"
             )
-        return quality(*collect(self.outputs, self.see(data), data.test), self.task)
-
-    def see(self, data: Data) -> Data:
-        """The data with its inputs normalised the way this student was trained."""
-        space = self.input_space
-        if space is None or data.input_space is None or space.shape != data.input_space.shape:
-            return data
-        return dataclasses.replace(data, input_space=space)
+        if data.classes != self.classes:
+            pairs = enumerate(zip(self.classes, data.classes, strict=True))
+            place, (mine, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+            raise ModelError(
+                f"class {place} is {mine!r} for the student and {theirs!r} in {data.name}; name "
+                "and order the classes as in training"
+            )
+        space, seen = self.input_space, data
+        if space is not None and data.input_space is not None:
+            if space.shape != data.input_space.shape:
+                raise ModelError(
+                    f"the student reads inputs of shape {space.shape} and {data.name} has "
+                    f"{data.input_space.shape}; resize images with ?size={space.size[-1]} behind "
+                    "the name"
+                )
+            seen = dataclasses.replace(data, input_space=space)
+        check_model(self.network, seen, "the student")
+        return seen
 
     def cost(self, data: Data) -> dict[str, float]:
         """Parameters, multiply-adds, latency and bytes of one prediction."""
-        return cost(self.outputs, [self.network], next(sequential(data, data.test, 1)))
+        seen = self.see(data)
+        return cost(self.outputs, [self.network], next(sequential(seen, seen.test, 1)))
 
     def summary(self) -> str:
         """One line about the student."""

@@ -21,8 +21,7 @@ PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-t
 class Engine:
     """Places models, runs backward passes and speaks with the other processes.
 
-    Starts no process: under ``torchrun`` (or ``limbeck run --devices N``) it joins those there
-    are.
+    Starts no process: under ``torchrun`` it joins those there are.
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.

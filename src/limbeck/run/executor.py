@@ -58,11 +58,17 @@ class Executor:
                 parallel = Parallel(n_jobs=processes, return_as="generator")
             with deferred(_tell_workers) as stop:
                 said: list[T | LimbeckError] = []
-                for result in parallel(delayed(_guarded)(function, job) for job in jobs):
-                    said.append(result)
-                    shown.advance()
-                    if stop.asked:
-                        break
+                try:
+                    for result in parallel(delayed(_guarded)(function, job) for job in jobs):
+                        said.append(result)
+                        shown.advance()
+                        if stop.asked:
+                            break
+                except Exception as error:
+                    # A worker that was still starting dies of the key press that others note.
+                    if not stop.asked:
+                        raise
+                    raise Interrupted("stopped while jobs were starting") from error
             errors = [one for one in said if isinstance(one, LimbeckError)]
             if errors:
                 raise errors[0]

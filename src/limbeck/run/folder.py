@@ -81,6 +81,22 @@ def read_identity(folder: Path) -> dict[str, Any]:
         raise CorruptFileError(f"{path} does not read ({error})") from None
 
 
+def how_to_go_on(folder: Path) -> str:
+    """The words that tell how an unfinished run goes on.
+
+    Example:
+        >>> how_to_go_on(Path("runs/first"))
+        'go on with: limbeck resume runs/first'
+    """
+    try:
+        objects = "object:" in str(read_identity(folder).get("inputs", {}))
+    except RunError:
+        objects = False
+    if objects:
+        return f"go on in Python: call distill again with the same arguments and {folder}"
+    return f"go on with: limbeck resume {folder}"
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
     """List where two nested tables differ.
 

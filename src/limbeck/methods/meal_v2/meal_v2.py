@@ -13,7 +13,7 @@ from torch import nn
 
 from limbeck.data import Batch, Data, Views, cutmix
 from limbeck.errors import ArgumentError, UnusualUseWarning
-from limbeck.functional import mean_logits
+from limbeck.functional import mean_logits, mean_probabilities
 from limbeck.functional.adversarial import Mode, discriminator_input, discriminator_loss
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.loops import Optim, fit
@@ -116,12 +116,8 @@ class MealV2:
             The fine-tuned student.
 
         Raises:
-            ArgumentError: the task is another one.
+            ArgumentError: the ensemble routes or weighs its members and one is to be drawn.
         """
-        if data.task != "classification":
-            raise ArgumentError(
-                f"meal-v2 averages class probabilities and {data.name} is {data.task}; use kd"
-            )
         self._begin(run, student, data)
         fit(
             run,
@@ -180,11 +176,18 @@ class MealV2:
         )
 
     def _aggregated(self, teacher: EnsembleTeacher) -> EnsembleTeacher:
+        """The same members, weights and route, put together as the setting says."""
         if self.aggregate == "random_one":
+            if teacher.weights is not None or teacher.route is not None:
+                raise ArgumentError(
+                    "aggregate is random_one and the ensemble has weights or a route of its own; "
+                    "drop one of them"
+                )
             return ensemble(*teacher.members, route=random_one)
-        if self.aggregate == "mean_logits":
-            return ensemble(*teacher.members, combine=mean_logits)
-        return teacher
+        combine = mean_logits if self.aggregate == "mean_logits" else mean_probabilities
+        return ensemble(
+            *teacher.members, weights=teacher.weights, combine=combine, route=teacher.route
+        )
 
     def _discriminator_optim(self) -> Optim | None:
         if self.discriminator_lr is None:
