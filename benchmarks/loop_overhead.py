@@ -28,7 +28,7 @@ from limbeck.run import Run
 from limbeck.teachers import teacher
 
 TARGET = 1.05
-STEPS, BLOCKS, BATCH, WIDTH = 300, 7, 256, 640
+STEPS, BLOCKS, BATCH, WIDTH = 500, 7, 256, 640
 
 
 def network(width: int) -> nn.Sequential:

@@ -78,13 +78,16 @@ class Loader:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (this process's rows of it)."""
         count, size = len(self._split), self.batch_size
-        stream = np.arange(step * size, (step + 1) * size, dtype=np.int64)
-        stream = stream[self._rank :: self._world]
-        epochs, places = np.divmod(stream, count)
-        positions = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            mine = epochs == epoch
-            positions[mine] = self._permutation(int(epoch))[places[mine]]
+        places = np.arange(step * size + self._rank, (step + 1) * size, self._world)
+        first, last = step * size // count, ((step + 1) * size - 1) // count
+        # A batch is no longer than an epoch: it lies in one or in two.
+        epochs = np.full(len(places), first)
+        epochs[places >= last * count] = last
+        places -= epochs * count
+        positions = self._permutation(first)[places]
+        if last > first:
+            later = epochs == last
+            positions[later] = self._permutation(last)[places[later]]
         columns = self._data.columns(self._split, positions)
         if "x" in columns:
             ids = self._split.ids[positions]

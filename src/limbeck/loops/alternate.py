@@ -125,7 +125,7 @@ def alternate(
             at = run.at(stage, loop.step)
             seed_torch(at.key)
             learning = _known(turns(at), optims)
-            measure = (loop.step + 1) % norm_every == 0 or loop.step + 1 == steps
+            measure = (loop.step + 1) % norm_every == 0 or loop.step + 1 == steps < norm_every
             asked = time.perf_counter()
             batch = next(loader)
             waited += time.perf_counter() - asked
