@@ -249,7 +249,7 @@ class _Loop:
                     self.check_finite({name: float(term.detach()) for name, term in terms.items()})
                 self.engine.backward(loss * share if share != 1 else loss)
             for name, term in terms.items():
-                value = term.detach() * share
+                value = term.detach() * share if share != 1 else term.detach()
                 sums[name] = sums[name] + value if name in sums else value
         for name in learning:
             optim, optimiser = self.optims[name], self.optimisers[name]
