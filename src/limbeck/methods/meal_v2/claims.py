@@ -87,7 +87,7 @@ def a_perfect_student_cannot_be_told_apart(trial: Trial) -> Verdict:
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-                losses.append(float(loss))
+                losses.append(float(loss.detach()))
         lowest.append(min(losses))
     held = min(lowest) >= math.log(2) - 1e-12
     return Verdict(held, {"lowest": lowest, "log_2": math.log(2)})
