@@ -23,8 +23,8 @@ from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
 State = dict[str, Tensor]
-# A norm costs a backward pass for each term: one in a hundred steps measures them.
-LOGGED_ROWS, NORM_STEPS = 200, 100
+# A norm costs a backward pass for each term: one step in some hundreds measures them.
+LOGGED_ROWS, NORM_STEPS = 200, 200
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ class _Loop:
         from contextlib import ExitStack
 
         stack = ExitStack()
-        for name in learning:
+        for name in learning if not last else ():
             stack.enter_context(self.engine.no_sync(self.models[name], not last))
         return stack
 
