@@ -1,11 +1,10 @@
-"""File layouts: data sets read from npz or Parquet files, whatever their name and classes."""
+"""File layouts: data sets read from files and folders, whatever their name and classes."""
 
 from __future__ import annotations
 
-import inspect
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from limbeck.data.data import Data, assemble
+from limbeck.data.options import check_options
 from limbeck.data.pictures import SPLITS, decode, read_pictures
 from limbeck.data.splits import TensorSplit
-from limbeck.errors import DataError, nearest
+from limbeck.data.tables import read_csv, read_jsonl, read_table, table_files
+from limbeck.errors import DataError
 
 INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
 BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -58,7 +59,28 @@ def read_npz(path: Path, *, size: int | None = None) -> Data:
     return _assemble(found, classes, path)
 
 
-def read_parquet(
+def read_parquet(path: Path, **options: Any) -> Data:
+    """Read Parquet files: pictures where there is a column of them, else a table."""
+    files = {"train": path} if path.is_file() else table_files(path, "parquet")
+    image = str(options.get("image", "image"))
+    schemas = [_schema(file) for file in files.values()]
+    if path.is_dir() and ("image" in options or any(image in one.names for one in schemas)):
+        check_options(read_encoded, options)
+        return read_encoded(path, **options)
+    check_options(read_table, options)
+    return read_table(path, "parquet", **options)
+
+
+def _schema(file: Path) -> Any:
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_schema(file)
+    except BROKEN as error:
+        raise DataError(f"{file} is no whole Parquet file ({error})") from None
+
+
+def read_encoded(
     path: Path, *, image: str = "image", label: str = "label", size: int | None = None
 ) -> Data:
     """Read a folder with ``train.parquet`` and ``test.parquet``, an encoded picture a row.
@@ -161,8 +183,10 @@ def read_folder(path: Path, **options: Any) -> Data:
         DataError: no layout fits; what was found is listed.
     """
     readers: list[tuple[str, Callable[..., Data]]] = [
-        ("train.parquet", read_parquet),
+        ("*.parquet", read_parquet),
         ("*.npz", read_npz),
+        ("*.csv*", read_csv),
+        ("*.jsonl*", read_jsonl),
     ]
     for pattern, reader in readers:
         if any(path.glob(pattern)):
@@ -172,21 +196,11 @@ def read_folder(path: Path, **options: Any) -> Data:
         check_options(read_pictures, options)
         return read_pictures(path, **options)
     names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+    found = ", ".join(names) or "nothing"
     raise DataError(
-        f"{path} is in no layout that limbeck reads: expected one npz file, train.parquet and "
-        f"test.parquet, or a sub-folder of pictures a class, found {', '.join(names) or 'nothing'}"
+        f"{path} is in no layout that limbeck reads: expected one npz file, tables (parquet, csv, "
+        f"jsonl), or a sub-folder of pictures a class, found {found}"
     )
-
-
-def check_options(reader: Callable[..., Data], options: Mapping[str, Any]) -> None:
-    """Raise `DataError` for an option that a reader does not take; the nearest is suggested."""
-    parameters = inspect.signature(reader).parameters.values()
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return  # it asks again once it knows the layout
-    known = ["labels", *(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)]
-    for option in options:
-        if option not in known:
-            raise DataError(f"the data has no option {option!r}; {nearest(option, known)}")
 
 
 def _check_size(size: Any) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from limbeck.data.data import Data, from_arrays
 from limbeck.data.embedded import EMBEDDED
-from limbeck.data.layouts import check_options, read_folder, read_npz, read_parquet
+from limbeck.data.layouts import read_folder, read_npz, read_parquet
+from limbeck.data.options import check_options
+from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
 from limbeck.naming import split_name
 
@@ -17,6 +19,8 @@ ROOT = "LIMBECK_DATA"
 READERS: dict[str, Callable[..., Data]] = {
     "npz": read_npz,
     "parquet": read_parquet,
+    "csv": read_csv,
+    "jsonl": read_jsonl,
     "folder": read_folder,
 }
 
@@ -26,8 +30,9 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
 
     Args:
         data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``; ``npz:FILE``,
-            ``parquet:FOLDER``, ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of
-            a folder of the data root (the environment variable LIMBECK_DATA). Options ride behind
+            ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH`` (tables of numbers or texts),
+            ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of a folder of the data
+            root (the environment variable LIMBECK_DATA). Options ride behind
             a question mark: ``labels=200`` keeps that many training samples for the student, the
             others going to teachers trained here; ``size=32`` resizes images.
         seed: decides which samples ``labels`` keeps.
