@@ -11,9 +11,9 @@ from torch import nn
 from limbeck.data import InputSpace, from_arrays
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.keyed import torch_seeded
-from limbeck.networks import names
 from limbeck.networks.adapted import Adapted
-from limbeck.networks.names import build, is_pretrained, read_weights, structure
+from limbeck.networks.making import with_head
+from limbeck.networks.names import build, read_weights, structure
 from limbeck.products import Student
 
 COLOUR = InputSpace((32, 32), 3, (0.5,) * 3, (0.2,) * 3)
@@ -163,15 +163,15 @@ def test_a_library_that_is_not_installed_is_told(monkeypatch):
     ],
 )
 def test_a_pretrained_network_gets_a_head_of_our_outputs(model, place):
-    found = names._with_head(model, 4)
+    found = with_head(model, 4)
     head = found.get_submodule(place)
     assert (head.out_features if isinstance(head, nn.Linear) else head.out_channels) == 4
-    assert names._with_head(found, 4).get_submodule(place) is head
+    assert with_head(found, 4).get_submodule(place) is head
 
 
 def test_a_network_without_a_head_is_refused():
     with pytest.raises(ModelError, match="has no last layer to replace"):
-        names._with_head(nn.ReLU(), 4)
+        with_head(nn.ReLU(), 4)
 
 
 # Files
@@ -243,18 +243,16 @@ def test_files_that_do_not_fit_are_refused(tmp_path, tail, words):
 
 
 @pytest.mark.parametrize(
-    ("name", "trained", "kept"),
+    ("name", "kept"),
     [
-        ("mlp?hidden=3", False, "mlp?hidden=3"),
-        ("timm:resnet18", False, "timm:resnet18"),
-        ("timm:resnet18?pretrained=true", True, "timm:resnet18?pretrained=true"),
-        ("timm:resnet18?pretrained=false", False, "timm:resnet18?pretrained=false"),
-        ("file:a/w.safetensors?network=mlp?hidden=3", True, "mlp?hidden=3"),
+        ("mlp?hidden=3", "mlp?hidden=3"),
+        ("timm:resnet18?pretrained=true", "timm:resnet18?pretrained=true"),
+        ("file:a/w.safetensors?network=mlp?hidden=3", "mlp?hidden=3"),
+        ("hf:bert?hidden_size=8", "hf:bert?hidden_size=8"),
     ],
 )
-def test_what_a_name_brings_and_what_a_product_keeps_of_it(name, trained, kept):
+def test_what_a_product_keeps_of_a_name(name, kept):
     """A product brings its own weights: it must not need the file it once began with."""
-    assert is_pretrained(name) is trained
     assert structure(name) == kept
 
 

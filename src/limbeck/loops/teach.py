@@ -16,8 +16,8 @@ from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.loops.fit import check_source, fit
 from limbeck.loops.optim import Optim
-from limbeck.naming import split_name
-from limbeck.networks.names import build, is_pretrained
+from limbeck.networks.making import weights_of
+from limbeck.networks.names import build
 from limbeck.objectives import label_term
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -26,10 +26,13 @@ from limbeck.teachers import EnsembleTeacher, Teacher, ensemble, teacher
 
 @settings
 class Teaching:
-    """How teachers given by name are trained on the data; a ``file:`` is taken as it is.
+    """How teachers given by name are trained on the data.
+
+    An architecture is trained, and so are weights for another number of classes, with a new last
+    layer; weights that know the classes are taken as they are.
 
     Args:
-        steps: optimiser steps; 0 takes named teachers untrained or with their pretrained head.
+        steps: optimiser steps; 0 trains no teacher.
         batch_size: samples a step.
         optim: how they learn.
         views: random changes of images.
@@ -90,16 +93,21 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
 def _named(run: Run, place: int, name: str, data: Data, teaching: Teaching) -> nn.Module:
     with keyed.torch_seeded(keyed.key(run.seed, "teacher", place)):
         network = build(name, data.input_space, data.outputs)
-    if split_name(name)[0] == "file":
+    brought = weights_of(network)
+    if brought == "brought":
         return network
     if not teaching.steps:
-        if not is_pretrained(name):
-            warnings.warn(
-                f"teacher {name} is not trained: teaching.steps is 0 and the name brings no "
-                "weights; raise the steps or give a file: teacher",
-                UnusualUseWarning,
-                stacklevel=2,
+        if brought:
+            raise ArgumentError(
+                f"teacher {name} knows other classes than the {data.outputs} of {data.name}, and "
+                "teaching.steps is 0: raise --teacher-steps to train a new head"
             )
+        warnings.warn(
+            f"teacher {name} is not trained: teaching.steps is 0 and the name brings no weights; "
+            "raise the steps or give a file: teacher",
+            UnusualUseWarning,
+            stacklevel=2,
+        )
         return network
     stage = f"teacher-{place}"
 

@@ -33,3 +33,10 @@ class Adapted(nn.Module):
 
     def extra_repr(self) -> str:
         return f"source={self.source}, target={self.target}"
+
+
+def adapted(network: nn.Module, space: InputSpace | None, native: InputSpace) -> nn.Module:
+    """Put the conversion before a network that was trained on another space than the data's."""
+    if space is None or space.channels is None or space == native:
+        return network
+    return Adapted(network, space, native)

@@ -12,24 +12,34 @@ from torch import nn
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
 from limbeck.naming import split_name
-from limbeck.networks.adapted import Adapted
+from limbeck.networks.adapted import Adapted, adapted
+from limbeck.networks.making import few, last_layer, library, made, mark, with_head
 from limbeck.networks.small import NETWORKS
 
-PREFIXES = ("timm", "torchvision", "file")
+PREFIXES = ("timm", "torchvision", "hf", "file")
 SIZE_IS_OURS = "size works only with pretrained=true; other networks take the size of the data"
 
 
-def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = True) -> nn.Module:
+def build(
+    name: str,
+    space: InputSpace | None,
+    outputs: int,
+    *,
+    fetch: bool = True,
+    stored: Path | None = None,
+) -> nn.Module:
     """Build the network that a name stands for.
 
     Args:
-        name: ``mlp``, ``cnn``, ``timm:NAME``, ``torchvision:NAME``, each with options; or
+        name: ``mlp``, ``cnn``, ``timm:NAME``, ``torchvision:NAME``, ``hf:KIND`` (made from its
+            configuration), each with options; ``hf:FOLDER`` or a hub name, with its weights; or
             ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` the network keeps
             its own input space (size, channels, mean, std; another side with ``size=N``) and
             inputs are converted to it.
         space: of the inputs.
         outputs: classes or numbers that come out.
         fetch: whether pretrained weights may be fetched; a product that brings its own does not.
+        stored: folder of a product, with what its network wrote beside the weights.
 
     Returns:
         The network, with the name in its attribute ``limbeck_spec``.
@@ -50,6 +60,10 @@ def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = Tr
         network = _timm(rest, options, space, outputs, fetch)
     elif prefix == "torchvision":
         network = _torchvision(rest, options, space, outputs, fetch)
+    elif prefix == "hf":
+        from limbeck.networks.hugging_face import hugging_face
+
+        network = hugging_face(rest, options, space, outputs, stored)
     elif prefix == "file":
         network = _file(rest, options, space, outputs)
     else:
@@ -60,12 +74,6 @@ def build(name: str, space: InputSpace | None, outputs: int, *, fetch: bool = Tr
     return network
 
 
-def is_pretrained(name: str) -> bool:
-    """Whether a name brings weights of its own: a file, or ``pretrained=true``."""
-    prefix, _, options = split_name(name)
-    return prefix == "file" or bool(options.get("pretrained", False))
-
-
 def structure(name: str) -> str:
     """The name without the file that its weights came from: what rebuilds the network.
 
@@ -73,7 +81,9 @@ def structure(name: str) -> str:
         >>> structure("file:weights.safetensors?network=mlp?hidden=8")
         'mlp?hidden=8'
     """
-    prefix, _, options = split_name(name)
+    prefix, rest, options = split_name(name)
+    if prefix == "hf" and Path(rest).is_dir():
+        return name.replace(rest, Path(rest).name, 1)
     return options["network"] if prefix == "file" else name
 
 
@@ -94,9 +104,9 @@ def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: 
 def _timm(
     rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int, fetch: bool
 ) -> nn.Module:
-    timm = _library("timm")
+    timm = library("timm")
     if not timm.is_model(rest.split(".")[0]):
-        raise UnknownNameError(f"timm has no model {rest!r}; {_few(rest, timm.list_models())}")
+        raise UnknownNameError(f"timm has no model {rest!r}; {few(rest, timm.list_models())}")
     given = {"pretrained": False, "num_classes": outputs, **options}
     size = given.pop("size", None)
     trained = given["pretrained"]
@@ -106,12 +116,15 @@ def _timm(
         given.setdefault("in_chans", space.channels)  # type: ignore[union-attr]
     if size and not trained:
         raise ArgumentError(f"timm:{rest}: {SIZE_IS_OURS}")
-    config = _made(f"timm:{rest}", lambda: timm.get_pretrained_cfg(rest, allow_unregistered=True))
+    config = made(f"timm:{rest}", lambda: timm.get_pretrained_cfg(rest, allow_unregistered=True))
     if images and config is not None and config.fixed_input_size:
         shown = space.size if not trained else size  # type: ignore[union-attr]
         if shown is not None:
             given.setdefault("img_size", shown)
-    network = _made(f"timm:{rest}", lambda: timm.create_model(rest, **given))
+    network = made(f"timm:{rest}", lambda: timm.create_model(rest, **given))
+    if trained:
+        own = network.pretrained_cfg.get("num_classes", outputs)
+        mark(network, fresh=own != outputs)
     if not (images and trained):
         return network
     facts = timm.data.resolve_model_data_config(network)
@@ -121,16 +134,16 @@ def _timm(
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
     )
-    return _adapted(network, space, native)
+    return adapted(network, space, native)
 
 
 def _torchvision(
     rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int, fetch: bool
 ) -> nn.Module:
-    models = _library("torchvision").models
+    models = library("torchvision").models
     if rest not in models.list_models():
         raise UnknownNameError(
-            f"torchvision has no model {rest!r}; {_few(rest, models.list_models())}"
+            f"torchvision has no model {rest!r}; {few(rest, models.list_models())}"
         )
     options = dict(options)
     size, trained = options.pop("size", None), options.pop("pretrained", False)
@@ -139,45 +152,22 @@ def _torchvision(
         if size:
             raise ArgumentError(f"{name}: {SIZE_IS_OURS}")
         options["num_classes"] = outputs
-        network = _made(name, lambda: models.get_model(rest, weights=None, **options))
+        network = made(name, lambda: models.get_model(rest, weights=None, **options))
         # These networks take colour; grey pixels are spread over their three channels.
         if space is None or space.channels != 1:
             return network
         wide = dataclasses.replace(space, channels=3, mean=space.mean * 3, std=space.std * 3)
-        return _adapted(network, space, wide)
+        return adapted(network, space, wide)
     weights = models.get_model_weights(rest).DEFAULT
     chosen = weights if fetch else None
-    network = _made(name, lambda: models.get_model(rest, weights=chosen, **options))
+    network = made(name, lambda: models.get_model(rest, weights=chosen, **options))
     shown = weights.transforms()
     side = size or shown.crop_size[0]
     native = InputSpace((side, side), 3, tuple(shown.mean), tuple(shown.std))
-    return _adapted(_with_head(network, outputs), space, native)
-
-
-def _adapted(network: nn.Module, space: InputSpace | None, native: InputSpace) -> nn.Module:
-    """Put the conversion before a network that was trained on another space than the data's."""
-    if space is None or space.channels is None or space == native:
-        return network
-    return Adapted(network, space, native)
-
-
-def _with_head(model: nn.Module, outputs: int) -> nn.Module:
-    """Put a new last layer on where the number of outputs differs."""
-    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
-    if not layers:
-        raise ModelError(f"{type(model).__name__} has no last layer to replace")
-    name, last = layers[-1]
-    if (last.out_features if isinstance(last, nn.Linear) else last.out_channels) == outputs:
-        return model
-    if isinstance(last, nn.Linear):
-        head: nn.Module = nn.Linear(last.in_features, outputs)
-    else:
-        head = nn.Conv2d(last.in_channels, outputs, last.kernel_size)  # type: ignore[arg-type]
-    if not name:
-        return head
-    owner, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(owner), leaf, head)
-    return model
+    own = last_layer(network)[1]
+    headed = with_head(network, outputs)
+    mark(headed, fresh=last_layer(headed)[1] is not own)
+    return adapted(headed, space, native)
 
 
 def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
@@ -193,11 +183,19 @@ def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs:
     network = build(inner, space, outputs, fetch=False)
     weights = read_weights(path)
     inside = network.network if isinstance(network, Adapted) else network
+    head = last_layer(inside)[0]
+    told = weights.get(f"{head}.weight")
+    fresh = told is not None and told.ndim > 1 and len(told) != outputs
+    if fresh:
+        # Weights for other classes keep all but their last layer.
+        kept = {key: value for key, value in weights.items() if key.rpartition(".")[0] != head}
+        own = inside.state_dict()
+        weights = kept | {key: own[key] for key in own if key.rpartition(".")[0] == head}
     try:
         inside.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(f"the weights in {path} do not fit {inner}: {error}") from None
-    return network
+    return mark(network, fresh=fresh)
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -229,32 +227,3 @@ def read_weights(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ModelError(f"{path} holds a {type(loaded).__name__}, expected a state dictionary")
     return loaded
-
-
-def _made(name: str, make: Any) -> Any:
-    try:
-        return make()
-    except TypeError as error:
-        raise ArgumentError(f"{name} does not take these options: {error}") from None
-    except Exception as error:  # a client of the network has errors of its own kind
-        raise ModelError(
-            f"{name} cannot be made: {error}\nif its weights cannot be fetched, use "
-            "?pretrained=false, or bring them: file:WEIGHTS.safetensors?network="
-            f"{name}"
-        ) from error
-
-
-def _library(name: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ModelError(f"{name} is not installed; pip install 'limbeck[vision]'") from None
-
-
-def _few(name: str, names: list[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    return f"did you mean {', '.join(close)}?" if close else f"it has {len(names)} others"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.space import InputSpace
+from limbeck.data.texts import encode_texts
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, quality
@@ -24,7 +26,7 @@ from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
 
-FACTS = "product.json"
+FACTS, CHUNK = "product.json", 512
 
 
 class Student:
@@ -82,7 +84,7 @@ class Student:
         Args:
             x: array or tensor ``(N, ...)`` laid out as the training inputs were, before
                 normalisation (uint8 images, or floats in their value range); a single input is
-                taken as a batch of one.
+                taken as a batch of one. A student of texts takes a text or a list of N.
 
         Returns:
             ``(N, C)`` on the CPU.
@@ -90,6 +92,9 @@ class Student:
         Raises:
             ArgumentError: the inputs have another shape, or hold NaN.
         """
+        texts = [x] if isinstance(x, str) else x
+        if isinstance(texts, (list, tuple)) and all(isinstance(one, str) for one in texts):
+            return self._answers([{"text": encode_texts(part)} for part in _chunks(texts)])
         x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         space = self.input_space
@@ -104,7 +109,10 @@ class Student:
             x = space.normalise(x)
         if not bool(torch.isfinite(x).all()):
             raise ArgumentError("x holds NaN or infinite values; drop or repair those inputs")
-        parts = [self.outputs(Batch({"x": part})).read("logits") for part in x.split(512)]
+        return self._answers([{"x": part} for part in x.split(CHUNK)])
+
+    def _answers(self, columns: Sequence[dict[str, Tensor]]) -> Tensor:
+        parts = [self.outputs(Batch(one)).read("logits") for one in columns]
         return torch.cat(parts).cpu() if parts else torch.empty(0, self.width)
 
     def probabilities(self, x: Any) -> Tensor:
@@ -190,6 +198,10 @@ class Student:
         with files.new_folder(Path(dir)) as part:
             files.save_tensors(part / "network.safetensors", self.network.state_dict(), {})
             files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+            for module in self.network.modules():
+                write: Any = getattr(module, "write_beside", None)
+                if write is not None:
+                    write(part)
 
     @classmethod
     def load(cls, dir: str | Path, network: nn.Module | None = None) -> Student:
@@ -221,7 +233,7 @@ class Student:
                     f"the student in {dir} is a {facts['network']} of your own; pass one to fill: "
                     "load(..., network=...)"
                 )
-            network = build(facts["spec"], space, facts["outputs"], fetch=False)
+            network = build(facts["spec"], space, facts["outputs"], fetch=False, stored=dir)
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
@@ -234,6 +246,10 @@ class Student:
             outputs=facts["outputs"],
             spec=facts["spec"],
         )
+
+
+def _chunks(texts: Sequence[str]) -> list[Sequence[str]]:
+    return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
 
 
 def decide(logits: Tensor, task: str) -> Tensor:

@@ -20,7 +20,7 @@ from limbeck.loops import Optim, fit
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
 from limbeck.networks.discriminator import LogitDiscriminator
-from limbeck.networks.names import is_pretrained
+from limbeck.networks.making import weights_of
 from limbeck.objectives import Objective, Term, Terms, label_term
 from limbeck.outputs import Outputs
 from limbeck.products import Student
@@ -151,7 +151,7 @@ class MealV2:
         """Train the student on labels first, where it does not bring trained weights."""
         if self.initial_steps:
             self._labels(run, "initial", student, data, self.initial_optim, self.initial_steps)
-        elif not is_pretrained(getattr(student, "limbeck_spec", "file:")):
+        elif hasattr(student, "limbeck_spec") and weights_of(student) != "brought":
             warnings.warn(
                 "initial_steps is 0 and the student has no trained weights: fine-tuning from "
                 "random weights stays far behind; set initial_steps or give a file: student",
