@@ -116,7 +116,7 @@ def perform_seed(
         Rows.
     """
     from limbeck.evaluate.diagnostics import diagnostics
-    from limbeck.evaluate.table import student_rows
+    from limbeck.evaluate.table import student_rows, warn_of_weak_teachers
     from limbeck.method import complete
     from limbeck.run.run import Options, Run
 
@@ -128,6 +128,7 @@ def perform_seed(
     product, baselines, ready = complete(method, run, request.inputs)
     teacher, data = ready["teacher"], ready["data"]
     rows = student_rows(product, baselines, teacher, data, request.method)
+    warn_of_weak_teachers(rows, data)
     sources = {request.method: product.outputs, "teacher": teacher}
     sources |= {name: one.outputs for name, one in baselines.items()}
     content = json.dumps(diagnostics(sources, data)) + "\n"

@@ -35,3 +35,19 @@ def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
             raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")
         options[key] = parse_value(value)
     return (prefix, rest, options) if colon else ("", prefix, options)
+
+
+def without_place(name: str) -> str:
+    """A name whose file or folder is called by its last part, for pages that others read.
+
+    Example:
+        >>> without_place("folder:/srv/someone/flowers?size=64")
+        'folder:flowers?size=64'
+        >>> without_place("timm:resnet18?pretrained=false")
+        'timm:resnet18?pretrained=false'
+    """
+    body, mark, tail = name.partition("?")
+    prefix, colon, rest = body.partition(":")
+    if (colon and rest[:1] in ("/", "~", ".", "\\")) or rest[1:3] in (":/", ":\\"):
+        body = prefix + colon + rest.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return body + mark + tail

@@ -1,14 +1,15 @@
 """The table has a row for everyone who took part; over seeds it holds means and deviations."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 from limbeck.data import digits
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.quality import collect, fidelity, quality
-from limbeck.evaluate.table import average, student_rows
+from limbeck.evaluate.table import average, student_rows, warn_of_weak_teachers
 from limbeck.keyed import torch_seeded
 from limbeck.networks.names import build
 from limbeck.products import Student
@@ -107,3 +108,27 @@ def test_rows_are_plain_numbers(data):
     told = ensemble(teacher(network(data, 4), name="big"))
     found = student_rows(student(data, 0), {}, told, data, "kd")
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("teacher_figures", "alone", "words"),
+    [
+        ({"accuracy": 0.12}, {"accuracy": 0.05}, "chance gives"),
+        ({"accuracy": 0.7}, {"accuracy": 0.8}, "lone student in 80.0%"),
+        ({"rmse": 0.7}, {"rmse": 0.6}, "rmse of 0.7"),
+        ({"accuracy": 0.9}, {"accuracy": 0.8}, ""),
+        ({"rmse": 0.5}, {"rmse": 0.6}, ""),
+    ],
+)
+def test_weak_teachers_are_warned_of(data, teacher_figures, alone, words):
+    rows = [
+        {"name": "alone", "role": "baseline", "quality": alone, "cost": {}},
+        {"name": "big", "role": "teacher", "quality": teacher_figures, "cost": {}},
+    ]
+    if words:
+        with pytest.warns(UnusualUseWarning, match=f"teacher big .*{words}"):
+            warn_of_weak_teachers(rows, data)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_weak_teachers(rows, data)

@@ -20,7 +20,8 @@ from limbeck.report.story import POINTS, read_story
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("report") / "run"
     tiny = cards.preset("kd", "tiny")
-    perform(Request("kd", tiny["settings"], tiny["inputs"], seeds=(0,)), place, quiet=True)
+    settings = {**tiny["settings"], "teaching": {"steps": 200, "batch_size": 32}}
+    perform(Request("kd", settings, tiny["inputs"], seeds=(0,)), place, quiet=True)
     return place
 
 
@@ -33,6 +34,18 @@ def test_the_page_has_its_parts_and_loads_nothing(folder, tmp_path):
     assert not links
     assert "<script" not in text
     assert str(folder.parent) not in text
+
+
+def test_places_of_files_are_not_shown(folder, tmp_path):
+    copied = tmp_path / "private"
+    shutil.copytree(folder, copied)
+    settings = copied / "settings.toml"
+    settings.write_text(
+        settings.read_text().replace("digits?labels=100", "folder:/srv/someone/flowers?size=8")
+    )
+    text = write_report([copied]).read_text()
+    assert "folder:flowers?size=8" in text
+    assert "someone" not in text
 
 
 def test_the_page_is_the_same_each_time(folder, tmp_path):

@@ -16,7 +16,7 @@ from limbeck.errors import SettingsError
 from limbeck.experiment import Request, perform
 from limbeck.plain import merge, parse_assignments
 
-MAIN_JOB = "kd"
+MAIN_JOB = "meal-v2"
 
 
 def run(

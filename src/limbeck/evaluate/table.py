@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, fidelity, quality
 
 Row = dict[str, Any]
+NEAR_CHANCE = 0.02
 ROLES = ("product", "baseline", "ensemble", "teacher", "reference")
 
 
@@ -48,6 +50,40 @@ def student_rows(
         figures = quality(*collect(member, data, data.test), task)
         rows.append(_row(member.name, "teacher", figures, cost(member, member.modules, batch)))
     return rows
+
+
+def warn_of_weak_teachers(rows: Sequence[Row], data: Data) -> None:
+    """Warn of teachers that know little more than chance, or less than the lone student.
+
+    Args:
+        rows: as `student_rows` gives them.
+        data: whose test split they report.
+    """
+    alone = next(row["quality"] for row in rows if row["role"] == "baseline")
+    for row in rows:
+        if row["role"] != "teacher":
+            continue
+        said = _weakness(row["quality"], alone, data)
+        if said:
+            warnings.warn(
+                f"teacher {row['name']} {said}: a student learns little good from it; train it "
+                "for more --teacher-steps or choose another",
+                UnusualUseWarning,
+                stacklevel=2,
+            )
+
+
+def _weakness(figures: Mapping[str, float], alone: Mapping[str, float], data: Data) -> str:
+    if "accuracy" in figures and data.test.y is not None:
+        chance = float(data.test.y.bincount().max()) / len(data.test)
+        found, rival = figures["accuracy"], alone["accuracy"]
+        if found <= chance + NEAR_CHANCE:
+            return f"is right in {found:.1%} of the test split, where chance gives {chance:.1%}"
+        if found < rival:
+            return f"is right in {found:.1%} of the test split and the lone student in {rival:.1%}"
+    if "rmse" in figures and figures["rmse"] > alone["rmse"]:
+        return f"has an rmse of {figures['rmse']:.4g} and the lone student {alone['rmse']:.4g}"
+    return ""
 
 
 def average(tables: Sequence[Sequence[Row]]) -> list[Row]:

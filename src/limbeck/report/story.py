@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limbeck import cards
 from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
+from limbeck.naming import without_place
 from limbeck.run.folder import ENVIRONMENT
 from limbeck.run.run import METRICS
 
@@ -56,6 +57,7 @@ def read_story(folder: Path) -> Story:
         RunError: the folder holds no run, is not finished, or has no metrics.
     """
     request = Request.read(folder)
+    request = replace(request, inputs={n: _shown(one) for n, one in request.inputs.items()})
     if not (folder / TABLE).exists():
         raise RunError(
             f"{folder} has no table: it is not finished (limbeck resume {folder}) or was made in "
@@ -69,12 +71,22 @@ def read_story(folder: Path) -> Story:
         name=folder.resolve().name,
         request=request,
         card=cards.card(request.method),
-        rows=json.loads((folder / TABLE).read_text()),
+        rows=[
+            {**row, "name": without_place(row["name"])}
+            for row in json.loads((folder / TABLE).read_text())
+        ],
         curves=curves,
         norms=norms,
         diagnostics=_json(first / DIAGNOSTICS),
         environment=_json(first / ENVIRONMENT),
     )
+
+
+def _shown(value: Any) -> Any:
+    """Names without the places of their files: a page goes to other people."""
+    if isinstance(value, (list, tuple)):
+        return [_shown(item) for item in value]
+    return without_place(value) if isinstance(value, str) else value
 
 
 def _curves(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
