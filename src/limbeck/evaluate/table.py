@@ -7,6 +7,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.errors import ArgumentError, UnusualUseWarning
@@ -75,7 +78,7 @@ def warn_of_weak_teachers(rows: Sequence[Row], data: Data) -> None:
 
 def _weakness(figures: Mapping[str, float], alone: Mapping[str, float], data: Data) -> str:
     if "accuracy" in figures and data.test.y is not None:
-        chance = float(data.test.y.bincount().max()) / len(data.test)
+        chance = _chance(data.test.y)
         found, rival = figures["accuracy"], alone["accuracy"]
         if found <= chance + NEAR_CHANCE:
             return f"is right in {found:.1%} of the test split, where chance gives {chance:.1%}"
@@ -84,6 +87,14 @@ def _weakness(figures: Mapping[str, float], alone: Mapping[str, float], data: Da
     if "rmse" in figures and figures["rmse"] > alone["rmse"]:
         return f"has an rmse of {figures['rmse']:.4g} and the lone student {alone['rmse']:.4g}"
     return ""
+
+
+def _chance(y: Tensor) -> float:
+    """How often the same answer for every sample is right: per sample, or per label."""
+    if y.ndim == 1:
+        return float(y.long().bincount().max()) / len(y)
+    shares = y.float().mean(0)
+    return float(torch.maximum(shares, 1 - shares).mean())
 
 
 def average(tables: Sequence[Sequence[Row]]) -> list[Row]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limbeck.data.space import InputSpace
 from limbeck.data.texts import decode_texts
-from limbeck.errors import ArgumentError, UnusualUseWarning, nearest
+from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning, nearest
 from limbeck.networks.adapted import adapted
 from limbeck.networks.making import library, made, mark
 
@@ -139,6 +139,11 @@ class TextClassifier(nn.Module):
 
     def forward(self, text: Tensor) -> Tensor:
         """Return the logits ``(N, C)`` of padded bytes ``(N, L)``; see `encode_texts`."""
+        if text.dtype != torch.uint8 or text.ndim != 2:
+            raise ModelError(
+                f"{type(self.network).__name__} reads texts and got {text.dtype} inputs of shape "
+                f"{tuple(text.shape)}; give data with a column of texts"
+            )
         rows = self.tokens(decode_texts(text))
         longest = max(map(len, rows), default=0)
         if longest > self.length and not self._warned:
