@@ -36,7 +36,9 @@ def run(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Data by name: digits, npz:FILE, parquet:FOLDER, or of the data root."),
+        typer.Option(
+            help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, or of the data root."
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
