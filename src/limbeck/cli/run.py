@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,7 +126,17 @@ def run(
         rows = perform(request, folder, quiet=quiet)
     if results is not None:
         typed = ["limbeck run", method, *([f"--preset {chosen}"] if chosen else [])]
-        typed += [f"--{name} {one}" for name, value in given.items() for one in _several(value)]
+        typed += [
+            f"--{name} {shlex.quote(one)}"
+            for name, value in given.items()
+            for one in _several(value)
+        ]
+        numbers = {**short, "teacher-steps": teacher_steps, "epochs": epochs, "seeds": seeds}
+        typed += [
+            f"--{name.replace('_', '-')} {value}"
+            for name, value in numbers.items()
+            if value is not None
+        ]
         typed += [f"--set {one}" for one in set_ or []]
         record(results, request, rows, " ".join(typed))
     report(folder, request, rows, json_wanted)
