@@ -50,4 +50,5 @@ def without_place(name: str) -> str:
     prefix, colon, rest = body.partition(":")
     if (colon and rest[:1] in ("/", "~", ".", "\\")) or rest[1:3] in (":/", ":\\"):
         body = prefix + colon + rest.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return body + mark + tail
+    inner, equals, network = tail.partition("network=")
+    return body + mark + inner + equals + (without_place(network) if network else "")

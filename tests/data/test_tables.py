@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from limbeck.data.names import resolve
 from limbeck.data.splits import Subset
-from limbeck.errors import DataError, UnusualUseWarning
+from limbeck.errors import DataError, ModelError, UnusualUseWarning
+from limbeck.products import Student
 
 
 def frame(rows=60):
@@ -144,6 +146,10 @@ def test_a_folder_of_the_root_is_read_in_any_layout(tmp_path, monkeypatch):
         (lambda t: t.assign(label=[None, *t.label[1:]]), "", "label is empty in row 0"),
         (lambda t: t.assign(kind=range(60)).astype({"kind": str}).assign(
             kind=lambda one: "w" + one.kind), "", ""),
+        (lambda t: t, "?unit=a", "expected a number above 0"),
+        (lambda t: t, "?unit=0", "expected a number above 0"),
+        (lambda t: t, "?task=multilabel", "labels are several columns"),
+        (lambda t: t.assign(label="one"), "", "the same in every row"),
         (lambda t: t[["label"]], "", "no column to predict from"),
         (lambda t: t.iloc[:0], "", "has no rows"),
         (lambda t: t.assign(text=[1.5] * 60), "?text=text", "holds no text in row 0"),
@@ -170,3 +176,37 @@ def test_damaged_and_absent_files_are_named(tmp_path):
     many = frame(240).assign(kind=[f"word{number}" for number in range(240)])
     with pytest.raises(DataError, match="240 different words"):
         resolve(csv(tmp_path, many))
+
+
+def test_words_are_read_as_they_are_written(tmp_path):
+    rows = [{"text": str(number), "label": ["1", "01", "None"][number % 3]} for number in range(30)]
+    (tmp_path / "w.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = resolve(f"jsonl:{tmp_path / 'w.jsonl'}")
+    assert data.classes == ("01", "1", "None")
+    table = frame().assign(kind=["None", "NA", "null"] * 20)
+    assert resolve(csv(tmp_path, table) + "?drop=width,price").input_space.size == (3,)
+    times = [{"created_at": 10.0 * number, "label": number % 2} for number in range(30)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, times)))
+    assert resolve(f"jsonl:{tmp_path / 't.jsonl'}").input_space.names == ("created_at",)
+
+
+def test_inputs_are_known_by_name(tmp_path):
+    table = frame()
+    data = resolve(csv(tmp_path, table))
+    assert data.input_space.names == ("width", "kind=blue", "kind=green", "kind=red", "price")
+    student = Student(nn.Linear(5, 2), data.input_space, "classification", data.classes)
+    assert "accuracy" in student.evaluate(data)
+    swapped = resolve(csv(tmp_path, table[["price", "kind", "width", "label"]]))
+    with pytest.raises(ModelError, match="input 0 is 'width' for the student and 'price'"):
+        student.evaluate(swapped)
+
+
+def test_splits_must_share_their_columns_and_cells_be_plain(tmp_path):
+    frame().to_csv(tmp_path / "train.csv", index=False)
+    frame().assign(more=1.0).to_csv(tmp_path / "test.csv", index=False)
+    with pytest.raises(DataError, match=r"do not share the columns \['more'\]"):
+        resolve(f"csv:{tmp_path}")
+    rows = [{"a": [1, 2], "label": number % 2} for number in range(10)]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match="column a holds no number or word in row 0"):
+        resolve(f"jsonl:{tmp_path / 'l.jsonl'}")

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from limbeck.data import digits
+from limbeck.data import digits, from_arrays
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.quality import collect, fidelity, quality
 from limbeck.evaluate.table import average, student_rows, warn_of_weak_teachers
@@ -129,6 +129,18 @@ def test_weak_teachers_are_warned_of(data, teacher_figures, alone, words):
         with pytest.warns(UnusualUseWarning, match=f"teacher big .*{words}"):
             warn_of_weak_teachers(rows, data)
         return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_weak_teachers(rows, data)
+
+
+def test_a_perfect_teacher_is_never_weak():
+    y = np.array([1] + [0] * 99)
+    data = from_arrays(np.random.default_rng(0).random((100, 3)), y, test=(np.zeros((100, 3)), y))
+    rows = [
+        {"name": name, "role": role, "quality": {"accuracy": 1.0}, "cost": {}}
+        for name, role in (("alone", "baseline"), ("big", "teacher"))
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_weak_teachers(rows, data)

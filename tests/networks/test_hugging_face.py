@@ -142,9 +142,29 @@ def test_long_texts_are_cut_with_one_warning():
     torch.testing.assert_close(cut, said(network, ["one two three and so on"]))
 
 
+def test_a_cut_keeps_the_closing_mark_and_texts_fit_their_positions(folder):
+    network = build(f"hf:{folder}?max_length=2", None, 2)
+    with pytest.warns(UnusualUseWarning, match="cut to the 2"):
+        said(network, ["a fine film"])
+    small = f"{SMALL}&vocab_size=50&max_position_embeddings=16"
+    roberta = build(f"hf:roberta?{small}", None, 2)
+    assert roberta.length == 14
+    with pytest.warns(UnusualUseWarning, match="cut to the 14"):
+        assert said(roberta, ["word " * 40]).shape == (1, 2)
+
+
+def test_a_text_student_takes_arrays_of_texts_and_names_what_is_none(folder):
+    student = Student(build(f"hf:{folder}", None, 2), None, "classification", ("bad", "good"))
+    expected = student.logits(["good", "bad"])
+    assert torch.equal(student.logits(np.array(["good", "bad"])), expected)
+    with pytest.raises(ArgumentError, match="item 1 of x is None"):
+        student.logits(["good", None])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("hf:bert?to_dict=3", "has no option 'to_dict'"),
         ("hf:bert?hiden_size=3", "did you mean hidden_size"),
         (f"{TEXT}&max_length=1000", "expected 2 to 512"),
         ("hf:bert?hidden_size=7", "cannot be made"),

@@ -22,6 +22,7 @@ class InputSpace:
             empty for nothing.
         std: what it is divided by afterwards; empty for nothing.
         range: lowest and highest value before normalisation.
+        names: of the features of a vector where they have names; empty for none.
 
     Example:
         >>> InputSpace(size=(8, 8), channels=1, mean=(0.5,), std=(0.25,)).shape
@@ -33,6 +34,7 @@ class InputSpace:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
+    names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

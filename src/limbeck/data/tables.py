@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +78,8 @@ def read_table(
         raise DataError(f"missing is {missing!r}, expected refuse or mean")
     if task is not None and task not in TASKS:
         raise DataError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
+    if isinstance(unit, bool) or not isinstance(unit, (int, float)) or not unit > 0:
+        raise DataError(f"unit is {unit!r}, expected a number above 0, such as ?unit=1000")
     frames = _frames(path, kind)
     first = next(iter(frames.values()))
     targets = _targets(target, first, path)
@@ -89,6 +94,7 @@ def read_table(
     if "test" not in frames:
         frames, y = _cut(frames["train"], y["train"])
     splits: dict[str, Split]
+    names: Columns = []
     if written is not None:
         _check_texts(frames, written, path)
         splits = {
@@ -97,12 +103,12 @@ def read_table(
         }
     else:
         kept = {name: frame.drop(columns=[*targets, *dropped]) for name, frame in frames.items()}
-        x = _features(kept, missing, path)
+        x, names = _features(kept, missing, path)
         splits = {
             name: TensorSplit({"x": x[name], "y": y[name]}, frame.index.to_numpy())
             for name, frame in frames.items()
         }
-    return assemble(
+    data = assemble(
         splits["train"],
         splits["test"],
         splits.get("validation"),
@@ -111,6 +117,10 @@ def read_table(
         standardise=written is None,
         name=path.name.split(".")[0],
     )
+    if data.input_space is None:
+        return data
+    # A product knows its inputs by name: a table with other columns is refused, not misread.
+    return replace(data, input_space=replace(data.input_space, names=tuple(names)))
 
 
 def table_files(path: Path, kind: str) -> dict[str, Path]:
@@ -131,8 +141,9 @@ def _frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        "csv": pd.read_csv,
-        "jsonl": lambda file: pd.read_json(file, lines=True),
+        # Words such as None, and numbers written as words, stay what they are.
+        "csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""]),
+        "jsonl": lambda file: pd.DataFrame(_objects(file)),
         "parquet": pd.read_parquet,
     }
     files = {"train": path} if path.is_file() else table_files(path, kind)
@@ -149,7 +160,27 @@ def _frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
         if not len(frame):
             raise DataError(f"{file} has no rows")
         frames[split] = frame.reset_index(drop=True)
+    first = set(next(iter(frames.values())).columns)
+    for split, frame in frames.items():
+        if strange := sorted(map(str, first ^ set(frame.columns))):
+            raise DataError(f"{path}: {split} and train do not share the columns {strange}")
+    for name in first:
+        for split, frame in frames.items():
+            odd = [isinstance(one, (list, dict, np.ndarray)) for one in frame[name]]
+            if any(odd):
+                raise DataError(
+                    f"{path} ({split}): column {name} holds no number or word in row "
+                    f"{int(np.argmax(odd))}"
+                )
     return frames
+
+
+def _objects(file: Path) -> list[dict[str, Any]]:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
+        objects = [json.loads(line) for line in lines if line.strip()]
+    if not all(isinstance(one, dict) for one in objects):
+        raise ValueError("a line is no JSON object")
+    return objects
 
 
 def _listed(names: str) -> Columns:
@@ -182,7 +213,13 @@ def _read_targets(
     numeric = all(pd.api.types.is_numeric_dtype(whole[name]) for name in targets)
     if len(targets) > 1 and not numeric:
         raise DataError(f"{path}: several targets must be numbers, and {targets} hold words")
-    if len(targets) > 1 and task != "regression" and bool(whole.isin([0, 1]).all(axis=None)):
+    labels = len(targets) > 1 and numeric and bool(whole.isin([0, 1]).all(axis=None))
+    if (task == "multilabel" and not labels) or (task == "classification" and len(targets) > 1):
+        raise DataError(
+            f"{path}: task is {task} and the target {', '.join(targets)}: labels are several "
+            "columns of 0 and 1, classes one column"
+        )
+    if labels and task != "regression":
         return _columns(frames, targets, np.float32), targets, "multilabel"
     column = whole[targets[0]]
     floats = numeric and pd.api.types.is_float_dtype(column)
@@ -202,7 +239,9 @@ def _read_targets(
             None,
             task or ("regression"),
         )
-    values = sorted(column.unique())
+    values = sorted(column.unique()) if numeric else sorted(column.unique(), key=str)
+    if len(values) < 2:
+        raise DataError(f"{path}: column {targets[0]} holds the same in every row: {values[0]!r}")
     if numeric and task is None and len(values) > max(MANY_CLASSES, len(column) // 10):
         raise DataError(
             f"{path}: column {targets[0]} holds {len(values)} different whole numbers; say "
@@ -241,8 +280,8 @@ def _check_texts(frames: dict[str, pd.DataFrame], column: str, path: Path) -> No
 
 def _features(
     frames: dict[str, pd.DataFrame], missing: str, path: Path
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Numbers as they are, words as one column each, by split."""
+) -> tuple[dict[str, np.ndarray[Any, Any]], Columns]:
+    """Numbers as they are, words as one column each, by split; and the names of the columns."""
     import pandas as pd
 
     whole = pd.concat(frames.values())
@@ -256,9 +295,13 @@ def _features(
             "?missing=mean, or leave columns out with ?drop=NAME"
         )
     parts: dict[str, list[np.ndarray[Any, Any]]] = {split: [] for split in frames}
+    names: Columns = []
     for name in whole.columns:
         if pd.api.types.is_numeric_dtype(whole[name]):
             mean = float(frames["train"][name].mean())
+            if not np.isfinite(mean):
+                raise DataError(f"{path}: column {name} has no numbers in train; ?drop={name}")
+            names.append(str(name))
             for split, frame in frames.items():
                 values = frame[name].astype(np.float64).fillna(mean)
                 parts[split].append(values.to_numpy(np.float32)[:, None])
@@ -269,8 +312,9 @@ def _features(
                 f"{path}: column {name} holds {len(words)} different words; leave it out with "
                 f"?drop={name}, or read it as text with ?text={name}"
             )
+        names += [f"{name}={word}" for word in words]
         for split, frame in frames.items():
             # An empty cell is none of the words.
             said = frame[name].map(str).to_numpy()
             parts[split].append((said[:, None] == np.array(words)).astype(np.float32))
-    return {split: np.concatenate(columns, axis=1) for split, columns in parts.items()}
+    return {split: np.concatenate(columns, axis=1) for split, columns in parts.items()}, names

@@ -80,7 +80,7 @@ def _weakness(figures: Mapping[str, float], alone: Mapping[str, float], data: Da
     if "accuracy" in figures and data.test.y is not None:
         chance = _chance(data.test.y)
         found, rival = figures["accuracy"], alone["accuracy"]
-        if found <= chance + NEAR_CHANCE:
+        if found <= chance + min(NEAR_CHANCE, (1 - chance) / 2):
             return f"is right in {found:.1%} of the test split, where chance gives {chance:.1%}"
         if found < rival:
             return f"is right in {found:.1%} of the test split and the lone student in {rival:.1%}"

@@ -19,7 +19,7 @@ from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning, nearest
 from limbeck.networks.adapted import adapted
 from limbeck.networks.making import library, made, mark
 
-LENGTH = 128
+LENGTH, TOKENIZER = 128, "tokenizer_config.json"
 WORDS = re.compile(r"\w+|[^\w\s]")
 Tokens = Callable[[Sequence[str]], list[list[int]]]
 
@@ -76,13 +76,13 @@ def hugging_face(
         native = None if from_kind else _picture_space(name, transformers, stored or rest, config)
         classifier.space = native
         return classifier if native is None else adapted(classifier, space, native)
-    longest = getattr(config, "max_position_embeddings", LENGTH)
+    longest = getattr(config, "max_position_embeddings", LENGTH) - _offset(network)
     if length is not None and not (type(length) is int and 2 <= length <= longest):
         raise ArgumentError(
             f"{name}: max_length is {length!r}, expected 2 to {longest}, which the model can take"
         )
     tokenizer = None
-    if not (from_kind or (stored is not None and not (stored / "tokenizer.json").is_file())):
+    if not (from_kind or (stored is not None and not (stored / TOKENIZER).is_file())):
         source = str(stored or rest)
         tokenizer = made(name, lambda: transformers.AutoTokenizer.from_pretrained(source))
     return TextClassifier(network, tokenizer, length or min(LENGTH, longest))
@@ -128,8 +128,8 @@ class TextClassifier(nn.Module):
         self.network, self.tokenizer, self.length = network, tokenizer, length
         config = network.config
         self.pad = next(
-            (one for one in (getattr(tokenizer, "pad_token_id", None), config.pad_token_id)
-             if one is not None), 0,
+            (one for one in (getattr(tokenizer, "pad_token_id", None), config.pad_token_id,
+                             getattr(tokenizer, "eos_token_id", None)) if one is not None), 0,
         )  # fmt: skip
         config.pad_token_id = self.pad
         self.tokens: Tokens = (
@@ -144,16 +144,15 @@ class TextClassifier(nn.Module):
                 f"{type(self.network).__name__} reads texts and got {text.dtype} inputs of shape "
                 f"{tuple(text.shape)}; give data with a column of texts"
             )
-        rows = self.tokens(decode_texts(text))
+        texts = decode_texts(text)
+        rows = self.tokens(texts)
         longest = max(map(len, rows), default=0)
-        if longest > self.length and not self._warned:
-            warnings.warn(
-                f"a text of {longest} tokens is cut to the {self.length} that the model is given; "
-                "raise ?max_length behind its name",
-                UnusualUseWarning,
-                stacklevel=2,
-            )
-            self._warned = True
+        if longest > self.length:
+            self._warn_once(longest)
+            if self.tokenizer is not None:
+                # Its own cut keeps the mark that closes a text.
+                cut = self.tokenizer(texts, truncation=True, max_length=self.length)
+                rows = cut["input_ids"]
         width = min(max(longest, 1), self.length)
         ids = torch.full((len(rows), width), self.pad)
         mask = torch.zeros_like(ids)
@@ -176,6 +175,16 @@ class TextClassifier(nn.Module):
             if isinstance(facts, dict) and "name_or_path" in facts:
                 del facts["name_or_path"]
                 file.write_text(json.dumps(facts, indent=1) + "\n")
+
+    def _warn_once(self, longest: int) -> None:
+        if not self._warned:
+            warnings.warn(
+                f"a text of {longest} tokens is cut to the {self.length} that the model is given; "
+                "raise ?max_length behind its name",
+                UnusualUseWarning,
+                stacklevel=3,
+            )
+        self._warned = True
 
     def _by_tokenizer(self, texts: Sequence[str]) -> list[list[int]]:
         return self.tokenizer(list(texts), verbose=False)["input_ids"] if len(texts) else []
@@ -212,11 +221,19 @@ def hashed_words(size: int, pad: int) -> Tokens:
     return lambda texts: [[start, *map(number, WORDS.findall(one.lower()))] for one in texts]
 
 
+def _offset(network: nn.Module) -> int:
+    """Positions that a model leaves out: some count them from behind the padding's number."""
+    for name, module in network.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
+
+
 def _configuration(transformers: Any, kind: str, options: dict[str, Any], outputs: int) -> Any:
     usual = transformers.AutoConfig.for_model(kind)
+    known = [*usual.to_dict(), *usual.attribute_map, "max_length"]
     for option in options:
-        if not hasattr(usual, option):
-            known = [*vars(usual), "max_length"]
+        if option not in known:
             raise ArgumentError(f"hf:{kind} has no option {option!r}; {nearest(option, known)}")
     name = f"hf:{kind}"
     return made(
@@ -250,13 +267,17 @@ def _picture_space(
         facts = json.loads((where / "preprocessor_config.json").read_text())
     else:
         facts = made(name, lambda: transformers.AutoImageProcessor.from_pretrained(where)).to_dict()
+    factor = facts.get("rescale_factor", 1 / 255) if facts.get("do_rescale", True) else 1.0
+    if abs(factor * 255 - 1) > 1e-6:
+        raise ModelError(f"{name} multiplies pixels by {factor:g}, expected 1/255")
+    normalises = facts.get("do_normalize", True)
     size = facts.get("crop_size") or facts["size"]
     height = size.get("height", size.get("shortest_edge"))
     return InputSpace(
         size=(height, size.get("width", height)),
         channels=getattr(config, "num_channels", 3),
-        mean=tuple(facts.get("image_mean") or ()),
-        std=tuple(facts.get("image_std") or ()),
+        mean=tuple(facts.get("image_mean") or ()) if normalises else (),
+        std=tuple(facts.get("image_std") or ()) if normalises else (),
     )
 
 

@@ -93,7 +93,11 @@ class Student:
             ArgumentError: the inputs have another shape, or hold NaN.
         """
         texts = [x] if isinstance(x, str) else x
-        if isinstance(texts, (list, tuple)) and all(isinstance(one, str) for one in texts):
+        if not isinstance(x, Tensor) and np.asarray(texts).dtype.kind in "UO":
+            texts = list(texts)
+            wrong = [place for place, one in enumerate(texts) if not isinstance(one, str)]
+            if wrong:
+                raise ArgumentError(f"item {wrong[0]} of x is {texts[wrong[0]]!r}, expected a text")
             return self._answers([{"text": encode_texts(part)} for part in _chunks(texts)])
         x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
@@ -160,10 +164,18 @@ class Student:
         space, seen = self.input_space, data
         if space is not None and data.input_space is not None:
             if space.shape != data.input_space.shape:
+                images = space.channels is not None and data.input_space.channels is not None
+                fix = f"; resize images with ?size={space.size[-1]} behind the name" * images
                 raise ModelError(
                     f"the student reads inputs of shape {space.shape} and {data.name} has "
-                    f"{data.input_space.shape}; resize images with ?size={space.size[-1]} behind "
-                    "the name"
+                    f"{data.input_space.shape}{fix}"
+                )
+            named, given = space.names, data.input_space.names
+            if named and given and named != given:
+                place = next(n for n, name in enumerate(named) if name != given[n])
+                raise ModelError(
+                    f"input {place} is {named[place]!r} for the student and {given[place]!r} in "
+                    f"{data.name}; give the columns and words of the training table, in its order"
                 )
             seen = dataclasses.replace(data, input_space=space)
         check_model(self.network, seen, "the student")
