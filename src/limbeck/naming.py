@@ -23,13 +23,19 @@ def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
     Example:
         >>> split_name("timm:resnet18?pretrained=false")
         ('timm', 'resnet18', {'pretrained': False})
+        >>> split_name("file:w.pt?network=cnn?width=8&stages=2")[2]
+        {'network': 'cnn?width=8&stages=2'}
         >>> split_name("mlp?hidden=64x64")
         ('', 'mlp', {'hidden': '64x64'})
     """
     body, _, tail = name.partition("?")
     prefix, colon, rest = body.partition(":")
     options: dict[str, Any] = {}
-    for word in filter(None, tail.split("&")):
+    # What stands behind network= is a whole name, with options of its own.
+    words, inner, network = tail.partition("network=")
+    if inner:
+        options["network"] = network
+    for word in filter(None, words.split("&")):
         key, equals, value = word.partition("=")
         if not equals:
             raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")

@@ -210,3 +210,9 @@ def test_splits_must_share_their_columns_and_cells_be_plain(tmp_path):
     (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match="column a holds no number or word in row 0"):
         resolve(f"jsonl:{tmp_path / 'l.jsonl'}")
+
+
+def test_a_column_of_numbers_called_image_is_a_column_of_numbers(tmp_path):
+    for name in ("train", "test"):
+        frame().rename(columns={"width": "image"}).to_parquet(tmp_path / f"{name}.parquet")
+    assert resolve(f"parquet:{tmp_path}?drop=kind,price").input_space.names == ("image",)

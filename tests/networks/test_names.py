@@ -12,7 +12,7 @@ from limbeck.data import InputSpace, from_arrays
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.keyed import torch_seeded
 from limbeck.networks.adapted import Adapted
-from limbeck.networks.making import with_head
+from limbeck.networks.making import weights_of, with_head
 from limbeck.networks.names import build, read_weights, structure
 from limbeck.products import Student
 
@@ -222,7 +222,7 @@ def test_pickles_are_refused_and_not_run(tmp_path, suffix):
     ("tail", "words"),
     [
         ("w.safetensors", r"say which network they are for: file:.*\?network=timm:resnet18"),
-        ("w.safetensors?network=mlp&size=3", "file: has no option 'size'; Valid: network"),
+        ("w.safetensors?size=3&network=mlp", "file: has no option 'size'; Valid: network"),
         ("absent.safetensors?network=mlp", r"absent\.safetensors does not exist"),
         ("w.safetensors?network=mlp?hidden=9", "do not fit mlp.hidden=9: .*size mismatch"),
         ("cut.safetensors?network=mlp", "is no whole safetensors file"),
@@ -266,3 +266,24 @@ def test_a_product_loads_without_the_file_it_began_with(tmp_path):
     x = torch.rand(3, 6)
     assert torch.equal(Student.load(tmp_path / "product").logits(x), student.logits(x))
     assert str(tmp_path) not in (tmp_path / "product" / "product.json").read_text()
+
+
+def test_the_network_of_a_file_has_options_of_its_own(tmp_path):
+    name = "cnn?width=4&stages=2"
+    grey = InputSpace(size=(8, 8), channels=1)
+    with torch_seeded(3):
+        network = build(name, grey, 4)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    again = build(f"file:{tmp_path / 'w.safetensors'}?network={name}", grey, 4)
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(again.eval()(x), network.eval()(x))
+
+
+def test_weights_for_other_classes_keep_all_but_the_last_layer(tmp_path):
+    with torch_seeded(3):
+        network = build("mlp?hidden=5", VECTOR, 7)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    again = build(f"file:{tmp_path / 'w.safetensors'}?network=mlp?hidden=5", VECTOR, 4)
+    assert weights_of(again) == "fresh head"
+    assert torch.equal(again[1].weight, network[1].weight)
+    assert again[-1].out_features == 4

@@ -64,11 +64,20 @@ def read_parquet(path: Path, **options: Any) -> Data:
     files = {"train": path} if path.is_file() else table_files(path, "parquet")
     image = str(options.get("image", "image"))
     schemas = [_schema(file) for file in files.values()]
-    if path.is_dir() and ("image" in options or any(image in one.names for one in schemas)):
+    if path.is_dir() and ("image" in options or any(_has_pictures(one, image) for one in schemas)):
         check_options(read_encoded, options)
         return read_encoded(path, **options)
     check_options(read_table, options)
     return read_table(path, "parquet", **options)
+
+
+def _has_pictures(schema: Any, column: str) -> bool:
+    from pyarrow import types
+
+    if column not in schema.names:
+        return False
+    kind = schema.field(column).type
+    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_struct(kind)
 
 
 def _schema(file: Path) -> Any:

@@ -182,7 +182,8 @@ def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs:
         raise ArgumentError(f"file: has no option {next(iter(options))!r}; Valid: network")
     network = build(inner, space, outputs, fetch=False)
     weights = read_weights(path)
-    inside = network.network if isinstance(network, Adapted) else network
+    whole = set(weights) == set(network.state_dict())
+    inside = network.network if isinstance(network, Adapted) and not whole else network
     head = last_layer(inside)[0]
     told = weights.get(f"{head}.weight")
     fresh = told is not None and told.ndim > 1 and len(told) != outputs
