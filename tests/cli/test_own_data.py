@@ -37,7 +37,9 @@ def test_a_folder_of_pictures_with_networks_of_timm(tmp_path):
     done = limbeck("evaluate", "run", "--data", "folder:pictures?size=32", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "run/seeds/0/metrics.jsonl").open()]
-    assert all("wait_seconds" in row for row in rows if row["stage"] == "student")
+    student = [row for row in rows if row["stage"] == "student"]
+    assert student
+    assert all("wait_seconds" in row for row in student)
 
 
 def test_a_table_of_numbers_and_one_of_labels(tmp_path):

@@ -141,7 +141,7 @@ def _frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        # Words such as None, and numbers written as words, stay what they are.
+        # Words such as None stay words; a csv does not tell the number 1 from the word.
         "csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""]),
         "jsonl": lambda file: pd.DataFrame(_objects(file)),
         "parquet": pd.read_parquet,
@@ -237,7 +237,7 @@ def _read_targets(
         return (
             {n: one[:, 0] if len(targets) == 1 else one for n, one in y.items()},
             None,
-            task or ("regression"),
+            "regression",
         )
     values = sorted(column.unique()) if numeric else sorted(column.unique(), key=str)
     if len(values) < 2:
