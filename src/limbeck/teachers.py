@@ -70,7 +70,7 @@ class ModelTeacher:
     def __call__(self, batch: Batch) -> Outputs:
         if "x" in batch:
             x = convert(batch["x"], batch.space, self._space)
-            batch = batch.with_columns(x=x)
+            batch = batch if x is batch["x"] else batch.with_columns(x=x)
         return reading.of(self._model, batch, self._features)
 
     def __repr__(self) -> str:

@@ -78,20 +78,19 @@ class Loader:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (this process's rows of it)."""
         count, size = len(self._split), self.batch_size
-        places = np.arange(step * size + self._rank, (step + 1) * size, self._world)
-        first, last = step * size // count, ((step + 1) * size - 1) // count
-        # A batch is no longer than an epoch: it lies in one or in two.
-        epochs = np.full(len(places), first)
-        epochs[places >= last * count] = last
-        places -= epochs * count
-        positions = self._permutation(first)[places]
-        if last > first:
-            later = epochs == last
-            positions[later] = self._permutation(last)[places[later]]
-        columns = self._data.columns(self._split, positions)
+        first, start = divmod(step * size, count)
+        positions = self._permutation(first)[start : start + size]
+        epochs = np.full(size, first)
+        if len(positions) < size:
+            # A batch is no longer than an epoch: it lies in one or in two.
+            epochs[len(positions) :] = first + 1
+            rest = self._permutation(first + 1)[: size - len(positions)]
+            positions = np.concatenate([positions, rest])
+        mine = slice(self._rank, None, self._world)
+        columns = self._data.columns(self._split, positions[mine])
         if "x" in columns:
-            ids = self._split.ids[positions]
-            columns["x"] = self._views.apply(columns["x"], ids, epochs, self._view_key)
+            ids = columns["id"].numpy()
+            columns["x"] = self._views.apply(columns["x"], ids, epochs[mine], self._view_key)
         columns = self._data.normalise(columns)
         key = keyed.key(self._seed, self._stage, step)
         return Batch(columns, key=key, space=self._data.input_space)

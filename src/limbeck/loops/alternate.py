@@ -24,7 +24,7 @@ from limbeck.run.run import At, Run
 Models = dict[str, nn.Module]
 State = dict[str, Tensor]
 # A norm costs a backward pass for each term: one step in some hundreds measures them.
-LOGGED_ROWS, NORM_STEPS = 200, 200
+LOGGED_ROWS, NORM_STEPS = 100, 200
 
 
 @dataclass(frozen=True)

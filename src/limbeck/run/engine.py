@@ -16,6 +16,7 @@ from limbeck.errors import ArgumentError, nearest
 from limbeck.outputs import Outputs, unwrapped
 
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+WHOLE = ("32-true", "64-true")
 
 
 class Engine:
@@ -40,6 +41,7 @@ class Engine:
             raise ArgumentError("device is cuda and torch finds none; use --device cpu")
         if precision not in PRECISIONS:
             raise ArgumentError(f"precision is {precision!r}; {nearest(precision, PRECISIONS)}")
+        self._precision = precision
         world = int(os.environ.get("WORLD_SIZE", "1"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -73,6 +75,9 @@ class Engine:
 
     def setup(self, model: nn.Module) -> nn.Module:
         """Place a model of a loop; call what comes back, not `model`."""
+        if self.world == 1 and self._precision in WHOLE:
+            # No gradients to exchange and nothing to cast: a wrapper would only cost time.
+            return self._fabric.strategy.precision.convert_module(model).to(self.device)
         if self.world > 1 and not any(one.requires_grad for one in model.parameters()):
             # It has nothing to exchange, and the strategy for several processes refuses it.
             from lightning_fabric.wrappers import _FabricModule
