@@ -102,27 +102,50 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         CorruptFileError: the file is cut short or altered.
         RunError: there is no such file.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    try:
+    with _read_whole(path):
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise RunError(f"{path} does not exist") from None
-    try:
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         facts = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        checksum = facts.pop("checksum")
+        return tensors, _checked(path, tensors, facts)
+
+
+def map_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote as `load_tensors` does, but leave the numbers on disk.
+
+    The tensors are maps of the file: the system reads what is touched and may forget it again.
+    """
+    from safetensors import safe_open
+
+    with _read_whole(path), safe_open(str(path), "pt") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return tensors, _checked(path, tensors, opened.metadata() or {})
+
+
+@contextlib.contextmanager
+def _read_whole(path: Path) -> Iterator[None]:
+    """Say in plain words why a file of tensors does not read."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist") from None
     except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CorruptFileError(
             f"{path} is damaged ({error}); delete it to have it rebuilt"
         ) from None
-    if checksum != _tensor_checksum(tensors, facts):
+
+
+def _checked(path: Path, tensors: Mapping[str, Tensor], facts: dict[str, str]) -> dict[str, str]:
+    """The facts without the checksum, which must be that of the tensors and the facts."""
+    if facts.pop("checksum") != _tensor_checksum(tensors, facts):
         raise CorruptFileError(
             f"{path} was altered: checksum differs; delete it to have it rebuilt"
         )
-    return tensors, facts
+    return facts
 
 
 @contextlib.contextmanager

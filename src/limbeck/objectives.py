@@ -39,6 +39,11 @@ class Objective(nn.Module):
         return set()
 
     @property
+    def teacher_outputs(self) -> set[str]:
+        """Outputs of the teacher that are read, as far as they can be told beforehand."""
+        return set()
+
+    @property
     def targets(self) -> set[str]:
         """Columns of the batch that are read."""
         return set()
@@ -101,6 +106,10 @@ class Term(Objective):
         return {path.removeprefix("features.")} if path.startswith("features.") else set()
 
     @property
+    def teacher_outputs(self) -> set[str]:
+        return set() if self.teacher is None else {self.teacher}
+
+    @property
     def targets(self) -> set[str]:
         return set() if self.target is None else {self.target}
 
@@ -145,6 +154,10 @@ class Scaled(Objective):
         return self.objective.student_features
 
     @property
+    def teacher_outputs(self) -> set[str]:
+        return self.objective.teacher_outputs
+
+    @property
     def targets(self) -> set[str]:
         return self.objective.targets
 
@@ -173,6 +186,10 @@ class Sum(Objective):
     @property
     def student_features(self) -> set[str]:
         return {path for part in self.parts for path in part.student_features}  # type: ignore[union-attr]
+
+    @property
+    def teacher_outputs(self) -> set[str]:
+        return {path for part in self.parts for path in part.teacher_outputs}  # type: ignore[union-attr]
 
     @property
     def targets(self) -> set[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from limbeck import outputs as reading
 from limbeck.checks import check_weights
 from limbeck.data.batch import Batch
+from limbeck.data.loader import Loader
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.fingerprint import fingerprint
@@ -173,6 +174,22 @@ class EnsembleTeacher:
             features |= said[0].features
         return Outputs(logits=logits, features=features, extra=extra)
 
+    def of(self, members: Sequence[Teacher]) -> EnsembleTeacher:
+        """The same weights, rule and route over other members."""
+        return EnsembleTeacher(tuple(members), self.weights, self._combine, self.route)
+
+    def bind(self, loader: Loader) -> EnsembleTeacher:
+        """The ensemble whose cached members read the store of a loader's samples."""
+        return self.of([bound(member, loader) for member in self.members])
+
+    @property
+    def gives(self) -> tuple[str, ...] | None:
+        """What all members give, where some give only part of what they are asked for."""
+        limits = [set(gives) for one in self.members if (gives := getattr(one, "gives", None))]
+        if not limits:
+            return None
+        return (*sorted(set.intersection(*limits)), "extra.member_logits", "extra.members")
+
     def __repr__(self) -> str:
         return f"ensemble({', '.join(map(repr, self.members))})"
 
@@ -220,6 +237,12 @@ def ensemble(
     if fixed is not None:
         check_weights(fixed)
     return EnsembleTeacher(tuple(teachers), fixed, combine, route)
+
+
+def bound(teacher: Teacher, loader: Loader) -> Teacher:
+    """The teacher as a loop asks it: a cached one reads the store of the loop's loader."""
+    bind = getattr(teacher, "bind", None)
+    return teacher if bind is None else bind(loader)
 
 
 def random_one(batch: Batch, members: int) -> Tensor:

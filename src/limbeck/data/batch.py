@@ -74,8 +74,13 @@ class Batch(Mapping[str, "Tensor"]):
         return f"Batch({shapes})"
 
     def with_columns(self, **columns: Tensor) -> Batch:
-        """Return a batch with some columns replaced or added."""
-        return Batch({**self._columns, **columns}, key=self.key, space=self.space)
+        """Return a batch with some columns replaced or added; new ``"x"`` are no view any more."""
+        kept = {
+            name: column
+            for name, column in self._columns.items()
+            if not (name == "view" and "x" in columns)
+        }
+        return Batch({**kept, **columns}, key=self.key, space=self.space)
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on another device, or itself if it is there."""

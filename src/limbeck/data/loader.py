@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from limbeck import keyed
@@ -14,6 +16,9 @@ from limbeck.data.data import Data
 from limbeck.data.splits import Split
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError
+from limbeck.fingerprint import fingerprint
+
+Places = npt.NDArray[np.int64]
 
 
 class Loader:
@@ -65,7 +70,7 @@ class Loader:
                 f"batch_size is {self.batch_size} (at most the {len(split)} samples), which "
                 f"{world} processes cannot share evenly; choose a multiple of {world}"
             )
-        self._data, self._split, self._views = data, split, views or Views()
+        self._data, self.split, self._views = data, split, views or Views()
         self._seed, self._stage = seed, stage
         self._workers, self._rank, self._world = workers, rank, world
         self._view_key = keyed.key(seed, stage, "view")
@@ -73,11 +78,18 @@ class Loader:
 
     def epoch(self, step: int) -> int:
         """The epoch in which the first sample of a step lies."""
-        return step * self.batch_size // len(self._split)
+        return step * self.batch_size // len(self.split)
+
+    def views_shown(self, steps: int) -> list[int]:
+        """Numbers of the views that come again and again in so many steps; none that come once."""
+        epochs = np.arange(self.epoch(steps - 1) + 1)
+        if self._views.changing and not self._views.distinct:
+            return []
+        return np.unique(self._views.numbers(epochs)).tolist()
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (this process's rows of it)."""
-        count, size = len(self._split), self.batch_size
+        count, size = len(self.split), self.batch_size
         first, start = divmod(step * size, count)
         positions = self._permutation(first)[start : start + size]
         epochs = np.full(size, first)
@@ -87,13 +99,33 @@ class Loader:
             rest = self._permutation(first + 1)[: size - len(positions)]
             positions = np.concatenate([positions, rest])
         mine = slice(self._rank, None, self._world)
-        columns = self._data.columns(self._split, positions[mine])
+        key = keyed.key(self._seed, self._stage, step)
+        return self.read(positions[mine], self._views.numbers(epochs[mine]), key)
+
+    def read(self, positions: Places, views: Places, key: int = 0) -> Batch:
+        """Return samples of the split, each in the view of that number.
+
+        Args:
+            positions: in the split ``(N,)``.
+            views: their numbers ``(N,)``.
+            key: of the batch.
+
+        Returns:
+            The batch; its column ``"view"`` holds the numbers.
+        """
+        columns = self._data.columns(self.split, positions)
         if "x" in columns:
             ids = columns["id"].numpy()
-            columns["x"] = self._views.apply(columns["x"], ids, epochs[mine], self._view_key)
+            columns["x"] = self._views.apply(columns["x"], ids, views, self._view_key)
         columns = self._data.normalise(columns)
-        key = keyed.key(self._seed, self._stage, step)
+        columns["view"] = torch.from_numpy(views)
         return Batch(columns, key=key, space=self._data.input_space)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short name of what `read` gives: samples, their layout, and how views are drawn."""
+        drawn = (self._views, self._view_key) if self._views.changing else None
+        return fingerprint(self.split.fingerprint, self._data.input_space, drawn)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start to stop - 1."""
@@ -114,7 +146,7 @@ class Loader:
     def _permutation(self, epoch: int) -> np.ndarray[Any, Any]:
         if self._order[0] != epoch:
             order = keyed.permutation(
-                keyed.key(self._seed, self._stage, "order", epoch), len(self._split)
+                keyed.key(self._seed, self._stage, "order", epoch), len(self.split)
             )
             self._order = (epoch, order)
         return self._order[1]

@@ -22,28 +22,53 @@ class Views:
         flip: mirror left and right with probability one half.
         crop: shift by up to this many pixels either way, zeros (in the value range, before
             normalisation) moving in.
+        distinct: how many views an image has, shown in turn; 0 draws a new one every time. Stored
+            teacher outputs are reused from the second turn on.
     """
 
     flip: bool = False
     crop: Annotated[int, Field(ge=0)] = 0
+    distinct: Annotated[int, Field(ge=0)] = 0
 
-    def apply(self, x: Tensor, ids: np.ndarray, epochs: np.ndarray, seed_key: int) -> Tensor:
-        """Change images; the same key, id and epoch give the same change.
+    @property
+    def changing(self) -> bool:
+        """Whether any image is changed."""
+        return bool(self.flip or self.crop)
+
+    def numbers(self, epochs: np.ndarray) -> np.ndarray:
+        """Which of its views a sample shows in an epoch.
+
+        Args:
+            epochs: how often each sample was seen before ``(N,)``.
+
+        Returns:
+            Numbers ``(N,)``; all 0 where nothing is changed.
+
+        Example:
+            >>> Views(flip=True, distinct=2).numbers(np.array([0, 1, 2])).tolist()
+            [0, 1, 0]
+        """
+        if not self.changing:
+            return np.zeros_like(epochs)
+        return epochs % self.distinct if self.distinct else epochs
+
+    def apply(self, x: Tensor, ids: np.ndarray, numbers: np.ndarray, seed_key: int) -> Tensor:
+        """Change images; the same key, id and number give the same change.
 
         Args:
             x: images ``(N, C, H, W)``, not yet normalised.
             ids: stable sample ids ``(N,)``.
-            epochs: how often each sample was seen before ``(N,)``.
+            numbers: of the views ``(N,)``.
             seed_key: stands for (seed, stage).
 
         Returns:
             Images ``(N, C, H, W)``.
         """
-        if not (self.flip or self.crop) or x.ndim != 4:
+        if not self.changing or x.ndim != 4:
             return x
         import torch
 
-        moments = (epochs.astype(np.int64) << 40) ^ ids
+        moments = (numbers.astype(np.int64) << 40) ^ ids
         draws = torch.from_numpy(keyed.uniform(seed_key, moments, 3))
         count, _, height, width = x.shape
         columns = torch.arange(width).expand(count, width)

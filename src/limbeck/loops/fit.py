@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from limbeck.loops.optim import Optim
 from limbeck.objectives import Objective, Terms
 from limbeck.outputs import Outputs
 from limbeck.run.run import At, Run
+from limbeck.teachers import bound
 
 if TYPE_CHECKING:
     from limbeck.teachers import Teacher
@@ -82,10 +83,24 @@ def fit(
             "mix makes images of two samples and the objective reads the labels of one; drop the "
             "label term or the mixing"
         )
-    run.engine.place(() if teacher is None else teacher.modules)
+    loader = Loader(
+        data,
+        data.train,
+        batch_size,
+        seed=run.seed,
+        stage=stage,
+        views=views,
+        workers=run.options.workers,
+        rank=run.engine.rank,
+        world=run.engine.world,
+    )
     check_model(student, data, "the student")
     if teacher is not None:
         check_source(teacher, data, f"the teacher {getattr(teacher, 'name', '')}".rstrip())
+        teacher = bound(teacher, loader)
+        _check_kept(teacher, objective, mix)
+        run.engine.place(teacher.modules)
+        _fill(run, stage, teacher, loader.views_shown(steps))
     wanted = sorted(objective.student_features)
     models: Models = {"student": student}
     if any(True for _ in objective.parameters()):
@@ -98,17 +113,6 @@ def fit(
         told = None if teacher is None else teacher(batch)
         return models.get("objective", objective)(said, told, batch)
 
-    loader = Loader(
-        data,
-        data.train,
-        batch_size,
-        seed=run.seed,
-        stage=stage,
-        views=views,
-        workers=run.options.workers,
-        rank=run.engine.rank,
-        world=run.engine.world,
-    )
     trained = alternate(
         run,
         stage,
@@ -138,6 +142,34 @@ def _check_pieces(student: nn.Module, samples: int) -> None:
             "the student normalises by batch statistics and would see one sample at a time; raise "
             "batch_size or lower accumulate"
         )
+
+
+def _check_kept(teacher: Teacher, objective: Objective, mix: Any) -> None:
+    """Refuse, before the first step, what stored outputs cannot serve."""
+    gives = getattr(teacher, "gives", None)
+    if gives is None:
+        return
+    if mix is not None:
+        raise ArgumentError(
+            "mix changes batches as a whole and the teacher's outputs are stored for single "
+            "samples; drop the mixing or the store"
+        )
+    missing = sorted(objective.teacher_outputs - set(gives))
+    if missing:
+        raise ArgumentError(
+            f"the objective reads {', '.join(missing)} of the teacher, and only "
+            f"{', '.join(gives)} are stored; use the teacher itself instead of cached(...)"
+        )
+
+
+def _fill(run: Run, stage: str, teacher: Teacher, views: Sequence[int]) -> None:
+    """Compute the outputs that will be read from a store and are not there yet."""
+    for one in getattr(teacher, "members", ()):
+        for view in views if hasattr(one, "fill") else ():
+            if not one.whole(view):
+                words = f"{run.dir.name} {stage}: outputs of {one.name}"
+                with run.progress(words, one.rows) as shown:
+                    one.fill(view, run.engine.device, shown.advance)
 
 
 def check_model(model: nn.Module, data: Data, name: str) -> None:

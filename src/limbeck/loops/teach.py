@@ -10,10 +10,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import keyed
+from limbeck.caching import Kind, cached
 from limbeck.data.data import Data
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.functional.pools import mean_logits, mean_probabilities
+from limbeck.functional.soft_labels import Rest
 from limbeck.loops.fit import check_source, fit
 from limbeck.loops.optim import Optim
 from limbeck.networks.making import weights_of
@@ -36,16 +38,27 @@ class Teaching:
         batch_size: samples a step.
         optim: how they learn.
         views: random changes of images.
+        store: what is kept on disk of the teachers' outputs on training samples, so that each is
+            computed once: ``"nothing"``, ``"logits"``, or ``"top32"``, the 32 most likely classes
+            (any number) with the remaining mass.
+        store_dtype: of the kept numbers.
+        store_rest: with ``"top32"``, what becomes of the other classes: the remaining mass evenly,
+            or nothing.
     """
 
     steps: Annotated[int, Field(ge=0)] = 2000
     batch_size: Annotated[int, Field(ge=1)] = 128
     optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
     views: Views = Views()
+    store: Annotated[str, Field(pattern=r"^(nothing|logits|top[1-9][0-9]*)$")] = "nothing"
+    store_dtype: Kind = "float16"
+    store_rest: Rest = "uniform"
 
 
 def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeacher:
     """Turn what the user gave into one teacher whose members are frozen and know the classes.
+
+    Its outputs are kept in the run's cache, where the settings say so.
 
     Args:
         run: trained teachers are kept in its stages.
@@ -63,7 +76,7 @@ def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeac
     """
     if isinstance(given, EnsembleTeacher):
         check_source(given, data, given.name)
-        return given
+        return _kept(run, given, teaching)
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     several = [one for one in several if one is not None]
     if not several:
@@ -75,7 +88,19 @@ def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeac
         check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
     # Numbers, and labels that do not exclude each other, are no distribution over classes.
     combine = mean_probabilities if data.task == "classification" else mean_logits
-    return ensemble(*members, combine=combine)
+    return _kept(run, ensemble(*members, combine=combine), teaching)
+
+
+def _kept(run: Run, teacher: EnsembleTeacher, teaching: Teaching) -> EnsembleTeacher:
+    if teaching.store == "nothing":
+        return teacher
+    return cached(
+        teacher,
+        run,
+        keep=teaching.store,
+        dtype=teaching.store_dtype,
+        rest=teaching.store_rest,
+    )
 
 
 def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) -> Teacher:

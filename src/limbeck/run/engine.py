@@ -16,7 +16,6 @@ from limbeck.errors import ArgumentError, nearest
 from limbeck.outputs import Outputs, unwrapped
 
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
-WHOLE = ("32-true", "64-true")
 
 
 class Engine:
@@ -75,7 +74,7 @@ class Engine:
 
     def setup(self, model: nn.Module) -> nn.Module:
         """Place a model of a loop; call what comes back, not `model`."""
-        if self.world == 1 and self._precision in WHOLE:
+        if self.world == 1 and self._precision == "32-true":
             # No gradients to exchange and nothing to cast: a wrapper would only cost time.
             return self._fabric.strategy.precision.convert_module(model).to(self.device)
         if self.world > 1 and not any(one.requires_grad for one in model.parameters()):

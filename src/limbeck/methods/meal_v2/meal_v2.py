@@ -38,18 +38,29 @@ class Discrimination(Objective):
         mode: whether the student helps it, works against it, or ignores it.
         reduction: r of the network.
         final_relu: as in the network.
+        probabilities: show it softmax outputs of both sides instead of logits.
     """
 
-    def __init__(self, classes: int, mode: Mode, reduction: int, final_relu: bool) -> None:
+    def __init__(
+        self,
+        classes: int,
+        mode: Mode,
+        reduction: int,
+        final_relu: bool,
+        probabilities: bool = False,
+    ) -> None:
         super().__init__()
         self.mode: Mode = mode
+        self.probabilities = probabilities
         self.network = LogitDiscriminator(classes, reduction=reduction, final_relu=final_relu)
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Terms:
         """Return the one term."""
         assert teacher is not None
-        z_s = discriminator_input(student.read("logits"), mode=self.mode)
-        z_e = mean_logits(teacher.read("extra.member_logits"))
+        z_s, z_e = student.read("logits"), mean_logits(teacher.read("extra.member_logits"))
+        if self.probabilities:
+            z_s, z_e = z_s.softmax(1), teacher.read("logits").softmax(1)
+        z_s = discriminator_input(z_s, mode=self.mode)
         return {"discriminator": discriminator_loss(self.network(z_s), self.network(z_e))}
 
 
@@ -73,7 +84,9 @@ class MealV2:
         final_relu: clip the discriminator's outputs at 0, as the authors' code does.
         cutmix: probability of mixing the images of a batch; the teachers see them mixed.
         views: random changes of images, the same for student and teachers.
-        teaching: how teachers given by name are trained.
+        teaching: how teachers given by name are trained, and whether their outputs are stored:
+            ``store="top5"`` with ``views.distinct=8`` is the authors' fast mode, in which the
+            discriminator sees softmax outputs.
 
     Source: Shen and Savvides, arXiv 2009.08453, and szq0214/MEAL-V2.
     """
@@ -99,7 +112,14 @@ class MealV2:
             return similarity
         largest = min(LARGEST_REDUCTION, int(classes**0.5))
         reduction = self.discriminator_reduction or largest
-        return similarity + Discrimination(classes, self.discriminator, reduction, self.final_relu)
+        return similarity + Discrimination(
+            classes,
+            self.discriminator,
+            reduction,
+            self.final_relu,
+            # Of stored top classes the mean of raw logits is not known, the mean softmax is.
+            probabilities=self.teaching.store.startswith("top"),
+        )
 
     def distill(
         self, run: Run, *, teacher: EnsembleTeacher, student: nn.Module, data: Data
