@@ -12,6 +12,7 @@ from typing import Any
 from limbeck import cards, files
 from limbeck.errors import ArgumentError, RunError
 from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
+from limbeck.run.processes import rank
 
 TABLE, DIAGNOSTICS, NONE = "table.json", "diagnostics.json", "none"
 # Options that decide the result to the bit, and so belong to what a run is.
@@ -92,6 +93,8 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         label = f"{request.method}, {len(jobs)} seeds" if several else request.method
         tables = run.executor.map(perform_seed, jobs, label)
         rows = average(tables)
+        if rank():
+            return rows
         files.write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
         first = folder / "seeds" / str(request.seeds[0]) / "product"
         with files.new_folder(folder / "product") as part:
@@ -132,6 +135,8 @@ def perform_seed(
     sources = {request.method: product.outputs, "teacher": teacher}
     sources |= {name: one.outputs for name, one in baselines.items()}
     content = json.dumps(diagnostics(sources, data)) + "\n"
+    if rank():
+        return rows
     files.write_text(folder / DIAGNOSTICS, content)
     files.write_text(table, json.dumps(rows, indent=1) + "\n")
     return rows

@@ -67,6 +67,10 @@ class ModelTeacher:
         """The teacher itself: one member."""
         return (self,)
 
+    def placed(self, place: Callable[[nn.Module], nn.Module]) -> ModelTeacher:
+        """The same teacher with its network placed."""
+        return ModelTeacher(place(self._model), self._features, self._space, self.name)
+
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Outputs:
         if "x" in batch:
@@ -178,6 +182,10 @@ class EnsembleTeacher:
         """The same weights, rule and route over other members."""
         return EnsembleTeacher(tuple(members), self.weights, self._combine, self.route)
 
+    def placed(self, place: Callable[[nn.Module], nn.Module]) -> EnsembleTeacher:
+        """The ensemble with its networks placed."""
+        return self.of([placed(member, place) for member in self.members])
+
     def bind(self, loader: Loader) -> EnsembleTeacher:
         """The ensemble whose cached members read the store of a loader's samples."""
         return self.of([bound(member, loader) for member in self.members])
@@ -243,6 +251,24 @@ def bound(teacher: Teacher, loader: Loader) -> Teacher:
     """The teacher as a loop asks it: a cached one reads the store of the loop's loader."""
     bind = getattr(teacher, "bind", None)
     return teacher if bind is None else bind(loader)
+
+
+def placed(teacher: Teacher, place: Callable[[nn.Module], nn.Module]) -> Teacher:
+    """The teacher with its networks where a loop computes: `place` moves or cuts one.
+
+    Raises:
+        ModelError: a teacher of a kind of its own would have to be cut over processes.
+    """
+    move = getattr(teacher, "placed", None)
+    if move is not None:
+        told: Teacher = move(place)
+        return told
+    if any(place(module) is not module for module in getattr(teacher, "modules", ())):
+        raise ModelError(
+            f"{teacher!r} cannot be cut over processes; use --strategy ddp, or give its networks "
+            "to limbeck.teacher(...)"
+        )
+    return teacher
 
 
 def random_one(batch: Batch, members: int) -> Tensor:

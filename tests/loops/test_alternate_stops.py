@@ -1,8 +1,5 @@
 """A loop that was stopped goes on in the same bits; a watched one ends with its best weights."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -244,28 +241,3 @@ def test_scores_are_taken_in_evaluation_mode_and_training_goes_on(run):
     watch = Watch(score, every=1)
     alternate(run, "s", {"a": net}, {"a": SGD}, 2, step=step, watch=watch)
     assert modes == [(True, True, False), (False, False)] * 2
-
-
-# Two processes
-
-
-def test_two_processes_do_what_one_does(tmp_path):
-    from . import two_processes
-
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        two_processes.__file__, str(tmp_path / "two"),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one = two_processes.train(tmp_path / "one")
-    for rank in range(2):
-        two = torch.load(tmp_path / f"two.{rank}.pt", weights_only=True)
-        assert set(one) == set(two)
-        for name, value in one.items():
-            torch.testing.assert_close(two[name], value, rtol=1e-9, atol=1e-12)
-    first, second = (rows(Run(tmp_path / folder)) for folder in ("one", "two"))
-    assert [row["step"] for row in first] == [row["step"] for row in second]
-    for name in ("a", "bb"):
-        losses = [row[name] for row in second]
-        assert losses == pytest.approx([row[name] for row in first], rel=1e-9)

@@ -1,5 +1,7 @@
 """Two models that learn in turn beside a frozen one: what each process of a run does."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -7,35 +9,55 @@ import numpy as np
 import torch
 
 from limbeck.data import Loader, from_arrays
-from limbeck.loops import alternate, ema
+from limbeck.errors import Interrupted
+from limbeck.loops import Optim, alternate, ema
 from limbeck.run import Run
 from limbeck.run.run import Options
 
 sys.path.insert(0, str(Path(__file__).parent))
-from toys import SGD, STEPS, TURNS, Net
+from toys import SGD, TURNS, Net
+
+STEPS, STOP = 20, 7
+ADAM = Optim("adamw", lr=0.01, clip=0.5)
 
 
-def train(folder: Path) -> dict[str, torch.Tensor]:
-    """Train and return the weights of all models and averages."""
-    run = Run(folder, options=Options(precision="64-true"))
+def train(
+    folder: Path, strategy: str = "ddp", precision: str = "64-true", stop: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Train and return the weights of all models and averages; none where a key press stops it."""
+    run = Run(folder, options=Options(precision=precision, strategy=strategy))
     x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
     data = from_arrays(x, y)
     models = {"a": Net(0), "bb": Net(1), "frozen": Net(2).requires_grad_(False)}
 
     def step(models, batch, at):
+        if at.step == stop:
+            signal.raise_signal(signal.SIGINT)
         said = {name: model(batch["x"]) for name, model in models.items()}
         aims = {"a": said["bb"].detach() + 1, "bb": said["frozen"]}
         return {name: (said[name] - aim).square().mean() for name, aim in aims.items()}
 
     loader = Loader(data, data.train, 8, stage="s", rank=run.engine.rank, world=run.engine.world)
     turn = TURNS["one after the other"]
-    trained = alternate(
-        run, "s", models, {"a": SGD, "bb": SGD}, STEPS, step=step, batches=loader,
-        turn=lambda at: turn(at.step), average={"a": ema(0.9)}, accumulate=2,
-    )  # fmt: skip
+    try:
+        trained = alternate(
+            run, "s", models, {"a": SGD, "bb": ADAM}, STEPS, step=step, batches=loader,
+            turn=lambda at: turn(at.step), average={"a": ema(0.9)}, accumulate=2,
+        )  # fmt: skip
+    except Interrupted:
+        return {}
     weights = {f"{n}.{k}": v for n, m in models.items() for k, v in m.state_dict().items()}
     return weights | {f"average.{k}": v for k, v in trained.averages["a"].items()}
 
 
+def main(folder: Path, strategy: str) -> None:
+    """Train in double and single precision, begin a run for others and end one that was begun."""
+    rank = os.environ["RANK"]
+    for precision in ("64-true", "32-true"):
+        torch.save(train(folder / precision, strategy, precision), f"{folder}-{precision}.{rank}")
+    assert not train(folder / "begun-by-two", strategy, stop=STOP)
+    torch.save(train(folder / "begun-by-one", strategy), f"{folder}-begun-by-one.{rank}")
+
+
 if __name__ == "__main__":
-    torch.save(train(Path(sys.argv[1])), f"{sys.argv[1]}.{Run('.').engine.rank}.pt")
+    main(Path(sys.argv[1]), sys.argv[2])

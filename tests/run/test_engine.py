@@ -7,7 +7,8 @@ from torch import nn
 from limbeck.data import Batch
 from limbeck.errors import ArgumentError
 from limbeck.outputs import Outputs, unwrapped
-from limbeck.run.engine import PRECISIONS, Engine
+from limbeck.run.engine import Engine
+from limbeck.run.fabric import PRECISIONS
 
 
 def network():
@@ -103,7 +104,7 @@ def test_an_optimiser_trains_what_was_placed():
 
 def test_frozen_networks_are_placed():
     model = network().requires_grad_(False)
-    Engine().place([model])
+    assert Engine().place(model) is model
     assert {one.device.type for one in model.parameters()} == {"cpu"}
 
 

@@ -16,13 +16,13 @@ from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError, Interrupted, RunError, nearest
 from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
+from limbeck.loops.averages import State, blend, copied
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Terms, sum_terms
 from limbeck.run.interrupt import deferred
 from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
-State = dict[str, Tensor]
 # A norm costs a backward pass for each term: one step in some hundreds measures them.
 LOGGED_ROWS, NORM_STEPS = 100, 200
 
@@ -141,41 +141,16 @@ def alternate(
                 shown.advance(loop.step - told, words)
                 told = loop.step
             loop.look()
-            if stop.asked:
-                loop.save()
+            due = time.monotonic() - loop.saved > run.options.checkpoint_seconds
+            if not run.engine.any(stop.asked or due):
+                continue
+            loop.save()
+            if run.engine.any(stop.asked):
                 raise Interrupted(
                     f"stopped in stage {stage} at step {loop.step} of {steps}; the state is saved"
                 )
-            if time.monotonic() - loop.saved > run.options.checkpoint_seconds:
-                loop.save()
     loop.save(done=True)
     return loop.result()
-
-
-def ema(decay: float) -> Callable[[int], float]:
-    """Exponential moving average: the share of the new weights is ``1 - decay``.
-
-    Example:
-        >>> round(ema(0.9)(10), 3)
-        0.1
-    """
-    return lambda step: 1 - decay
-
-
-def swa(start: int, every: int = 1) -> Callable[[int], float]:
-    """Plain average of the weights of every `every`-th step from `start` on.
-
-    Example:
-        >>> [round(swa(2)(step), 2) for step in range(1, 5)]
-        [1.0, 1.0, 0.5, 0.33]
-    """
-
-    def share(step: int) -> float:
-        if step <= start:
-            return 1.0
-        return 0.0 if (step - start) % every else 1 / (1 + (step - start) // every)
-
-    return share
 
 
 class _Loop:
@@ -209,8 +184,9 @@ class _Loop:
         # Only now the models have the precision that their weights were saved in.
         if found is not None:
             for name, tensors in found.models.items():
-                models[name].load_state_dict(tensors)
-        self.averages = {name: _copy(models[name]) for name in average}
+                self.engine.load(self.models[name], tensors)
+                self.engine.settle(models[name], self.models[name])
+        self.averages = {name: copied(models[name]) for name in average}
         self.parameters = {name: list(self.models[name].parameters()) for name in optims}
         self.optimisers = {
             name: self.engine.setup_optimiser(optim.build(self.parameters[name]))
@@ -241,7 +217,9 @@ class _Loop:
             with self._last_syncs(learning, number == len(pieces) - 1):
                 terms = step(self.models, piece, at)
                 self._check_scalars(terms)
-                if measure and number == 0 and len(terms) > 1 and trained:
+                # Cut weights are gathered for one backward pass a step, not for one more a term.
+                whole = not self.engine.sharding
+                if measure and whole and number == 0 and len(terms) > 1 and trained:
                     self.norms = _gradient_norms(terms, trained)
                 loss = combine(terms, trained)
                 # Reading numbers back stalls an accelerator: there the logged rows are checked.
@@ -261,7 +239,7 @@ class _Loop:
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         for name, share_at in self.average.items():
-            _blend(self.averages[name], self.engine.state(self.models[name]), share_at(at.step + 1))
+            blend(self.averages[name], self.engine.state(self.models[name]), share_at(at.step + 1))
         return sums
 
     def look(self) -> None:
@@ -269,11 +247,12 @@ class _Loop:
         watch = self.watch
         if watch is None or self.step % watch.every:
             return
+        self._settle()
         with torch.no_grad(), evaluating(*self.raw.values()):
             score = float(watch.score(self.raw))
         self.run.log(stage=self.stage, step=self.step, score=score)
         if score > self.best["score"]:
-            models = {name: _copy(model) for name, model in self.raw.items()}
+            models = {name: copied(model) for name, model in self.raw.items()}
             self.best = {"step": self.step, "score": score, "looks": 0, "models": models}
         else:
             self.best["looks"] += 1
@@ -287,7 +266,9 @@ class _Loop:
     def save(self, done: bool = False) -> None:
         """Write a checkpoint."""
         state = {
-            "optimisers": {name: one.state_dict() for name, one in self.optimisers.items()},
+            "optimisers": {
+                name: self.engine.optimiser_state(one) for name, one in self.optimisers.items()
+            },
             "averages": self.averages,
             "memory": self.memory,
             "best": self.best,
@@ -299,6 +280,7 @@ class _Loop:
 
     def result(self) -> Trained:
         """Put the best weights in place where a score was watched, and say how it ended."""
+        self._settle()
         for name, tensors in self.best["models"].items():
             self.raw[name].load_state_dict(tensors)
         watched = self.best["step"] is not None
@@ -309,10 +291,14 @@ class _Loop:
             self.best["score"] if watched else None,
         )
 
+    def _settle(self) -> None:
+        for name, model in self.raw.items():
+            self.engine.settle(model, self.models[name])
+
     def _restore(self, step: int, state: dict[str, Any]) -> None:
         self.step, self.done, self.best = step, state["done"], state["best"]
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+            self.engine.load_optimiser(optimiser, state["optimisers"][name])
         device = self.engine.device
         self.averages = {
             name: {key: tensor.to(device) for key, tensor in tensors.items()}
@@ -360,20 +346,6 @@ def _gradient_norms(terms: Terms, parameters: list[nn.Parameter]) -> dict[str, f
             float(torch.stack(squares).sum().sqrt()) if squares else 0.0
         )
     return norms
-
-
-def _copy(model: nn.Module) -> State:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _blend(average: State, new: State, share: float) -> None:
-    if share == 0:
-        return
-    for name, tensor in average.items():
-        if tensor.is_floating_point() and share != 1:
-            tensor.lerp_(new[name], share)
-        else:
-            tensor.copy_(new[name])
 
 
 def _known(learning: Sequence[str], optims: Mapping[str, Optim]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from limbeck.loops.optim import Optim
 from limbeck.objectives import Objective, Terms
 from limbeck.outputs import Outputs
 from limbeck.run.run import At, Run
-from limbeck.teachers import bound
+from limbeck.teachers import bound, placed
 
 if TYPE_CHECKING:
     from limbeck.teachers import Teacher
@@ -99,7 +99,7 @@ def fit(
         check_source(teacher, data, f"the teacher {getattr(teacher, 'name', '')}".rstrip())
         teacher = bound(teacher, loader)
         _check_kept(teacher, objective, mix)
-        run.engine.place(teacher.modules)
+        teacher = placed(teacher, run.engine.place)
         _fill(run, stage, teacher, loader.views_shown(steps))
     wanted = sorted(objective.student_features)
     models: Models = {"student": student}

@@ -74,7 +74,8 @@ def load(folder: Path) -> Checkpoint | None:
         try:
             files.check_folder(place)
             models = {
-                file.stem: files.load_tensors(file)[0] for file in place.glob("*.safetensors")
+                file.stem: files.load_tensors(file)[0]
+                for file in sorted(place.glob("*.safetensors"))
             }
         except CorruptFileError:
             shutil.rmtree(place, ignore_errors=True)

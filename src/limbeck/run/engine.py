@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.data.batch import Batch
-from limbeck.errors import ArgumentError, nearest
-from limbeck.outputs import Outputs, unwrapped
-
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+from limbeck.outputs import unwrapped
+from limbeck.run import sharding
+from limbeck.run.fabric import fabric
 
 
 class Engine:
@@ -25,37 +23,21 @@ class Engine:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: one of `PRECISIONS`, as Fabric names them.
+        precision: one of `PRECISIONS` of `limbeck.run.fabric`.
+        strategy: with several processes, ``"ddp"`` keeps a copy of every model in each, ``"fsdp"``
+            cuts models over them.
 
     Raises:
-        ArgumentError: the device is not there, or the precision is unknown.
+        ArgumentError: the device is not there, or a name is unknown.
     """
 
-    def __init__(self, device: str = "cpu", precision: str = "32-true") -> None:
-        from lightning_fabric import Fabric
-
-        if device not in ("cpu", "cuda", "auto"):
-            raise ArgumentError(f"device is {device!r}, expected cpu, cuda or auto")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ArgumentError("device is cuda and torch finds none; use --device cpu")
-        if precision not in PRECISIONS:
-            raise ArgumentError(f"precision is {precision!r}; {nearest(precision, PRECISIONS)}")
-        self._precision = precision
+    def __init__(
+        self, device: str = "cpu", precision: str = "32-true", strategy: str = "ddp"
+    ) -> None:
         world = int(os.environ.get("WORLD_SIZE", "1"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._fabric = Fabric(
-                accelerator=device,
-                devices=world if world > 1 else 1,
-                strategy="ddp" if world > 1 else "auto",
-                precision=precision,  # type: ignore[arg-type]
-            )
-        plugin: Any = self._fabric.strategy.precision
-        plugin.convert_input = _leaving_ours(plugin.convert_input)
-        if precision == "64-true":
-            # Fabric casts outputs, and with them gradients, back to single precision.
-            plugin.convert_output = lambda data: data
-        self._fabric.launch()
+        self._plain = world == 1 and precision == "32-true"
+        self._sharding = world > 1 and strategy == "fsdp"
+        self._fabric = fabric(device, precision, strategy, world)
 
     @property
     def rank(self) -> int:
@@ -74,26 +56,31 @@ class Engine:
 
     def setup(self, model: nn.Module) -> nn.Module:
         """Place a model of a loop; call what comes back, not `model`."""
-        if self.world == 1 and self._precision == "32-true":
+        strategy = self._fabric.strategy
+        model = strategy.precision.convert_module(model)
+        if self._plain:
             # No gradients to exchange and nothing to cast: a wrapper would only cost time.
-            return self._fabric.strategy.precision.convert_module(model).to(self.device)
+            return model.to(self.device)
+        if self._sharding:
+            # The user's own module stays in one piece; `settle` brings its weights up to date.
+            return self._fabric.setup_module(copy.deepcopy(model).to(self.device))
         if self.world > 1 and not any(one.requires_grad for one in model.parameters()):
             # It has nothing to exchange, and the strategy for several processes refuses it.
             from lightning_fabric.wrappers import _FabricModule
 
-            strategy = self._fabric.strategy
-            placed = strategy.precision.convert_module(model).to(self.device)
-            return _FabricModule(placed, strategy)
+            return _FabricModule(model.to(self.device), strategy)
         return self._fabric.setup_module(model)
 
     def setup_optimiser(self, optimiser: torch.optim.Optimizer) -> Any:
         """Place an optimiser; set up the models it trains first."""
         return self._fabric.setup_optimizers(optimiser)
 
-    def place(self, modules: Iterable[nn.Module]) -> None:
-        """Move frozen networks, such as a teacher's, to where this process computes."""
-        for module in modules:
-            module.to(self.device)
+    def place(self, module: nn.Module) -> nn.Module:
+        """Place a frozen network, such as a teacher's; call what comes back."""
+        if self._sharding and any(True for _ in module.parameters()):
+            mesh = self._fabric.strategy.device_mesh
+            return sharding.shard(copy.deepcopy(module).to(self.device), mesh)
+        return module.to(self.device)
 
     def backward(self, loss: Tensor) -> None:
         """Compute gradients."""
@@ -105,12 +92,16 @@ class Engine:
         if not (enabled and self.world > 1):
             yield
             return
-        with self._fabric.no_backward_sync(model):  # type: ignore[arg-type]
+        with self._fabric.no_backward_sync(model):
             yield
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean of a tensor over all processes."""
-        return value if self.world == 1 else self._fabric.all_reduce(value, reduce_op="mean")  # type: ignore[return-value]
+        return value if self.world == 1 else self._fabric.all_reduce(value, reduce_op="mean")
+
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is up in any process: what all must do together is decided together."""
+        return flag if self.world == 1 else sharding.synchronised(flag, self.device)
 
     def barrier(self) -> None:
         """Wait until every process is here."""
@@ -119,18 +110,32 @@ class Engine:
 
     @staticmethod
     def state(model: nn.Module) -> dict[str, Tensor]:
-        """State dictionary of the module that was set up, names as the user knows them."""
-        return unwrapped(model).state_dict()
+        """Whole state dictionary of the module that was set up, names as the user knows them."""
+        state: dict[str, Tensor] = sharding.whole(unwrapped(model).state_dict())
+        return state
 
+    @staticmethod
+    def load(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        """Load a whole state dictionary into a module that was set up."""
+        sharding.load(unwrapped(model), tensors)
 
-def _leaving_ours(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let `Outputs` and `Batch` pass: Fabric refuses the one and rebuilds the other without key."""
+    @staticmethod
+    def optimiser_state(optimiser: Any) -> dict[str, Any]:
+        """Whole state of an optimiser."""
+        state: dict[str, Any] = sharding.whole(optimiser.state_dict())
+        return state
 
-    def one(value: Any) -> Any:
-        return value if isinstance(value, (Outputs, Batch)) else convert(value)
+    @staticmethod
+    def load_optimiser(optimiser: Any, state: Mapping[str, Any]) -> None:
+        """Load a whole state into an optimiser."""
+        sharding.load_optimiser(optimiser, state)
 
-    def convert_input(given: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
-        args, named = given
-        return tuple(map(one, args)), {name: one(value) for name, value in named.items()}
+    def settle(self, model: nn.Module, placed: nn.Module) -> None:
+        """Bring the user's own module up to date with the one that was set up from it."""
+        if self._sharding:
+            model.load_state_dict(self.state(placed))
 
-    return convert_input
+    @property
+    def sharding(self) -> bool:
+        """Whether models are cut over the processes."""
+        return self._sharding

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from limbeck.errors import Interrupted, LimbeckError
 from limbeck.run.interrupt import deferred
+from limbeck.run.processes import die_with_parent, world
 
 if TYPE_CHECKING:
     from limbeck.run.run import Run
@@ -43,7 +44,8 @@ class Executor:
             One result a job.
         """
         wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
-        processes = max(1, min(len(jobs), wanted))
+        # Processes that compute one job together take the jobs one after another.
+        processes = max(1, min(len(jobs), wanted)) if world() == 1 else 1
         results: list[T] = []
         with self._run.progress(label, len(jobs)) as shown:
             if processes == 1:
@@ -92,6 +94,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _guarded(function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
+    die_with_parent()
     try:
         return function(*job)
     except LimbeckError as error:

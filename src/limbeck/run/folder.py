@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import Any
 
 from limbeck import files
 from limbeck.errors import CorruptFileError, Interrupted, RunError
+from limbeck.run.processes import rank
 
 SETTINGS, ENVIRONMENT, INPUTS = "settings.toml", "environment.json", "inputs.json"
+LOCK_SECONDS, SETTINGS_SECONDS = 1.0, 60.0
 BOOKKEEPING = (SETTINGS, ENVIRONMENT, INPUTS, ".lock")
 
 
@@ -37,6 +40,9 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
 
     text = tomli_w.dumps(identity)
     path = folder / SETTINGS
+    if rank():
+        # The first process of a run holds the folder for all.
+        _wait_for(path)
     begun = not path.exists()
     if not begun:
         difference = differences(read_identity(folder), tomllib.loads(text))
@@ -50,8 +56,7 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
         raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
     else:
         files.write_text(path, text)
-    # Under torchrun the first process holds the folder for all.
-    lock = _lock(folder) if int(os.environ.get("RANK", "0")) == 0 else None
+    lock = None if rank() else _lock(folder)
     try:
         yield
     except Interrupted:
@@ -127,13 +132,27 @@ def _holds_work(folder: Path) -> bool:
 def _lock(folder: Path) -> int:
     with files.spoken(folder):
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        # A record lock belongs to the process: children that outlive it never hold it.
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    patience = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            # A record lock belongs to the process: children that outlive it never hold it.
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError:
+            # A killed run's workers notice within a moment that they are alone.
+            if time.monotonic() < patience:
+                time.sleep(0.05)
+                continue
         os.close(handle)
         raise RunError(
             f"{folder} is in use by another process; wait for it or choose another folder with "
             "--out"
         ) from None
-    return handle
+
+
+def _wait_for(path: Path) -> None:
+    patience = time.monotonic() + SETTINGS_SECONDS
+    while not path.exists():
+        if time.monotonic() > patience:
+            raise RunError(f"the first process of this run wrote no {path}; see what it says")
+        time.sleep(0.05)

@@ -16,6 +16,7 @@ from limbeck import files
 from limbeck.errors import CorruptFileError, RunError
 from limbeck.run import checkpoints
 from limbeck.run.checkpoints import Checkpoint
+from limbeck.run.processes import rank
 from limbeck.run.progress import Progress, progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Options:
         threads: of torch while the run computes; part of what "same bits" means.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
         precision: as Lightning Fabric names it.
+        strategy: how several processes share models: ``"ddp"`` or ``"fsdp"``.
         workers: processes that read data ahead.
         quiet: show no progress.
         checkpoint_seconds: how often a loop saves its state.
@@ -52,6 +54,7 @@ class Options:
     threads: int = 1
     device: str = "cpu"
     precision: str = "32-true"
+    strategy: str = "ddp"
     workers: int = 0
     quiet: bool = True
     checkpoint_seconds: float = 30.0
@@ -96,12 +99,11 @@ class Run:
 
         word = fingerprint(name, self.seed, key)
         path = self.dir / "stages" / f"{name}-{word}.safetensors"
-        try:
-            return files.load_tensors(path)[0]
-        except CorruptFileError as error:
-            self._note(f"{error}; made anew")
-        except RunError:
-            pass
+        found = self._stored(path)
+        # Processes that do not see the same file must not go different ways.
+        if not self.engine.any(found is None):
+            assert found is not None
+            return found
         made = {name: tensor.detach() for name, tensor in make(**key).items()}
         if self.engine.rank == 0:
             files.save_tensors(path, made, {"stage": name, "seed": str(self.seed)})
@@ -109,6 +111,15 @@ class Run:
             shutil.rmtree(self.dir / "checkpoints" / name, ignore_errors=True)
         self.engine.barrier()
         return made
+
+    def _stored(self, path: Path) -> dict[str, Tensor] | None:
+        try:
+            return files.load_tensors(path)[0]
+        except CorruptFileError as error:
+            self._note(f"{error}; made anew")
+        except RunError:
+            pass
+        return None
 
     def at(self, stage: str, step: int) -> At:
         """Return the moment, whose key depends on the seed, the stage and the step alone."""
@@ -149,7 +160,8 @@ class Run:
         """Where models live and learn."""
         from limbeck.run.engine import Engine
 
-        return Engine(self.options.device, self.options.precision)
+        options = self.options
+        return Engine(options.device, options.precision, options.strategy)
 
     @cached_property
     def executor(self) -> Executor:
@@ -162,7 +174,8 @@ class Run:
         self, label: str, total: int, *, start: int = 0
     ) -> AbstractContextManager[Progress]:
         """Show people how far a task is."""
-        return progress(label, total, start=start, quiet=self.options.quiet)
+        quiet = self.options.quiet or rank() > 0
+        return progress(label, total, start=start, quiet=quiet)
 
     def _note(self, text: str) -> None:
         files.append_text(self.dir / "log.txt", text + "\n")
