@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from limbeck.caching import cached
+from limbeck.cache import cached
 from limbeck.data import Batch, Loader, from_arrays
 from limbeck.functional import soft_target_loss
 from limbeck.outputs import Outputs

@@ -16,7 +16,7 @@ FLOORS = [
     {"data"},
     {"networks"},
     {"outputs", "features", "labels"},
-    {"teachers", "objectives", "caching"},
+    {"teachers", "objectives", "cache"},
     {"run"},
     {"loops"},
     {"evaluate"},

@@ -19,7 +19,7 @@ _NAMES = {
     "Run": "limbeck.run",
     "Student": "limbeck.products",
     "Term": "limbeck.objectives",
-    "cached": "limbeck.caching",
+    "cached": "limbeck.cache",
     "column": "limbeck.teachers",
     "ensemble": "limbeck.teachers",
     "from_arrays": "limbeck.data",
@@ -29,7 +29,7 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
-    from limbeck.caching import cached as cached
+    from limbeck.cache import cached as cached
     from limbeck.data import Data as Data
     from limbeck.data import InputSpace as InputSpace
     from limbeck.data import from_arrays as from_arrays

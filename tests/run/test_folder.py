@@ -225,3 +225,16 @@ def test_differences_name_every_place():
         "e: there {'f': 1}, now 5",
     ]
     assert differences(first, first) == []
+
+
+def test_what_a_killed_process_had_half_written_is_swept(tmp_path):
+    with claimed(tmp_path / "run", {"method": "kd"}):
+        pass
+    old, new = (tmp_path / "run" / "stages" / f".{name}.part" for name in ("old", "new"))
+    old.parent.mkdir()
+    for half in (old, new):
+        half.write_text("half")
+    os.utime(old, (0, 0))
+    with claimed(tmp_path / "run", {"method": "kd"}):
+        pass
+    assert (old.exists(), new.exists()) == (False, True)

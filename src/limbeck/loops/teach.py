@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import keyed
-from limbeck.caching import Kind, cached
+from limbeck.cache import Kind, cached
 from limbeck.data.data import Data
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, UnusualUseWarning

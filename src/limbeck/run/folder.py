@@ -18,6 +18,8 @@ from limbeck.run.processes import rank
 
 SETTINGS, ENVIRONMENT, INPUTS = "settings.toml", "environment.json", "inputs.json"
 LOCK_SECONDS, SETTINGS_SECONDS = 1.0, 60.0
+# Other processes of the same run may be writing already.
+SWEEP_SECONDS = 5.0
 BOOKKEEPING = (SETTINGS, ENVIRONMENT, INPUTS, ".lock")
 
 
@@ -58,6 +60,8 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
         files.write_text(path, text)
     lock = None if rank() else _lock(folder)
     try:
+        if lock is not None:
+            _sweep(folder)
         yield
     except Interrupted:
         raise
@@ -122,6 +126,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "")
 def _is_ours(name: str) -> bool:
     """Whether another process of this run may just have put it there, or a killed one left it."""
     return name in BOOKKEEPING or (name.startswith(".") and name.endswith(".part"))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process had half written; it was never in place."""
+    for half in list(folder.rglob(".*")):
+        if half.suffix in (".part", ".old") and time.time() - half.stat().st_mtime > SWEEP_SECONDS:
+            shutil.rmtree(half) if half.is_dir() else half.unlink()
 
 
 def _holds_work(folder: Path) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import limbeck
-from limbeck.caching import cached
+from limbeck.cache import cached
 from limbeck.data import Batch, Loader, Views, cutmix, from_arrays, sequential
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.functional import feature_mse_loss, mean_logits, soft_target_loss
