@@ -205,7 +205,7 @@ def _testing(product: Any, baselines: Any, teacher: Any, data: Any, name: str) -
     from limbeck.data.splits import Subset
 
     spent = []
-    sizes = [min(number, len(data.test)) for number in (FEW, MORE)]
+    sizes = sorted({min(number, len(data.test)) for number in (FEW, MORE)})
     for number in sizes:
         positions = np.linspace(0, len(data.test) - 1, number).astype(int)
         part = replace(data, test=Subset(data.test, positions))
@@ -216,8 +216,8 @@ def _testing(product: Any, baselines: Any, teacher: Any, data: Any, name: str) -
             assess(product, baselines, teacher, part, name)
             times.append(time.perf_counter() - begun)
         spent.append(min(times))
-    if sizes[0] == sizes[1]:
-        return spent[1]
+    if len(sizes) == 1:
+        return spent[0]
     each = max(0.0, spent[1] - spent[0]) / (sizes[1] - sizes[0])
     return spent[0] + each * (len(data.test) - sizes[0])
 

@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import pytest
 
+from limbeck import plan as planning
 from limbeck import rehearsal
 from limbeck.cli import main
 
@@ -80,6 +81,7 @@ def test_the_options_of_a_run_count(limbeck):
 def test_networks_of_a_library_are_planned(limbeck, monkeypatch):
     pytest.importorskip("timm")
     monkeypatch.setattr(rehearsal, "SECONDS", 0.0)
+    monkeypatch.setattr(planning, "MORE", planning.FEW)
     small = ("--batch-size", "4", "--set", "teaching.batch_size=4", "--seed", "0")
     done = limbeck("plan", "meal-v2", *TIMM, *small, "--json", "-q")
     assert done.status == 0, done.err
