@@ -22,7 +22,7 @@ FLOORS = [
     {"evaluate"},
     {"products"},
     {"loading", "method"},
-    {"experiment"},
+    {"experiment", "rehearsal", "plan"},
     {"claims"},
     {"methods"},
     {"report"},

@@ -222,7 +222,8 @@ def _sorted_header(content: bytes) -> bytes:
         separators=(",", ":"),
     ).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+    # One copy and no more: a checkpoint's weights may be most of what the memory holds.
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[8 + length :]))
 
 
 def _beside(path: Path, suffix: str) -> Path:

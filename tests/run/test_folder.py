@@ -238,3 +238,15 @@ def test_what_a_killed_process_had_half_written_is_swept(tmp_path):
     with claimed(tmp_path / "run", {"method": "kd"}):
         pass
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_half_written_folder_is_swept_whole(tmp_path):
+    half = tmp_path / "run" / "checkpoints" / ".7.part"
+    half.mkdir(parents=True)
+    (half / ".student.part").write_text("half")
+    (tmp_path / "run" / SETTINGS).write_text('method = "kd"\n')
+    for path in (half / ".student.part", half):
+        os.utime(path, (0, 0))
+    with claimed(tmp_path / "run", {"method": "kd"}):
+        pass
+    assert not half.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from limbeck.cli import check, evaluate, listing, predict, report, resume, run, runs, show
+from limbeck.cli import check, evaluate, listing, plan, predict, report, resume, run, runs, show
 
 app = typer.Typer(
     name="limbeck",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("list")(listing.list_methods)
 app.command("show")(show.show)
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -43,15 +43,33 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     one = batch.rows(slice(0, 1))
     with FlopCounterMode(display=False) as counter:
         source(one)
-    # What several networks share is kept once.
-    parameters = {id(p): p for m in modules for p in m.parameters()}
-    tensors = {**parameters, **{id(b): b for m in modules for b in m.buffers()}}.values()
+    parameters, size = weights(modules)
     return {
-        "parameters": sum(p.numel() for p in parameters.values()),
+        "parameters": parameters,
         "macs": counter.get_total_flops() // 2,
         "latency_ms": round(_median_ms(lambda: source(one)), 4),
-        "bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "bytes": size,
     }
+
+
+def weights(modules: Iterable[nn.Module]) -> tuple[int, int]:
+    """Count the parameters of networks, and the bytes of their weights and buffers.
+
+    Args:
+        modules: networks; what several of them share counts once.
+
+    Returns:
+        How many parameters, and how many bytes.
+
+    Example:
+        >>> weights([nn.Linear(4, 2), nn.BatchNorm1d(2)])
+        (14, 80)
+    """
+    modules = list(modules)
+    parameters = {id(p): p for m in modules for p in m.parameters()}
+    tensors = {**parameters, **{id(b): b for m in modules for b in m.buffers()}}.values()
+    count = sum(p.numel() for p in parameters.values())
+    return count, sum(t.numel() * t.element_size() for t in tensors)
 
 
 def _median_ms(call: Callable[[], Any]) -> float:

@@ -121,7 +121,7 @@ def alternate(
     label, told, waited = f"{run.dir.name} {stage}", loop.step, 0.0
     fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
     with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
-        while not loop.finished(steps):
+        while not loop.finished(steps) and run.goes_on(loop, batches, steps):
             at = run.at(stage, loop.step)
             seed_torch(at.key)
             learning = _known(turns(at), optims)

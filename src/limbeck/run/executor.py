@@ -29,6 +29,12 @@ class Executor:
     def __init__(self, run: Run, processes: int | None = None) -> None:
         self._run, self._processes = run, processes
 
+    def at_once(self, jobs: int) -> int:
+        """How many of some jobs run at the same time."""
+        wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
+        # Processes that compute one job together take the jobs one after another.
+        return max(1, min(jobs, wanted)) if world() == 1 else 1
+
     def map(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str = "jobs"
     ) -> list[T]:
@@ -43,9 +49,7 @@ class Executor:
         Returns:
             One result a job.
         """
-        wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
-        # Processes that compute one job together take the jobs one after another.
-        processes = max(1, min(len(jobs), wanted)) if world() == 1 else 1
+        processes = self.at_once(len(jobs))
         results: list[T] = []
         with self._run.progress(label, len(jobs)) as shown:
             if processes == 1:

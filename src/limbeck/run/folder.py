@@ -130,8 +130,11 @@ def _is_ours(name: str) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed process had half written; it was never in place."""
-    for half in list(folder.rglob(".*")):
-        if half.suffix in (".part", ".old") and time.time() - half.stat().st_mtime > SWEEP_SECONDS:
+    for half in sorted(folder.rglob(".*")):
+        # One that lies in another has gone with it.
+        if half.suffix not in (".part", ".old") or not half.exists():
+            continue
+        if time.time() - half.stat().st_mtime > SWEEP_SECONDS:
             shutil.rmtree(half) if half.is_dir() else half.unlink()
 
 

@@ -155,6 +155,16 @@ class Run:
         self.engine.barrier()
         return found
 
+    def goes_on(self, loop: Any, batches: Any, steps: int) -> bool:
+        """Whether a loop takes another step of those asked for; a rehearsal stops it after a few.
+
+        Args:
+            loop: the running loop: its stage, step, models and optimisers.
+            batches: its loader, or None.
+            steps: how many were asked for.
+        """
+        return True
+
     @cached_property
     def engine(self) -> Engine:
         """Where models live and learn."""

@@ -1,0 +1,169 @@
+"""The options that say what to run, and the request they make, for every verb that takes them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from limbeck import cards
+from limbeck.errors import SettingsError
+from limbeck.experiment import Request
+from limbeck.plain import merge, parse_assignments
+
+MAIN_JOB = "meal-v2"
+
+Method = Annotated[str, typer.Argument(help="Name of the method; see limbeck list.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="Ready-made settings; demo, on embedded data, unless --data is given."),
+]
+Teacher = Annotated[
+    list[str] | None,
+    typer.Option(help="A teacher by name; repeat for several: timm:resnet18, file:W?network=N."),
+]
+Student = Annotated[str | None, typer.Option(help="The student by name, such as mlp?hidden=32.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, or of the data root."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: NAME=VALUE; repeat for several."),
+]
+Seed = Annotated[int | None, typer.Option(help="First seed; alone, the only one.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="How many seeds to run.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps; short for --set steps=N.")]
+Epochs = Annotated[
+    float | None, typer.Option(help="Passes over the training samples, instead of --steps.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Samples a step; short for --set batch_size=N.")
+]
+TeacherSteps = Annotated[
+    int | None, typer.Option(min=0, help="Steps that a named teacher is trained for.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads a job uses; part of what same bits means.")
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a person typed, as the options above hold it."""
+
+    method: str
+    preset: str | None
+    teacher: Sequence[str] | None
+    student: str | None
+    data: str | None
+    set_: Sequence[str] | None
+    seed: int | None
+    seeds: int | None
+    steps: int | None
+    epochs: float | None
+    batch_size: int | None
+    teacher_steps: int | None
+    device: str
+    threads: int
+    workers: int
+
+    def request(self) -> Request:
+        """Make the request.
+
+        Raises:
+            SettingsError: an input is missing or unknown, or two options contradict each other.
+        """
+        card = cards.card(self.method)
+        base: Mapping[str, Any] = cards.preset(self.method, self._chosen) if self._chosen else {}
+        inputs = dict(base.get("inputs", {}))
+        inputs |= {name: value for name, value in self._given.items() if value is not None}
+        unknown = [name for name in inputs if name not in card.takes]
+        if unknown:
+            raise SettingsError(
+                f"{self.method} takes {', '.join(card.takes)}, not {', '.join(unknown)}"
+            )
+        missing = [name for name in card.takes if name not in inputs]
+        if missing:
+            words = " ".join(f"--{name} NAME" for name in missing)
+            raise SettingsError(f"{self.method} needs {', '.join(card.takes)}; add {words}")
+        changes = merge(
+            {name: value for name, value in self._short.items() if value is not None},
+            {} if self.teacher_steps is None else {"teaching": {"steps": self.teacher_steps}},
+        )
+        changes = merge(changes, parse_assignments(self.set_ or []))
+        settings = merge(base.get("settings", {}), changes)
+        if self.epochs is not None:
+            if "steps" in changes:
+                raise SettingsError("--epochs and --steps are both given; choose one")
+            settings = _with_epochs(self.method, settings, inputs, self.epochs)
+        first = self.seed or 0
+        count = self.seeds or (1 if self.seed is not None else base.get("seeds", 1))
+        return Request(
+            method=self.method,
+            settings=settings,
+            inputs=inputs,
+            seeds=tuple(range(first, first + count)),
+            options={"threads": self.threads, "device": self.device, "workers": self.workers},
+        )
+
+    def command(self) -> str:
+        """The words that make the same request again, for the record of a run."""
+        words = ["limbeck run", self.method]
+        words += [f"--preset {self._chosen}"] if self._chosen else []
+        words += [
+            f"--{name} {shlex.quote(one)}"
+            for name, value in self._given.items()
+            for one in _several(value)
+        ]
+        numbers = {
+            **self._short,
+            "teacher-steps": self.teacher_steps,
+            "epochs": self.epochs,
+            "seeds": self.seeds,
+        }
+        words += [
+            f"--{name.replace('_', '-')} {value}"
+            for name, value in numbers.items()
+            if value is not None
+        ]
+        words += [f"--set {one}" for one in self.set_ or []]
+        return " ".join(words)
+
+    @property
+    def _chosen(self) -> str | None:
+        return self.preset or ("demo" if self.data is None else None)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        teacher = list(self.teacher or []) or None
+        return {"teacher": teacher, "student": self.student, "data": self.data}
+
+    @property
+    def _short(self) -> dict[str, int | None]:
+        return {"steps": self.steps, "batch_size": self.batch_size}
+
+
+def _several(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def _with_epochs(
+    method: str, settings: Mapping[str, Any], inputs: Mapping[str, Any], epochs: float
+) -> dict[str, Any]:
+    import math
+
+    from limbeck.data.names import resolve
+
+    if not 0 < epochs < math.inf:
+        raise SettingsError(f"--epochs is {epochs}, expected a finite number above 0")
+    made, samples = cards.load_class(method)(**settings), len(resolve(inputs["data"]).train)
+    # A loader never takes more samples a step than there are.
+    return {**settings, "steps": math.ceil(epochs * samples / min(made.batch_size, samples))}

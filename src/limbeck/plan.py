@@ -1,0 +1,253 @@
+"""Plan: what a request would take, found by rehearsing it, and whether there is room for it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck import cards
+from limbeck.errors import Interrupted
+from limbeck.experiment import Request, assess
+
+if TYPE_CHECKING:
+    from limbeck.rehearsal import Network, Rehearsal, Stage
+
+# Two sizes of the test split tell what a sample takes from what a look takes whatever the size.
+FEW, MORE, HALF = 8, 64, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request would take; sizes are bytes, of one seed unless said otherwise.
+
+    Args:
+        request: what is asked for.
+        device: where models would live.
+        at_once: how many seeds run at the same time.
+        networks: what each takes in memory.
+        stages: the loops in order.
+        stored: stages that are made once and kept.
+        product: what comes out.
+        cache: the teacher's logits for the samples of one epoch, in half precision, if they were
+            stored.
+        preparing: seconds before and between loops.
+        testing: seconds for the table.
+        room: memory that this process could take, where models live.
+        free_disk: on the disk of the run folder.
+        broken_off: why the rehearsal ended before the end, or nothing.
+    """
+
+    request: Request
+    device: str
+    at_once: int
+    networks: tuple[Network, ...]
+    stages: tuple[Stage, ...]
+    stored: Mapping[str, int] = field(default_factory=dict)
+    product: int = 0
+    cache: int = 0
+    preparing: float = 0.0
+    testing: float = 0.0
+    room: int = 0
+    free_disk: int = 0
+    broken_off: str = ""
+
+    @property
+    def tried(self) -> int:
+        """Steps that the rehearsal took."""
+        return sum(one.tried for one in self.stages)
+
+    @property
+    def teacher_calls(self) -> int:
+        """Of all seeds."""
+        return len(self.request.seeds) * sum(one.teacher_calls for one in self.stages)
+
+    @property
+    def memory(self) -> int:
+        """Of all seeds that run at the same time, in the stage that takes most."""
+        return self.at_once * max((one.memory for one in self.stages), default=0)
+
+    @property
+    def disk(self) -> int:
+        """Of all seeds, while the last checkpoint is written beside the one before."""
+        kept = sum(one.checkpoint for one in self.stages if one.stays)
+        kept += sum(self.stored.values()) + self.product
+        writing = max((one.checkpoint for one in self.stages), default=0)
+        return len(self.request.seeds) * kept + self.product + self.at_once * writing
+
+    @property
+    def minutes(self) -> float | None:
+        """Expected for all seeds; None where a stage could not be tried."""
+        if self.broken_off or any(one.seconds is None for one in self.stages):
+            return None
+        loops = sum(one.steps * (one.seconds or 0.0) for one in self.stages)
+        rounds = math.ceil(len(self.request.seeds) / self.at_once)
+        return rounds * (self.preparing + loops + self.testing) / 60
+
+    @property
+    def warnings(self) -> list[str]:
+        """What will not fit, and what to do."""
+        said = [self.broken_off] if self.broken_off else []
+        if self.memory > self.room:
+            said.append(
+                f"memory will not do: {size(self.memory)} expected and {size(self.room)} free; "
+                "lower --batch-size, run fewer --seeds at once, or take smaller models"
+            )
+        if self.disk > self.free_disk:
+            said.append(
+                f"the disk will not do: {size(self.disk)} expected and {size(self.free_disk)} "
+                "free; choose another folder with --out, or free space"
+            )
+        return said
+
+    def facts(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        return {
+            "method": self.request.method,
+            "seeds": len(self.request.seeds),
+            "at_once": self.at_once,
+            "device": self.device,
+            "models": [asdict(one) for one in self.networks],
+            "stages": [asdict(one) for one in self.stages],
+            "teacher_calls": self.teacher_calls,
+            "minutes": self.minutes,
+            "memory": {
+                "needed": self.memory,
+                "free": self.room,
+                "fits": self.memory <= self.room,
+            },
+            "disk": {
+                "needed": self.disk,
+                "free": self.free_disk,
+                "fits": self.disk <= self.free_disk,
+                "stored": dict(self.stored),
+                "product": self.product,
+                "teacher_outputs_if_stored": self.cache,
+            },
+            "warnings": self.warnings,
+        }
+
+
+def plan(request: Request, folder: Path, *, quiet: bool = True) -> Plan:
+    """Rehearse a request for a few steps a loop and tell what all of it would take.
+
+    Args:
+        request: what to do.
+        folder: where it would be done; nothing is written there.
+        quiet: show no progress.
+
+    Returns:
+        The plan of it.
+
+    Raises:
+        Interrupted: the user asked to stop.
+        Others as the run itself would raise before its first steps.
+    """
+    import torch
+
+    from limbeck.rehearsal import Rehearsal
+    from limbeck.run.run import Options
+
+    options = Options(**request.options, quiet=quiet)
+    with tempfile.TemporaryDirectory(prefix="limbeck-plan-") as place:
+        run = Rehearsal(Path(place) / "plan", seed=request.seeds[0], options=options)
+        found: dict[str, Any] = {}
+        with closing(run):
+            try:
+                found = _rehearsed(request, run)
+            except torch.OutOfMemoryError as error:
+                found["broken_off"] = f"memory did not do for the first steps: {error}"
+            except Interrupted:
+                raise Interrupted("stopped; a plan leaves nothing behind") from None
+    return Plan(
+        request=request,
+        device=str(run.engine.device),
+        at_once=run.executor.at_once(len(request.seeds)),
+        networks=tuple(run.networks),
+        stages=tuple(run.stages.values()),
+        stored=run.stored,
+        room=run.room,
+        free_disk=shutil.disk_usage(_existing(folder)).free,
+        **found,
+    )
+
+
+def _rehearsed(request: Request, run: Rehearsal) -> dict[str, Any]:
+    """Call the method and what follows it, on little."""
+    from limbeck.method import complete
+
+    method = cards.load_class(request.method)(**request.settings)
+    begun = time.perf_counter()
+    product, baselines, ready = complete(method, run, request.inputs)
+    preparing = time.perf_counter() - begun - run.seconds
+    teacher, data = ready["teacher"], ready["data"]
+    made = run.dir / "product"
+    asked = any(one.teacher_calls for one in run.stages.values())
+    samples = len(data.train) * len(teacher.members)
+    return {
+        "preparing": preparing,
+        "product": sum(file.stat().st_size for file in made.rglob("*") if file.is_file()),
+        "cache": samples * data.outputs * HALF if asked else 0,
+        "testing": _testing(product, baselines, teacher, data, request.method),
+    }
+
+
+def _testing(product: Any, baselines: Any, teacher: Any, data: Any, name: str) -> float:
+    """Seconds that the table takes, from parts of the test split."""
+    import numpy as np
+
+    from limbeck.data.splits import Subset
+
+    spent = []
+    sizes = sorted({min(number, len(data.test)) for number in (FEW, MORE)})
+    for number in sizes:
+        positions = np.linspace(0, len(data.test) - 1, number).astype(int)
+        part = replace(data, test=Subset(data.test, positions))
+        times = []
+        # The quicker of two: the first call of all chooses kernels, and the machine may be busy.
+        for _ in range(2):
+            begun = time.perf_counter()
+            assess(product, baselines, teacher, part, name)
+            times.append(time.perf_counter() - begun)
+        spent.append(min(times))
+    if len(sizes) == 1:
+        return spent[0]
+    each = max(0.0, spent[1] - spent[0]) / (sizes[1] - sizes[0])
+    return spent[0] + each * (len(data.test) - sizes[0])
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that exists: its disk is the one that would be filled."""
+    folder = folder.absolute()
+    return next(place for place in (folder, *folder.parents) if place.is_dir())
+
+
+def size(count: int) -> str:
+    """A number of bytes for people.
+
+    Example:
+        >>> size(1_234_567), size(12)
+        ('1.2 MB', '12 B')
+    """
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "kB")):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.1f} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    Example:
+        >>> duration(0.25), duration(90), duration(7200)
+        ('0.2 s', '1.5 min', '2.0 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

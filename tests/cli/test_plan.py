@@ -1,0 +1,126 @@
+"""``limbeck plan``: the options and the errors of a run, a table, and nothing left."""
+
+import json
+import sys
+from collections import namedtuple
+
+import pytest
+
+from limbeck import plan as planning
+from limbeck import rehearsal
+from limbeck.cli import main
+
+TINY = ("kd", "--preset", "tiny", "--quiet")
+TIMM = (
+    "--teacher",
+    "timm:resnet50?pretrained=false",
+    "--student",
+    "timm:resnet18?pretrained=false",
+)
+Said = namedtuple("Said", "status out err")
+
+
+@pytest.fixture
+def limbeck(tmp_path, monkeypatch, capsys):
+    """Call the command line in this process and a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Said(ended.value.code, *capsys.readouterr())
+
+    return call
+
+
+def test_a_plan_is_a_table_and_leaves_nothing(limbeck, tmp_path):
+    done = limbeck("plan", *TINY)
+    assert done.status == 0, done.err
+    for word in ("PARAMETERS", "GRADIENTS", "OPTIMISER", "TEACHER CALLS", "CHECKPOINT"):
+        assert word in done.out
+    for stage in ("teacher-0", "teacher-1", "student", "alone"):
+        assert f"\n{stage} " in done.out
+    assert "expected from" in done.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_programs_read_one_line(limbeck):
+    done = limbeck("plan", *TINY, "--seeds", "2", "--json")
+    (line,) = done.out.splitlines()
+    facts = json.loads(line)
+    assert (facts["method"], facts["seeds"], facts["device"]) == ("kd", 2, "cpu")
+    assert facts["teacher_calls"] == 2 * 2 * 20
+    assert facts["minutes"] > 0
+    assert {"stage", "name", "parameters", "weights", "gradients", "optimiser"} == set(
+        facts["models"][0]
+    )
+    assert facts["memory"]["fits"] is facts["disk"]["fits"] is True
+    assert "TEACHER CALLS" in done.err
+
+
+def test_the_main_job_is_planned_without_a_name(limbeck):
+    facts = json.loads(limbeck("plan", "--json", "-q").out)
+    assert (facts["method"], facts["seeds"]) == ("meal-v2", 5)
+    assert {"initial": 400, "student": 600, "alone": 600}.items() <= {
+        one["stage"]: one["steps"] for one in facts["stages"]
+    }.items()
+
+
+def test_the_options_of_a_run_count(limbeck):
+    words = ("--steps", "33", "--batch-size", "7", "--teacher-steps", "21", "--seed", "4")
+    facts = json.loads(limbeck("plan", *TINY, *words, "--json").out)
+    assert [(one["stage"], one["steps"], one["batch_size"]) for one in facts["stages"]] == [
+        ("teacher-0", 21, 32), ("teacher-1", 21, 32), ("student", 33, 7), ("alone", 33, 7),
+    ]  # fmt: skip
+    # A hundred samples in batches of 20.
+    facts = json.loads(limbeck("plan", *TINY, "--epochs", "3", "--batch-size", "20", "--json").out)
+    assert facts["stages"][-1]["steps"] == 15
+
+
+def test_networks_of_a_library_are_planned(limbeck, monkeypatch):
+    pytest.importorskip("timm")
+    monkeypatch.setattr(rehearsal, "SECONDS", 0.0)
+    monkeypatch.setattr(planning, "MORE", planning.FEW)
+    small = ("--batch-size", "4", "--set", "teaching.batch_size=4", "--seed", "0")
+    done = limbeck("plan", "meal-v2", *TIMM, *small, "--json", "-q")
+    assert done.status == 0, done.err
+    found = {one["name"]: one["parameters"] for one in json.loads(done.out)["models"]}
+    # A grey picture and ten classes: 6,272 weights less in front, a smaller head.
+    assert found["timm:resnet50?pretrained=false"] == 25_557_032 - 6_272 - 990 * 2_049
+    assert found["timm:resnet18?pretrained=false"] == 11_689_512 - 6_272 - 990 * 513
+
+
+def test_what_does_not_fit_is_warned_of_and_is_no_failure(limbeck, monkeypatch):
+    monkeypatch.setattr(rehearsal, "free_bytes", lambda device: 0)
+    done = limbeck("plan", *TINY)
+    assert done.status == 0
+    assert "Warning: memory will not do" in done.out
+    assert "not tried" in done.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("kdd",),
+        ("kd", "--set", "temprature=2"),
+        ("kd", "--set", "temperature=-1"),
+        ("kd", "--set", "steps"),
+        ("kd", "--preset", "demoo"),
+        ("kd", "--device", "gpu", "--seed", "0"),
+        (*TINY, "--data", "digts"),
+        (*TINY, "--student", "mpl"),
+        (*TINY, "--data", "digits?labels=5"),
+        ("kd", "--data", "digits"),
+        (*TINY, "--epochs", "0"),
+        (*TINY, "--epochs", "2", "--steps", "5"),
+        ("kd", "--data-root", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_is_told_as_a_run_tells_it(limbeck, tmp_path, words):
+    planned, run = limbeck("plan", *words), limbeck("run", *words)
+    assert planned.status == run.status != 0
+    assert planned.err.startswith("Error: ")
+    assert planned.err == run.err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
