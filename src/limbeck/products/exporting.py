@@ -17,7 +17,7 @@ from limbeck.networks.making import library
 from limbeck.products.graphs import onnx, torch_export
 from limbeck.products.hub import hub_folder
 from limbeck.products.model_card import Origin
-from limbeck.products.sidecar import SIDECAR, describe
+from limbeck.products.sidecar import SIDECAR, describe, text_classifier
 from limbeck.products.student import FACTS, Student
 
 ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
@@ -57,7 +57,7 @@ def export(
     _check_place(folder, facts)
     if data is not None and (origin is None or not origin.rows):
         rows = [student.measure(data)]
-        origin = replace(origin or Origin(), rows=rows, data=data.name)
+        origin = replace(origin or Origin(), rows=rows, data=data.name, seeds=())
     with files.new_folder(folder) as part:
         FORMATS[to](student, part, facts, origin)
         files.write_text(part / SIDECAR, json.dumps(facts, indent=1) + "\n")
@@ -76,6 +76,10 @@ def _alone(student: Student) -> Student:
     """A copy on the CPU: what an exporter changes on the way does not reach the user's network."""
     alone = copy.copy(student)
     alone.network = copy.deepcopy(student.network).cpu().eval()
+    text = text_classifier(alone.network)
+    if text is not None and text.tokenizer is not None:
+        # Whoever reads the tokenizer elsewhere cuts texts where the student does.
+        text.tokenizer.model_max_length = text.length
     return alone
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,7 @@ def torch_export(
 ) -> None:
     """Write ``student.pt2``, and compare what it says with the student."""
     made = graph(student)
+    _write_tokenizer(student, part)
     program = _captured(made, "torch-export")
     content = io.BytesIO()
     # Into memory first: torch's own writer has no error for a full disk.
@@ -123,6 +125,7 @@ def torch_export(
 def onnx(student: Student, part: Path, facts: dict[str, Any], origin: Origin | None) -> None:
     """Write ``student.onnx``, and compare what onnxruntime says with the student."""
     made = graph(student)
+    _write_tokenizer(student, part)
     program = _captured(made, "onnx")
     first, *others = made.axes
     # Axes are named once: a name given twice makes the exporter warn.
@@ -170,6 +173,12 @@ def _captured(made: Graph, to: str) -> torch.export.ExportedProgram:
     return program
 
 
+def _write_tokenizer(student: Student, part: Path) -> None:
+    text = text_classifier(student.network)
+    if text is not None and text.tokenizer is not None:
+        text.write_beside(part)
+
+
 def _session(path: Path) -> Callable[..., Tensor]:
     import onnxruntime
 
@@ -188,21 +197,24 @@ def _session(path: Path) -> Callable[..., Tensor]:
 @torch.no_grad()
 def compare(made: Graph, said: Callable[..., Tensor], task: str, facts: dict[str, Any]) -> None:
     """Note the largest difference from the student over batches of several sizes."""
-    largest = allowed = 0.0
+    differences, allowed = [], 0.0
     for count in BATCHES:
         inputs, expected = made.sample(count)
         answer = spoken(facts["format"], partial(said, *inputs))
-        difference = float((answer - expected).abs().max())
-        # Not max(): it loses NaN.
-        largest = difference if not difference <= largest else largest
+        alike = answer.shape == expected.shape
+        differences.append((answer - expected).abs().max() if alike else torch.tensor(inf))
         scale = float(expected.abs().max()) if task == "regression" else 1.0
         allowed = max(allowed, TOLERANCE * max(1.0, scale))
+    # The maximum of tensors keeps NaN, which is no small difference.
+    largest = float(torch.stack(differences).max())
     if not largest <= allowed:
         raise ModelError(
             f"the {facts['format']} form of the student differs from it by {largest:.3g} in "
             f"batches of {', '.join(map(str, BATCHES))}, expected at most {allowed:.3g}; nothing "
             "was written. Export --to safetensors, which keeps every bit"
         )
+    shape, precision = ["batch", *answer.shape[1:]], str(answer.dtype).removeprefix("torch.")
+    facts["outputs"] = [{**facts["outputs"][0], "shape": shape, "type": precision}]
     facts["largest_difference"] = largest
 
 
@@ -210,8 +222,6 @@ def spoken(to: str, call: Callable[[], Any]) -> Any:
     """Call a part of an exporter; say what its error means for the student."""
     try:
         return call()
-    except OSError:
-        raise
     except Exception as error:  # exporters raise errors of many kinds
         lines = [line for line in str(error).splitlines() if line.strip()] or [""]
         raise ModelError(
@@ -236,12 +246,15 @@ def _values(student: Student, space: InputSpace, count: int) -> tuple[Inputs, Te
 
 def _texts(student: Student, text: TextClassifier, count: int) -> tuple[Inputs, Tensor]:
     """Texts of one to several words, cut into tokens by the student itself."""
-    numbers = (_drawn(count, count + 4) * text.network.config.vocab_size).astype(np.int64)
+    size = text.network.config.vocab_size
+    if text.tokenizer is not None:
+        size = min(size, len(text.tokenizer))
+    numbers = (_drawn(count, count + 4) * size).astype(np.int64)
     rows = [row[: 1 + place] for place, row in enumerate(numbers.tolist(), start=-count % 4)]
     if text.tokenizer is None:
         texts = [" ".join(f"word{one}" for one in row) for row in rows]
     else:
-        texts = [text.tokenizer.decode(row, skip_special_tokens=True) or "a" for row in rows]
+        texts = [text.tokenizer.decode(row, skip_special_tokens=True) + " a" for row in rows]
     with warnings.catch_warnings():
         # A drawn text may be cut: that is no news about the user's texts.
         warnings.simplefilter("ignore")

@@ -104,8 +104,6 @@ def _write_transformers(
     else:
         kind = "SequenceClassification"
         load, notes = _text_words(inner)
-        if inner.tokenizer is not None:
-            inner.tokenizer.model_max_length = inner.length
     maker = getattr(transformers, f"AutoModelFor{kind}")
     with _no_bars(transformers):
         network.save_pretrained(part)

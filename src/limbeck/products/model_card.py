@@ -82,7 +82,8 @@ def _sentence(name: str, facts: Mapping[str, Any], origin: Origin) -> str:
 
 def _lines(facts: Mapping[str, Any]) -> list[str]:
     (output,) = facts["outputs"]
-    lines = [f"Out: {output['shape'][1]} numbers a sample: {output['meaning']}."]
+    count = output["shape"][-1]
+    lines = [f"Out: {count} number{'s' * (count != 1)} a sample: {output['meaning']}."]
     labels = facts["labels"]
     if labels:
         more = f" and {len(labels) - LABELS} more" if len(labels) > LABELS else ""
