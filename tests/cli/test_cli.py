@@ -100,7 +100,7 @@ def test_list_and_show():
 
 def test_help_names_every_verb_and_gives_examples():
     text = limbeck("--help", cwd=".").stdout
-    for verb in ("list", "show", "run", "resume", "evaluate", "predict", "check", "runs"):
+    for verb in ("list", "show", "run", "resume", "evaluate", "predict", "export", "check", "runs"):
         assert re.search(rf"\b{verb}\b", text)
     assert "Examples" in limbeck("run", "--help", cwd=".").stdout
 
