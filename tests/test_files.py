@@ -248,6 +248,17 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path, monkeypatch, failure):
     assert [one.name for one in tmp_path.iterdir()] == ["product"]
 
 
+def test_what_a_writer_in_another_language_says_is_understood(tmp_path):
+    """safetensors and tokenizers write themselves, and tell the system's number in words."""
+    for number, said in ((errno.ENOSPC, "disk is full"), (errno.EROFS, "cannot be written")):
+        told = f"I/O error: {os.strerror(number)} (os error {number})"
+        with pytest.raises(RunError, match=said), files.new_folder(tmp_path / "new"):
+            raise Exception(told)
+    with pytest.raises(ValueError, match="mine"), files.new_folder(tmp_path / "new"):
+        raise ValueError("mine")
+    assert not list(tmp_path.iterdir())
+
+
 def altered(path):
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 

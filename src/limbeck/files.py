@@ -7,12 +7,13 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limbeck.errors import CorruptFileError, RunError
+from limbeck.errors import CorruptFileError, LimbeckError, RunError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -249,13 +250,24 @@ def spoken(path: Path) -> Iterator[None]:
     """Say in plain words why a path cannot be written."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        number = _system_error(error)
+        if isinstance(error, LimbeckError) or not (number or isinstance(error, OSError)):
+            raise
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(
                 f"the disk is full: {path} was not written and nothing half-written is left; "
-                "free space and go on with: limbeck resume RUN"
+                "free space and give the command again (a run goes on with: limbeck resume RUN)"
             ) from error
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = os.strerror(number) if number else str(error)
         raise RunError(
             f"{path} cannot be written ({reason}); choose another folder with --out"
         ) from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """The system's number of an error; writers in other languages tell it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None

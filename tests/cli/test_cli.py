@@ -100,7 +100,8 @@ def test_list_and_show():
 
 def test_help_names_every_verb_and_gives_examples():
     text = limbeck("--help", cwd=".").stdout
-    for verb in ("list", "show", "run", "plan", "resume", "evaluate", "predict", "check", "runs"):
+    verbs = "list show run plan resume evaluate predict report export check runs"
+    for verb in verbs.split():
         assert re.search(rf"\b{verb}\b", text)
     assert "Examples" in limbeck("run", "--help", cwd=".").stdout
 

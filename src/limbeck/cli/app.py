@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from limbeck.cli import check, evaluate, listing, plan, predict, report, resume, run, runs, show
+from limbeck.cli import (
+    check,
+    evaluate,
+    export,
+    listing,
+    plan,
+    predict,
+    report,
+    resume,
+    run,
+    runs,
+    show,
+)
 
 app = typer.Typer(
     name="limbeck",
@@ -25,6 +37,7 @@ app.command("plan")(plan.plan)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("runs")(runs.runs)

@@ -32,12 +32,7 @@ def evaluate(
         raise SettingsError(f"{folder} is a product without its run; say on what: --data NAME")
     name = data or str(Request.read(folder).inputs["data"])
     found = resolve(name)
-    row = {
-        "name": product.spec or "student",
-        "role": "product",
-        "quality": product.evaluate(found),
-        "cost": product.cost(found),
-    }
+    row = product.measure(found)
     quality_table([row], json_wanted)
     if json_wanted:
         emit({"run": str(folder), "data": name, "rows": [row]})

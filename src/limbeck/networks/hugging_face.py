@@ -105,7 +105,10 @@ class PictureClassifier(nn.Module):
         _write_configuration(self.network.config, folder)
         if self.space is not None:
             facts = {
+                # Of the processors the one that does this and nothing else.
+                "image_processor_type": "ViTImageProcessor",
                 "size": {"height": self.space.size[0], "width": self.space.size[1]},
+                "do_normalize": bool(self.space.mean and self.space.std),
                 "image_mean": self.space.mean,
                 "image_std": self.space.std,
             }
@@ -144,14 +147,20 @@ class TextClassifier(nn.Module):
                 f"{type(self.network).__name__} reads texts and got {text.dtype} inputs of shape "
                 f"{tuple(text.shape)}; give data with a column of texts"
             )
-        texts = decode_texts(text)
+        ids, mask = self.encode(decode_texts(text))
+        device = next(self.network.parameters()).device
+        said = self.network(input_ids=ids.to(device), attention_mask=mask.to(device))
+        return said.logits
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The tokens of N texts, padded to the longest, and 1 where there is one, ``(N, T)``."""
         rows = self.tokens(texts)
         longest = max(map(len, rows), default=0)
         if longest > self.length:
             self._warn_once(longest)
             if self.tokenizer is not None:
                 # Its own cut keeps the mark that closes a text.
-                cut = self.tokenizer(texts, truncation=True, max_length=self.length)
+                cut = self.tokenizer(list(texts), truncation=True, max_length=self.length)
                 rows = cut["input_ids"]
         width = min(max(longest, 1), self.length)
         ids = torch.full((len(rows), width), self.pad)
@@ -160,9 +169,7 @@ class TextClassifier(nn.Module):
             kept = row[:width]
             ids[place, : len(kept)] = torch.tensor(kept, dtype=ids.dtype)
             mask[place, : len(kept)] = 1
-        device = next(self.network.parameters()).device
-        said = self.network(input_ids=ids.to(device), attention_mask=mask.to(device))
-        return said.logits
+        return ids, mask
 
     def write_beside(self, folder: Path) -> None:
         """Write what rebuilds the network, without its weights: configuration and tokenizer."""

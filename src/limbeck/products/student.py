@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from limbeck.evaluate.quality import collect, quality
 from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
+
+if TYPE_CHECKING:
+    from limbeck.products.model_card import Origin
 
 FACTS, CHUNK = "product.json", 512
 
@@ -186,6 +189,15 @@ class Student:
         seen = self.see(data)
         return cost(self.outputs, [self.network], next(sequential(seen, seen.test, 1)))
 
+    def measure(self, data: Data) -> dict[str, Any]:
+        """A row of quality beside cost on the test split of some data."""
+        return {
+            "name": self.spec or "student",
+            "role": "product",
+            "quality": self.evaluate(data),
+            "cost": self.cost(data),
+        }
+
     def summary(self) -> str:
         """One line about the student."""
         count = sum(one.numel() for one in self.network.parameters())
@@ -198,6 +210,11 @@ class Student:
         Raises:
             RunError: the folder cannot be written.
         """
+        with files.new_folder(Path(dir)) as part:
+            self.write(part)
+
+    def write(self, part: Path) -> None:
+        """Put the student's files into a folder that `limbeck.files.new_folder` makes whole."""
         facts = {
             "kind": "student",
             "spec": self.spec,
@@ -207,13 +224,50 @@ class Student:
             "outputs": self.width,
             "input_space": self.input_space and dataclasses.asdict(self.input_space),
         }
-        with files.new_folder(Path(dir)) as part:
-            files.save_tensors(part / "network.safetensors", self.network.state_dict(), {})
-            files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
-            for module in self.network.modules():
-                write: Any = getattr(module, "write_beside", None)
-                if write is not None:
-                    write(part)
+        files.save_tensors(part / "network.safetensors", self.network.state_dict(), {})
+        files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+        for module in self.network.modules():
+            write: Any = getattr(module, "write_beside", None)
+            if write is not None:
+                write(part)
+
+    def export(
+        self, dir: str | Path, *, to: str, data: Data | None = None, origin: Origin | None = None
+    ) -> dict[str, Any]:
+        """Write the student in a form that other programs read, beside a file that explains it.
+
+        What is written takes inputs before normalisation (pixels in their range, features as they
+        come; tokens for texts) and gives logits, in batches of any size. ``student.json`` holds
+        labels, inputs, outputs and normalisation.
+
+        Args:
+            dir: the folder; an earlier export of the same student is replaced.
+            to: ``"safetensors"`` (weights, which `limbeck.load` reads), ``"onnx"``
+                (``student.onnx``), ``"torch-export"`` (``student.pt2``), or ``"hf"`` (a folder for
+                a hub, with a model card).
+            data: to measure the student on for a model card, where no run did.
+            origin: the run that the student comes from, for a model card.
+
+        Returns:
+            ``format``, ``folder``, ``files``, ``bytes``, and ``largest_difference`` where what was
+            written was run beside the student, in batches of 1, 3 and 17.
+
+        Raises:
+            ArgumentError: the format is unknown, or a model card has no figures to show.
+            ModelError: a library is missing, the network has no such form, or what was written
+                differs by more than 1e-4 (for regression, of the largest output above 1).
+            RunError: the folder holds something else or cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> student = Student(nn.Linear(2, 2), InputSpace((2,)), "classification", ("a", "b"))
+            >>> student.export(tempfile.mkdtemp(), to="safetensors")["files"]
+            ['manifest.json', 'network.safetensors', 'product.json', 'student.json']
+        """
+        # Here, because the exporters read what this module defines.
+        from limbeck.products.exporting import export
+
+        return export(self, dir, to=to, data=data, origin=origin)
 
     @classmethod
     def load(cls, dir: str | Path, network: nn.Module | None = None) -> Student:

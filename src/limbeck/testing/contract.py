@@ -20,7 +20,7 @@ from limbeck import cards, keyed
 from limbeck.data import Data, InputSpace, from_arrays, sequential
 from limbeck.data.names import resolve
 from limbeck.errors import Interrupted, LimbeckError
-from limbeck.files import MANIFEST
+from limbeck.files import MANIFEST, load_tensors
 from limbeck.fingerprint import fingerprint
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
@@ -185,6 +185,11 @@ class Contract:
         if network is not None:
             size = sum(t.numel() * t.element_size() for t in network.state_dict().values())
             assert len(content) < size + 20_000, "the product is larger than its network"
+            place = self.folder / "exported"
+            exported = self.product.export(place, to="safetensors")
+            assert exported["bytes"] < size + 20_000, "the export is larger than its network"
+            tensors, _ = load_tensors(place / "network.safetensors")
+            assert set(tensors) == set(network.state_dict()), "the export holds other tensors"
 
     def bad_input_is_refused(self) -> None:
         """Wrong classes, empty data, NaN and other shapes raise an error that speaks."""

@@ -1,0 +1,105 @@
+"""``limbeck export``: a run's product alone, for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limbeck import cards
+from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.errors import SettingsError
+from limbeck.experiment import TABLE, Request, is_run
+
+if TYPE_CHECKING:
+    from limbeck.products.model_card import Origin
+
+NEEDS_A_CARD = "hf"
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="safetensors (weights and facts), onnx, torch-export, or hf (a folder for a hub, "
+            "with a model card)."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder; RUN/export/FORMAT by default.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data by name to measure on for a card, where the run has no table."),
+    ] = None,
+    data_root: DataRoot = None,
+    verbose: Verbose = False,
+    json_wanted: Json = False,
+) -> None:
+    """Write a run's student alone: preprocessing and labels in it, no teacher.
+
+    What comes out takes inputs before normalisation and gives logits, in batches of any size.
+    onnx, torch-export and hf models of transformers are run beside the student: a difference
+    above 1e-4 (for regression, of the largest output) is an error.
+
+    \b
+    Examples:
+      limbeck export runs/first --to onnx
+      limbeck export runs/first --to hf --out first-student
+    """
+    use_data_root(data_root)
+    from limbeck.loading import load
+    from limbeck.products.exporting import check_format
+
+    check_format(to)
+    product = load(folder)
+    if out is None and not is_run(folder):
+        raise SettingsError(f"{folder} is a product without its run; say where: --out FOLDER")
+    origin, measured = None, None
+    if to == NEEDS_A_CARD:
+        origin = _origin(folder)
+        measured = _data(folder, data) if origin is None or not origin.rows else None
+    facts = product.export(out or folder / "export" / to, to=to, data=measured, origin=origin)
+    names = ", ".join(facts["files"])
+    say(f"{to}: {facts['folder']} ({facts['bytes']:,} bytes)\n{names}", json_wanted=json_wanted)
+    if "largest_difference" in facts:
+        largest = facts["largest_difference"]
+        say(f"largest difference from the student: {largest:.2g}", json_wanted=json_wanted)
+    if json_wanted:
+        emit({"run": str(folder), **facts})
+
+
+def _origin(folder: Path) -> Origin | None:
+    """What the run folder says about its product."""
+    from limbeck.products.model_card import Origin
+
+    if not is_run(folder):
+        return None
+    request, table = Request.read(folder), folder / TABLE
+    card = cards.card(request.method)
+    return Origin(
+        rows=json.loads(table.read_text()) if table.exists() else (),
+        data=str(request.inputs.get("data", "")),
+        method=card.slug,
+        title=card.title,
+        paper=card.paper,
+        seeds=request.seeds,
+    )
+
+
+def _data(folder: Path, name: str | None) -> Any:
+    """Data to measure on: what is named, or what the run was made from."""
+    from limbeck.data.names import resolve
+
+    given = name
+    if given is None and is_run(folder):
+        given = str(Request.read(folder).inputs["data"])
+    if given is None or given.startswith("object:"):
+        raise SettingsError(
+            f"{folder} has no table of measured figures for the model card; say on what to "
+            "measure: --data NAME"
+        )
+    return resolve(given)
