@@ -1,4 +1,4 @@
-"""Early stopping on the validation split."""
+"""Training as settings say, with early stopping on the validation split."""
 
 from __future__ import annotations
 
