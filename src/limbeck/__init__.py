@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from limbeck.loops import Optim as Optim
     from limbeck.methods.kd.kd import KD as KD
     from limbeck.methods.meal_v2.meal_v2 import MealV2 as MealV2
+    from limbeck.methods.pld.pld import PLD as PLD
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Student as Student

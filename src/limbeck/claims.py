@@ -58,14 +58,20 @@ class Trial:
         self._quiet = quiet
 
     def tables(
-        self, settings: Mapping[str, Any], inputs: Mapping[str, Any], label: str = "runs"
+        self,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        label: str = "runs",
+        *,
+        method: str | None = None,
     ) -> list[list[dict[str, Any]]]:
-        """Run the method once a seed, as jobs, and return its tables.
+        """Run the method, or one to compare it with, once a seed, as jobs; return the tables.
 
         Args:
             settings: of the method.
             inputs: names of data and models.
             label: of the progress display.
+            method: slug of another method; None takes the one whose claims are tested.
 
         Returns:
             One table a seed.
@@ -73,12 +79,13 @@ class Trial:
         from limbeck.fingerprint import fingerprint
         from limbeck.run.run import Options, Run
 
-        request = Request(self.method, settings, inputs, self.seeds, {"threads": 1})
+        slug = method or self.method
+        request = Request(slug, settings, inputs, self.seeds, {"threads": 1})
         # Runs of other code are other evidence: they are not reused.
         place = self.folder / fingerprint(request.identity(), source_fingerprint())
         run = Run(place, options=Options(quiet=self._quiet))
         jobs = [(request, place / str(seed), seed, True) for seed in self.seeds]
-        return run.executor.map(perform_seed, jobs, f"{self.method} {label}")
+        return run.executor.map(perform_seed, jobs, f"{slug} {label}")
 
 
 def source_fingerprint() -> str:

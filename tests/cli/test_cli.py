@@ -118,7 +118,7 @@ def test_help_names_every_verb_and_gives_examples():
         (("run", "kd", "--device", "gpu", "--seed", "0"), 2, "expected cpu, cuda or auto"),
         ((*TINY, "--data", "digts"), 2, "did you mean digits"),
         ((*TINY, "--student", "mpl"), 2, "did you mean mlp"),
-        ((*TINY, "--data", "digits?labels=5"), 1, "at least one sample"),
+        ((*TINY, "--data", "digits?labels=5"), 1, "at least one for each"),
         (("run", "kd", "--data", "digits"), 2, "--teacher NAME"),
         (("run", "--foo"), 2, "No such option"),
         (("evaluate", "nothing"), 1, "holds no run"),

@@ -181,7 +181,7 @@ def test_few_replays_from_its_seed():
 
 @pytest.mark.parametrize("labels", [0, 9, 1211, 5000])
 def test_few_refuses_impossible_numbers(labels):
-    with pytest.raises(DataError, match=f"labels={labels}.*each of 10 classes.*1211"):
+    with pytest.raises(DataError, match=f"{labels} training samples.*each of 10 classes.*1211"):
         digits().few(labels)
 
 

@@ -59,6 +59,15 @@ def test_options_ride_behind_the_name(root):
     assert (both.input_space.size, len(both.train)) == ((2, 2), 6)
 
 
+def test_samples_leave_nothing_for_the_teachers(root):
+    data = resolve("digits?samples=60", seed=4)
+    assert data.train.ids.tolist() == digits().few(60, seed=4).train.ids.tolist()
+    assert data.for_teachers() is data
+    both = resolve("digits?samples=60&labels=20", seed=4)
+    assert (len(both.train), len(both.rest)) == (20, 40)
+    assert {*both.train.ids, *both.rest.ids} == {*data.train.ids}
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -70,6 +79,9 @@ def test_options_ride_behind_the_name(root):
         ("digits?size=3", "no option 'size'"),
         ("digits?labels=many", "labels is 'many', expected a whole number"),
         ("digits?labels=true", "labels is True, expected a whole number"),
+        ("digits?samples=few", "samples is 'few', expected a whole number"),
+        ("digits?sample=60", r"no option 'sample'; did you mean samples\?"),
+        ("digits?samples=9000", "9000 training samples cannot be kept"),
         ("..", "there is no data set"),
         ("", "there is no data set"),
     ],

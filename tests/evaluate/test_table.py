@@ -8,6 +8,7 @@ import pytest
 
 from limbeck.data import digits, from_arrays
 from limbeck.errors import ArgumentError, UnusualUseWarning
+from limbeck.evaluate import table
 from limbeck.evaluate.quality import collect, fidelity, quality
 from limbeck.evaluate.table import average, student_rows, warn_of_weak_teachers
 from limbeck.keyed import torch_seeded
@@ -46,10 +47,23 @@ def test_everyone_has_a_row(data):
         expected = quality(logits, target, "classification")
         if row["role"] in ("product", "baseline", "reference"):
             expected |= fidelity(logits, collect(told, data, data.test)[0], "classification")
+        else:
+            seen = quality(*collect(source, data, data.train), "classification")
+            expected["train_accuracy"] = seen["accuracy"]
         assert row["quality"] == pytest.approx(expected)
     parameters = [row["cost"]["parameters"] for row in rows]
     small, big = 64 * 8 + 8 + 8 * 10 + 10, 64 * 16 + 16 + 16 * 10 + 10
     assert parameters == [small, small, small, small + big, big, small]
+
+
+def test_of_many_training_samples_some_are_looked_at(data, monkeypatch):
+    monkeypatch.setattr(table, "LOOKED_AT", 7)
+    told = ensemble(teacher(network(data, 4), name="big"))
+    (_, row) = student_rows(student(data, 0), {}, told, data, "kd")
+    logits, target = collect(told, data, data.train)
+    chosen = [place * (len(target) - 1) // 6 for place in range(7)]
+    right = (logits.argmax(1) == target)[chosen]
+    assert row["quality"]["train_accuracy"] == pytest.approx(float(right.double().mean()))
 
 
 def test_one_teacher_is_no_ensemble(data):

@@ -99,8 +99,8 @@ class Data:
         ]
         if not len(groups) <= labels < len(self.train):
             raise DataError(
-                f"labels={labels}: expected at least one sample for each of {len(groups)} classes "
-                f"and fewer than the {len(self.train)} training samples of {self.name}"
+                f"{labels} training samples cannot be kept: expected at least one for each of "
+                f"{len(groups)} classes and fewer than the {len(self.train)} of {self.name}"
             )
         # Deal samples to classes in turn, so that sizes differ by one at most where that can be.
         chosen: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from limbeck.data.data import Data, from_arrays
 from limbeck.data.embedded import EMBEDDED
 from limbeck.data.layouts import read_folder, read_npz, read_parquet
-from limbeck.data.options import check_options
+from limbeck.data.options import COUNTS, check_options
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
 from limbeck.naming import split_name
@@ -34,8 +35,9 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
             ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of a folder of the data
             root (the environment variable LIMBECK_DATA). Options ride behind
             a question mark: ``labels=200`` keeps that many training samples for the student, the
-            others going to teachers trained here; ``size=32`` resizes images.
-        seed: decides which samples ``labels`` keeps.
+            others going to teachers trained here; ``samples=200`` keeps that many for all of them;
+            ``size=32`` resizes images.
+        seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:
         The data set.
@@ -57,13 +59,14 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
             "torch data sets use limbeck.data.from_datasets(train, test)"
         )
     prefix, rest, options = split_name(data)
-    labels = options.pop("labels", None)
+    counts = {name: options.pop(name, None) for name in COUNTS}
+    for name, count in counts.items():
+        if count is not None and type(count) is not int:
+            raise DataError(f"{data}: {name} is {count!r}, expected a whole number")
     found = _read(prefix, rest, options)
-    if labels is None:
-        return found
-    if type(labels) is not int:
-        raise DataError(f"{data}: labels is {labels!r}, expected a whole number")
-    return found.few(labels, seed=seed)
+    if counts["samples"] is not None:
+        found = dataclasses.replace(found.few(counts["samples"], seed=seed), rest=None)
+    return found if counts["labels"] is None else found.few(counts["labels"], seed=seed)
 
 
 def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:

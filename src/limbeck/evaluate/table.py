@@ -7,17 +7,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
+from limbeck.data.splits import Subset
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.cost import cost
-from limbeck.evaluate.quality import collect, fidelity, quality
+from limbeck.evaluate.quality import Source, collect, fidelity, main_figure, quality
 
 Row = dict[str, Any]
 NEAR_CHANCE = 0.02
+# Training samples on which teachers are looked at: enough for a third of a point.
+LOOKED_AT = 10_000
 ROLES = ("product", "baseline", "ensemble", "teacher", "reference")
 
 
@@ -25,6 +29,9 @@ def student_rows(
     product: Any, baselines: Mapping[str, Any], teacher: Any, data: Data, name: str
 ) -> list[Row]:
     """Rows of a student, the same student alone, and those who taught it, on the test split.
+
+    Beside the quality of those who taught stands how good they are on what the student learned
+    from, ``train_accuracy`` or ``train_rmse``: there their errors are passed on.
 
     Args:
         product: a `Student`.
@@ -47,12 +54,21 @@ def student_rows(
             _row(label, ROLES[min(place, 1)] if place < 2 else "reference", figures, one.cost(data))
         )
     if len(teacher.members) > 1:
-        figures = quality(told, target, task)
+        figures = {**quality(told, target, task), **_on_training(teacher, data)}
         rows.append(_row("ensemble", "ensemble", figures, cost(teacher, teacher.modules, batch)))
     for member in teacher.members:
-        figures = quality(*collect(member, data, data.test), task)
+        figures = quality(*collect(member, data, data.test), task) | _on_training(member, data)
         rows.append(_row(member.name, "teacher", figures, cost(member, member.modules, batch)))
     return rows
+
+
+def _on_training(source: Source, data: Data) -> dict[str, float]:
+    """The main figure of a teacher on the student's training samples, evenly spread if many."""
+    count = len(data.train)
+    chosen = np.linspace(0, count - 1, num=min(count, LOOKED_AT)).astype(np.int64)
+    figures = quality(*collect(source, data, Subset(data.train, chosen)), data.task)
+    name, _ = main_figure(data.task)
+    return {f"train_{name}": figures[name]}
 
 
 def warn_of_weak_teachers(rows: Sequence[Row], data: Data) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SHARES = ("accuracy", "top5", "agreement", "exact", "f1")
-SHOWN = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
+SHARES = ("accuracy", "top5", "agreement", "exact", "f1", "train_accuracy")
+QUALITY = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
+SHOWN = (*QUALITY, "train_accuracy", "train_rmse")
 
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:

@@ -92,9 +92,11 @@ from limbeck.functional.soft_ranks import (
     rank_mse_loss,
 )
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
+from limbeck.functional.surfaces import Surface, loss_surface
 from limbeck.functional.tokens import token_divergence_loss
 
 __all__ = [
+    "Surface",
     "agreement",
     "anchored_recursion",
     "anchored_teacher",
@@ -133,6 +135,7 @@ __all__ = [
     "list_net_loss",
     "log_mean_exp_of_others",
     "log_probabilities",
+    "loss_surface",
     "margin_mse_loss",
     "mean_logits",
     "mean_probabilities",

@@ -23,12 +23,12 @@ class Optim:
     """How parameters learn.
 
     Args:
-        name: ``"sgd"``, ``"adam"`` or ``"adamw"``.
+        name: ``"sgd"``, ``"adam"``, ``"adamw"``, or ``"lamb"`` for batches of thousands.
         lr: highest learning rate.
         weight_decay: per step, as the optimiser means it.
         momentum: of SGD.
         nesterov: of SGD.
-        betas: of Adam and AdamW.
+        betas: of Adam, AdamW and LAMB.
         schedule: ``"constant"``, ``"cosine"`` or ``"linear"`` to zero, or ``"steps"``.
         milestones: of ``"steps"``: shares of the whole at which the rate is multiplied by `decay`.
         decay: of ``"steps"``.
@@ -36,7 +36,7 @@ class Optim:
         clip: largest norm of the gradient of one model, or None.
     """
 
-    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    name: Literal["sgd", "adam", "adamw", "lamb"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -66,8 +66,12 @@ class Optim:
                 weight_decay=self.weight_decay,
                 nesterov=self.nesterov,
             )
-        kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
-        return kind(parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+        from limbeck.loops.lamb import Lamb
+
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "lamb": Lamb}
+        return kinds[self.name](
+            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
+        )
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step.

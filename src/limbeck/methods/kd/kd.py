@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import nn
 
 from limbeck.data import Data, Views
-from limbeck.evaluate.watch import validation_watch
-from limbeck.loops import Optim, fit
+from limbeck.evaluate.watch import fit_as_set
+from limbeck.loops import Optim
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
 from limbeck.objectives import Objective, label_term, soft_term
@@ -77,7 +77,8 @@ class KD:
         Returns:
             The trained student.
         """
-        self._fit(run, "student", student, data, teacher, objective or self.objective(data.task))
+        objective = objective or self.objective(data.task)
+        fit_as_set(self, run, "student", student, data, teacher, objective)
         return Student.of(student, data)
 
     def baselines(
@@ -91,32 +92,5 @@ class KD:
     ) -> dict[str, Student]:
         """The same student trained on the labels alone, for the same number of steps."""
         alone = copy.deepcopy(student)
-        self._fit(run, "alone", alone, data, None, label_term(data.task))
+        fit_as_set(self, run, "alone", alone, data, None, label_term(data.task))
         return {"student alone": Student.of(alone, data)}
-
-    def _fit(
-        self,
-        run: Run,
-        stage: str,
-        network: nn.Module,
-        data: Data,
-        teacher: Teacher | None,
-        objective: Objective,
-    ) -> None:
-        watch = None
-        if self.patience is not None:
-            watch = validation_watch(data, every=self.look_every, patience=self.patience)
-        fit(
-            run,
-            stage,
-            network,
-            data,
-            teacher,
-            objective,
-            self.optim,
-            self.steps,
-            batch_size=self.batch_size,
-            views=self.views,
-            accumulate=self.accumulate,
-            watch=watch,
-        )
