@@ -75,7 +75,7 @@ class ConvergenceReport:
         rows: figures of each generation by name.
         tv: fit of the mean total variation.
         kl: fit of the mean KL(base || student).
-        prediction: what the theory says, with the mean measured error.
+        prediction: what the theory says, with the largest measured error.
         verdict: one sentence.
         state: ``"contracting"``, ``"floored"`` or ``"drifting"``.
         settled: first generation that improved by less than `tolerance`, or None.
@@ -173,11 +173,11 @@ def convergence_report(
         rows.append(figures)
     tv = fit_rate(distances["tv"], resamples=resamples, seed=seed)
     kl = fit_rate(distances["kl"], resamples=resamples, seed=seed)
-    error = statistics.fmean(errors[1:]) if chain.anchors else 0.0
+    largest = max(errors[1:], default=0.0)
     anchors = chain.anchors or (0.0,)
     linear = chain.mixture == "linear"
     start = rows[0]["tv" if linear else "kl"]
-    prediction = predict_rate(anchors, chain.mixture, error, start=start)
+    prediction = predict_rate(anchors, chain.mixture, largest, start=start)
     means = [row["tv"] for row in rows]
     state = _state(means)
     falls = [before - after for before, after in itertools.pairwise(means)]
@@ -195,7 +195,8 @@ def convergence_report(
             "anchors": list(chain.anchors),
             "mixture": chain.mixture,
             "temperature": chain.temperature,
-            "mean_error": error,
+            "mean_error": statistics.fmean(errors[1:] or [0.0]),
+            "largest_error": largest,
             "ended_at": statistics.fmean(means[-2:]),
             "clipped_mass": chain.clipped,
             "samples": len(chain.target),

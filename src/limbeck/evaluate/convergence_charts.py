@@ -34,10 +34,10 @@ def convergence_exhibits(report: ConvergenceReport) -> tuple[list[Chart], list[S
     )
     lines = [Line("mean total variation", places, tv), shrinking]
     if linear:
-        lines.append(Line("bound with the mean error", places, report.prediction.bound, "bound"))
+        lines.append(Line("bound with the largest error", places, report.prediction.bound, "bound"))
     if report.prediction.converges:
         floor = [report.prediction.floor] * len(places)
-        lines.append(Line("floor, mean error / alpha", places, floor, "floor"))
+        lines.append(Line("floor, largest error / alpha", places, floor, "floor"))
     lines.append(Line("error of each student", places, report.column("error"), "floor"))
     charts = [
         _chart("Mean total variation to the pool of base teachers", "total variation", lines),

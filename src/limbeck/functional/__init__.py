@@ -23,6 +23,7 @@ from limbeck.functional.convergence import (
     chain_distances,
     estimate_floor,
     fit_rate,
+    pooled_variance,
     predict_rate,
 )
 from limbeck.functional.correlation import (
@@ -177,6 +178,7 @@ __all__ = [
     "pkt_loss",
     "plackett_luce_loss",
     "pointwise_loss",
+    "pooled_variance",
     "power_pool",
     "predict_rate",
     "rank_mse_loss",

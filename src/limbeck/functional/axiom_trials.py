@@ -84,8 +84,8 @@ class Found:
     measured: Mapping[str, tuple[float, Callable[..., float]]] = field(default_factory=dict)
 
 
-def cases(spec: AxiomSpec, axiom: str) -> Iterator[Case]:
-    """Draw the inputs of an axiom: random ones of every size, then the awkward ones."""
+def cases(spec: AxiomSpec, axiom: str, *, awkward: bool = True) -> Iterator[Case]:
+    """Draw the inputs of an axiom: random ones of every size, with the awkward ones."""
     groups = [(c, a) for c in spec.classes for a in spec.concentrations]
     each = -(-spec.trials // len(groups))
     for number, (classes, concentration) in enumerate(groups):
@@ -93,10 +93,10 @@ def cases(spec: AxiomSpec, axiom: str) -> Iterator[Case]:
             np.random.Philox(key=keyed.key(spec.seed, "axioms", axiom, number))
         )
         pair = [_drawn(draw, spec, each, classes, concentration) for _ in range(2)]
-        if concentration == spec.concentrations[0]:
+        if awkward and concentration == spec.concentrations[0]:
             pair = [
-                torch.cat([one, awkward], -2)
-                for one, awkward in zip(pair, _awkward(spec, classes), strict=True)
+                torch.cat([one, more], -2)
+                for one, more in zip(pair, _awkward(spec, classes), strict=True)
             ]
         members, others = (clip_probabilities(x, least=spec.least)[0] for x in pair)
         weights = torch.from_numpy(draw.dirichlet(np.ones(spec.members)))
@@ -162,7 +162,9 @@ def _simplex(rule: Rule, case: Case, spec: AxiomSpec, *temperature: float) -> Fo
 def _convexity(rule: Rule, case: Case, spec: AxiomSpec) -> Found:
     found = _simplex(rule, case, spec)
     same = Inputs(case.inputs)
-    same["members"] = case.inputs["members"][:1].expand_as(case.inputs["members"])
+    members = case.inputs["members"]
+    # Copied, not expanded: torch.median, for one, misreads memory that several members share.
+    same["members"] = members[:1].repeat(len(members), 1, 1)
     moved = _gap(tried(rule, same), same["members"][0])
     worse = moved > found.violation
     return Found(torch.where(worse, moved, found.violation), same.where(worse, case.inputs))

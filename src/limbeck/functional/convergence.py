@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limbeck import keyed
-from limbeck.checks import check_choice
+from limbeck.checks import check_choice, check_weights
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.recursion import (
@@ -235,3 +235,46 @@ def fit_rate(
     rates = ((whole.log() * steps).sum(1) / steps.square().sum()).exp()
     low, high = torch.quantile(rates, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return RateFit(rate, low, high, read, floor)
+
+
+def pooled_variance(
+    variances: Sequence[float], weights: Sequence[float] | None = None, *, correlation: float = 0.0
+) -> float:
+    r"""Variance of a linear pool of unbiased teachers whose errors are correlated alike.
+
+    .. math:: \sum_k w_k^2 s_k^2 + \rho \sum_{j \neq k} w_j w_k s_j s_k
+
+    With equal weights and variances it is :math:`s^2 (\rho + (1 - \rho) / K)`: what teachers share
+    does not average out.
+
+    Args:
+        variances: :math:`s_k^2` of each of K teachers, at least 0.
+        weights: one a teacher, at least 0, divided by their sum; None weighs all alike.
+        correlation: :math:`\rho` of any two teachers' errors, -1 to 1.
+
+    Returns:
+        The variance.
+
+    Raises:
+        ArgumentError: lengths differ or a number is outside its range.
+
+    Example:
+        >>> pooled_variance([1.0, 1.0]), pooled_variance([1.0, 1.0], correlation=1.0)
+        (0.5, 1.0)
+
+    Source: arXiv 2601.09165, variance reduction (reconstructed).
+    """
+    count = len(variances)
+    weights = [1.0] * count if weights is None else weights
+    if not count or min(variances) < 0 or len(weights) != count:
+        raise ArgumentError(
+            f"variances is {list(variances)} and weights {list(weights)}, expected as many numbers "
+            "of at least 0"
+        )
+    if not -1 <= correlation <= 1:
+        raise ArgumentError(f"correlation is {correlation}, expected from -1 to 1")
+    given = torch.tensor(weights, dtype=torch.float64)
+    check_weights(given)
+    parts = given / given.sum() * torch.tensor(variances, dtype=torch.float64).sqrt()
+    own = parts.square().sum()
+    return float(own + correlation * (parts.sum().square() - own))
