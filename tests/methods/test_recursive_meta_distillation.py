@@ -180,6 +180,12 @@ def test_pools_and_truncation_show_the_student_other_targets(data, tmp_path):
         assert not any(torch.equal(one, other) for other in weights[place + 1 :])
 
 
+def test_stored_targets_are_the_live_ones(data, tmp_path):
+    live = distil(tmp_path / "live", data).network[1].weight
+    stored = distil(tmp_path / "stored", data, {"targets": "stored"}).network[1].weight
+    torch.testing.assert_close(stored, live, rtol=1e-4, atol=1e-6)
+
+
 def test_baselines_take_as_many_steps_as_the_chain(data, tmp_path):
     method = RecursiveMetaDistillation(**FAST, initial_labels=20)
     inputs = {"teacher": [network(1)], "student": network(3), "data": data}

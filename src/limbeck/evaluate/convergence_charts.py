@@ -42,12 +42,12 @@ def convergence_exhibits(report: ConvergenceReport) -> tuple[list[Chart], list[S
     charts = [
         _chart("Mean total variation to the pool of base teachers", "total variation", lines),
         _chart(
-            "Mean KL(B||S) in nats; (1-alpha)^k bounds it, near the base it falls as the square",
+            "Mean KL(B||S) in nats: without error it stays below (1-alpha)^k and late falls as its square",
             "KL",
             [
                 Line("mean KL(B||S)", places, kl),
-                Line("bound (1-alpha)^k", places, [kl[0] * share for share in left], "bound"),
-                Line("(1-alpha)^2k", places, [kl[0] * share**2 for share in left], "floor"),
+                Line("(1-alpha)^k, students without error", places, [kl[0] * share for share in left], "bound"),
+                Line("(1-alpha)^2k, late", places, [kl[0] * share**2 for share in left], "floor"),
             ],
         ),
         _chart(

@@ -33,7 +33,7 @@ from limbeck.outputs import Outputs
 from limbeck.products import Student
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet, write_exhibits
-from limbeck.teachers import EnsembleTeacher, ModelTeacher, teacher
+from limbeck.teachers import EnsembleTeacher, ModelTeacher, Teacher, teacher
 
 CONVERGENCE, PROBE = "convergence.json", "probe.safetensors"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -74,6 +74,31 @@ class AnchoredTeacher:
         return Outputs(logits=self.rule.softening.temperature * target.log())
 
 
+class StoredTeacher:
+    """Targets that were made once, looked up by sample id.
+
+    Args:
+        ids: of the samples ``(N,)``.
+        logits: their targets ``(N, C)``.
+    """
+
+    name = "stored targets"
+    wants = ("id",)
+    modules: tuple[nn.Module, ...] = ()
+
+    def __init__(self, ids: Tensor, logits: Tensor) -> None:
+        self.ids, order = ids.sort()
+        self.logits = logits[order]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.ids, self.logits)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        rows = torch.searchsorted(self.ids, batch["id"].cpu())
+        return Outputs(logits=self.logits[rows].to(batch["id"].device))
+
+
 @method("recursive-meta-distillation")
 class RecursiveMetaDistillation:
     r"""Generations :math:`S_k` that learn :math:`(1 - \alpha) S_{k-1} + \alpha B`.
@@ -102,6 +127,9 @@ class RecursiveMetaDistillation:
         initial_optim: how the first student learns.
         steps: optimiser steps of every later one.
         batch_size: samples a step.
+        targets: ``"live"`` asks the teachers at every step, ``"stored"`` once a generation, about
+            every sample as it is, whatever the views show the student; faster, and all targets are
+            held in memory.
         stop_below: the chain ends early at the first generation that brings the mean total
             variation on the validation split down by less. None runs all.
         optim: how later students learn.
@@ -126,6 +154,7 @@ class RecursiveMetaDistillation:
     initial_optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
     steps: Annotated[int, Field(ge=1)] = 1000
     batch_size: Annotated[int, Field(ge=1)] = 128
+    targets: Literal["live", "stored"] = "live"
     stop_below: Annotated[float, Field(ge=0)] | None = None
     optim: Optim = Optim(name="adamw", lr=1e-3, weight_decay=1e-4, schedule="cosine")
     views: Views = Views()
@@ -249,12 +278,17 @@ class RecursiveMetaDistillation:
         steps: int,
     ) -> None:
         objective = Term("meta", soft_target_loss, temperature=rule.softening.temperature)
+        source: Teacher = AnchoredTeacher(base, teacher(last, name=stage), rule)
+        if self.targets == "stored":
+            run.engine.place(source.modules)
+            told, _ = collect(source, data, data.train)
+            source = StoredTeacher(torch.from_numpy(data.train.ids), told)
         fit(
             run,
             stage,
             network,
             data,
-            AnchoredTeacher(base, teacher(last, name=stage), rule),
+            source,
             objective,
             self.optim,
             steps,
