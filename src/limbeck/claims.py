@@ -55,7 +55,7 @@ class Trial:
         self, method: str, folder: Path, *, seeds: Sequence[int] = SEEDS, quiet: bool = False
     ) -> None:
         self.method, self.folder, self.seeds = method, folder, tuple(seeds)
-        self._quiet = quiet
+        self.quiet = quiet
 
     def tables(
         self,
@@ -83,7 +83,7 @@ class Trial:
         request = Request(slug, settings, inputs, self.seeds, {"threads": 1})
         # Runs of other code are other evidence: they are not reused.
         place = self.folder / fingerprint(request.identity(), source_fingerprint())
-        run = Run(place, options=Options(quiet=self._quiet))
+        run = Run(place, options=Options(quiet=self.quiet))
         jobs = [(request, place / str(seed), seed, True) for seed in self.seeds]
         return run.executor.map(perform_seed, jobs, f"{slug} {label}")
 

@@ -14,6 +14,7 @@ from limbeck.errors import RunError
 from limbeck.experiment import Request, perform
 from limbeck.report import write_report
 from limbeck.report.story import POINTS, read_story
+from limbeck.run.exhibits import Chart, Line, Sheet, write_exhibits
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,27 @@ def test_places_of_files_are_not_shown(folder, tmp_path):
     text = write_report([copied]).read_text()
     assert "folder:flowers?size=8" in text
     assert "someone" not in text
+
+
+def test_charts_and_tables_that_a_run_brings_are_shown(folder, tmp_path):
+    copied = tmp_path / "with exhibits"
+    shutil.copytree(folder, copied)
+    lines = [
+        Line("measured & real", [0, 1, 2], [0.4, 0.2, 0.0]),
+        Line("bound of it", [0, 1, 2], [0.4, None, 0.1], "bound"),
+        Line("floor of it", [0, 1, 2], [0.05] * 3, "floor"),
+    ]
+    chart = Chart("How far", "falls by half", "round", "distance", lines, logarithmic=True)
+    sheet = Sheet("Rounds", ["round", "distance"], [["1", "<0.2>"]], "each round")
+    write_exhibits(copied / "seeds" / "0", [chart], [sheet])
+    text = write_report([copied]).read_text()
+    for part in ("How far", "falls by half", "bound of it", "floor of it", "Rounds", "each round"):
+        assert part in text
+    assert "measured &amp; real" in text
+    assert "&lt;0.2&gt;" in text
+    plain = write_report([folder], tmp_path / "plain.html").read_text()
+    assert text.count("<svg") == plain.count("<svg") + 1
+    assert text.count("<table") == plain.count("<table") + 1
 
 
 def test_the_page_is_the_same_each_time(folder, tmp_path):

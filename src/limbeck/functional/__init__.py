@@ -7,6 +7,7 @@ from limbeck.functional.attention import (
     relation_scores,
     spatial_attention,
 )
+from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
 from limbeck.functional.classification import (
     agreement,
     brier_score,
@@ -16,6 +17,15 @@ from limbeck.functional.classification import (
     top_k_accuracy,
 )
 from limbeck.functional.contrastive import crd_loss
+from limbeck.functional.convergence import (
+    RateFit,
+    RatePrediction,
+    chain_distances,
+    estimate_floor,
+    fit_rate,
+    pooled_variance,
+    predict_rate,
+)
 from limbeck.functional.correlation import (
     correlation_loss,
     pearson_correlation,
@@ -46,6 +56,13 @@ from limbeck.functional.mutual_information import (
     tuba_bound,
     vid_loss,
 )
+from limbeck.functional.operators import (
+    Anchoring,
+    MetaTeacher,
+    Pooling,
+    Softening,
+    keep_largest,
+)
 from limbeck.functional.pairwise import (
     lambda_loss,
     margin_mse_loss,
@@ -62,6 +79,7 @@ from limbeck.functional.ranking import (
 from limbeck.functional.recursion import (
     anchored_recursion,
     anchored_teacher,
+    clip_probabilities,
     contraction_bound,
     contraction_rate,
     power_pool,
@@ -96,6 +114,14 @@ from limbeck.functional.surfaces import Surface, loss_surface
 from limbeck.functional.tokens import token_divergence_loss
 
 __all__ = [
+    "Anchoring",
+    "AxiomReport",
+    "AxiomSpec",
+    "MetaTeacher",
+    "Pooling",
+    "RateFit",
+    "RatePrediction",
+    "Softening",
     "Surface",
     "agreement",
     "anchored_recursion",
@@ -107,7 +133,10 @@ __all__ = [
     "binary_cross_entropy",
     "brier_score",
     "candidate_scores",
+    "chain_distances",
+    "check_axioms",
     "cka_loss",
+    "clip_probabilities",
     "contraction_bound",
     "contraction_rate",
     "correlation_loss",
@@ -119,14 +148,17 @@ __all__ = [
     "discriminator_input",
     "discriminator_loss",
     "entropy",
+    "estimate_floor",
     "expected_calibration_error",
     "feature_mse_loss",
+    "fit_rate",
     "flow_matrix",
     "fsp_loss",
     "gram_loss",
     "in_batch_negatives",
     "info_nce_bound",
     "info_nce_loss",
+    "keep_largest",
     "label_first_ranking",
     "lambda_loss",
     "layer_pairs",
@@ -149,7 +181,9 @@ __all__ = [
     "pkt_loss",
     "plackett_luce_loss",
     "pointwise_loss",
+    "pooled_variance",
     "power_pool",
+    "predict_rate",
     "rank_mse_loss",
     "ranknet_loss",
     "recover_soft_labels",

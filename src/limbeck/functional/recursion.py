@@ -180,7 +180,7 @@ def anchored_teacher(
     """
     check_same_shape(student, teacher, ("student", "teacher"))
     check_choice(mixture, "mixture", ("linear", "geometric"))
-    _check_anchor(anchor)
+    check_anchor(anchor)
     check_probabilities(student, "student")
     check_probabilities(teacher, "teacher")
     student, teacher = widened(student), widened(teacher)
@@ -282,7 +282,7 @@ def contraction_bound(
         raise ArgumentError(f"initial is {initial} and error is {error}, expected at least 0")
     bounds = [initial]
     for anchor in anchors:
-        _check_anchor(anchor)
+        check_anchor(anchor)
         bounds.append((1 - anchor) * bounds[-1] + error)
     return bounds
 
@@ -310,16 +310,29 @@ def contraction_rate(distances: Sequence[float], *, floor: float = 0.0) -> float
         >>> round(contraction_rate([0.8, 0.4, 0.2, 0.1]), 4)
         0.5
     """
-    values = [float(value) for value in distances]
-    if not all(0 <= value < math.inf for value in values):
-        raise ArgumentError(f"distances must be finite and at least 0, got {values}")
-    read = next((k for k, value in enumerate(values) if value <= 3 * floor), len(values))
+    read = generations_above(distances, floor)
     if read < 3:
         return math.nan
-    logs = torch.tensor(values[:read], dtype=torch.float64).log()
+    logs = torch.tensor([float(x) for x in distances[:read]], dtype=torch.float64).log()
     steps = torch.arange(read, dtype=torch.float64)
     steps = steps - steps.mean()
     return float(((steps * logs).sum() / steps.square().sum()).exp())
+
+
+def generations_above(distances: Sequence[float], floor: float) -> int:
+    """How many generations come before the first whose distance is at most three floors.
+
+    Raises:
+        ArgumentError: a distance is negative or not finite.
+
+    Example:
+        >>> generations_above([0.8, 0.4, 0.2, 0.1], 0.05)
+        3
+    """
+    values = [float(value) for value in distances]
+    if not all(0 <= value < math.inf for value in values):
+        raise ArgumentError(f"distances must be finite and at least 0, got {values}")
+    return next((k for k, value in enumerate(values) if value <= 3 * floor), len(values))
 
 
 def _normalised(log_p: Tensor) -> Tensor:
@@ -332,6 +345,7 @@ def _normalised(log_p: Tensor) -> Tensor:
     return log_p.softmax(-1)
 
 
-def _check_anchor(anchor: float) -> None:
+def check_anchor(anchor: float) -> None:
+    """Raise `ArgumentError` unless the anchor lies from 0 to 1."""
     if not 0 <= anchor <= 1:
         raise ArgumentError(f"anchor is {anchor}, expected a number from 0 to 1")

@@ -11,6 +11,7 @@ from limbeck import files
 from limbeck.evaluate.words import table_cells, verdict
 from limbeck.report import plots
 from limbeck.report.story import Story, read_story
+from limbeck.run.exhibits import Chart
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -58,6 +59,7 @@ def _run(story: Story) -> dict[str, Any]:
             {"role": row["role"], "cells": line}
             for row, line in zip(story.rows, cells, strict=True)
         ],
+        "sheets": story.sheets,
         "groups": [group for group in _groups(story) if group["plots"]],
         "settings": tomli_w.dumps(request.identity()),
         "environment": json.dumps(dict(story.environment), indent=1),
@@ -77,6 +79,7 @@ def _groups(story: Story) -> list[dict[str, Any]]:
                 for name, label in cost
             ],
         },
+        *_exhibits(story.charts),
         {"title": "Loss terms", "plots": _stages(story.curves, "loss")},
         {"title": "Gradient norm of each term", "plots": _stages(story.norms, "gradient norm")},
     ]
@@ -97,6 +100,19 @@ def _groups(story: Story) -> list[dict[str, Any]]:
             }
         )
     return groups
+
+
+def _exhibits(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+    titles = dict.fromkeys(chart.title for chart in charts)
+    return [
+        {
+            "title": f"{title}, first seed",
+            "plots": [
+                _plot(plots.exhibit(one), one.caption) for one in charts if one.title == title
+            ],
+        }
+        for title in titles
+    ]
 
 
 def _stages(tables: Any, label: str) -> list[dict[str, str]]:

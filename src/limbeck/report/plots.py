@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limbeck.run.exhibits import Chart
+
 PALETTE = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e6c8a", "#c98b2b", "#5b6770")
 MARKERS = {"product": "D", "baseline": "s", "reference": "v", "ensemble": "^", "teacher": "o"}
+STYLES: dict[str, dict[str, Any]] = {
+    "measured": {"marker": "o", "markersize": 3, "linewidth": 1.4},
+    "bound": {"linestyle": "--", "linewidth": 1.2},
+    "floor": {"linestyle": ":", "linewidth": 1.2},
+}
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
@@ -22,6 +30,26 @@ def curves(terms: Curves, label: str) -> str:
     axes.set_xlabel("step")
     axes.set_ylabel(label)
     axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def exhibit(chart: Chart) -> str:
+    """A chart that a run brought along: marks where it measured, dashes for bounds and floors."""
+    figure, axes = _figure(4.6, 3.2)
+    for place, line in enumerate(chart.lines):
+        values = [math.nan if value is None else value for value in line.y]
+        if chart.logarithmic:
+            values = [value if value > 0 else math.nan for value in values]
+        colour = PALETTE[place % len(PALETTE)]
+        axes.plot(line.x, values, color=colour, label=line.name, **STYLES[line.style])
+    if chart.logarithmic:
+        axes.set_yscale("log")
+        _readable(axes.yaxis)
+    if all(float(x).is_integer() for line in chart.lines for x in line.x):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return _svg(figure)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from limbeck import cards
 from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
 from limbeck.naming import without_place
+from limbeck.run.exhibits import Chart, Sheet, read_exhibits
 from limbeck.run.folder import ENVIRONMENT
 from limbeck.run.run import METRICS
 
@@ -32,6 +33,8 @@ class Story:
         norms: the same of gradient norms.
         diagnostics: per-class accuracy and reliability of the first seed.
         environment: versions and kind of machine.
+        charts: that the first seed brought along.
+        sheets: tables that it brought along.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Story:
     norms: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]
     diagnostics: Mapping[str, Any]
     environment: Mapping[str, Any]
+    charts: Sequence[Chart] = ()
+    sheets: Sequence[Sheet] = ()
 
 
 def read_story(folder: Path) -> Story:
@@ -67,6 +72,7 @@ def read_story(folder: Path) -> Story:
     if not (first / METRICS).exists():
         raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
     curves, norms = _curves(first / METRICS)
+    charts, sheets = read_exhibits(first)
     return Story(
         name=folder.resolve().name,
         request=request,
@@ -79,6 +85,8 @@ def read_story(folder: Path) -> Story:
         norms=norms,
         diagnostics=_json(first / DIAGNOSTICS),
         environment=_json(first / ENVIRONMENT),
+        charts=charts,
+        sheets=sheets,
     )
 
 

@@ -1,0 +1,117 @@
+"""Exhibits: charts and tables that a run brings along as data, for whoever shows the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from limbeck import files
+from limbeck.errors import CorruptFileError
+from limbeck.plain import finite
+
+EXHIBITS = "exhibits.json"
+Style = Literal["measured", "bound", "floor"]
+Number = float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart.
+
+    Args:
+        name: for the legend.
+        x: places.
+        y: values; None leaves a gap.
+        style: ``"measured"`` is drawn with marks, ``"bound"`` dashed, ``"floor"`` dotted.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[Number]
+    style: Style = "measured"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over one axis.
+
+    Args:
+        title: above the charts of a run.
+        caption: what is to be seen.
+        x_label: name of the horizontal axis.
+        y_label: name of the vertical axis.
+        lines: what is drawn.
+        logarithmic: whether the vertical axis is; values of 0 are left out then.
+    """
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table.
+
+    Args:
+        title: above it.
+        heads: of the columns.
+        rows: cells as they are shown.
+        caption: what they are, a sentence or two.
+    """
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+
+def write_exhibits(folder: Path, charts: Sequence[Chart], sheets: Sequence[Sheet] = ()) -> None:
+    """Put charts and tables beside a run's other files.
+
+    Args:
+        folder: of the run.
+        charts: numbers that are not finite become gaps.
+        sheets: tables.
+
+    Example:
+        >>> import math, tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> line = Line("falling", [0, 1], [1.0, math.nan])
+        >>> write_exhibits(folder, [Chart("A chart", "it falls", "step", "height", [line])])
+        >>> read_exhibits(folder)[0][0].lines[0].y
+        [1.0, None]
+    """
+    content = {
+        "charts": [finite(asdict(one)) for one in charts],
+        "sheets": [asdict(one) for one in sheets],
+    }
+    files.write_text(folder / EXHIBITS, json.dumps(content, allow_nan=False) + "\n")
+
+
+def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet]]:
+    """Read the charts and tables of a run; none where it brings none.
+
+    Raises:
+        CorruptFileError: the file does not read.
+    """
+    path = folder / EXHIBITS
+    if not path.exists():
+        return [], []
+    try:
+        content = json.loads(path.read_text())
+        charts = [
+            Chart(**{**one, "lines": [Line(**line) for line in one["lines"]]})
+            for one in content["charts"]
+        ]
+        return charts, [Sheet(**one) for one in content["sheets"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptFileError(
+            f"{path} does not read ({error}); delete it and resume the run to have it made anew"
+        ) from None
