@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from limbeck import cards
+from limbeck import cards, catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -90,6 +90,30 @@ def systems() -> str:
     return "\n".join(lines) + "\n"
 
 
+def losses_by_need() -> str:
+    """The matrix of what one has and which losses need just that."""
+    lines = ["| the teacher gives | labels | what you can use |", "|---|---|---|"]
+    for teacher, labels, found in catalogue.by_what_you_have():
+        names = ", ".join(f"`{one.name}`" for one in found)
+        lines.append(f"| {teacher or 'no teacher'} | {labels or 'none'} | {names} |")
+    return "\n".join(lines) + "\n"
+
+
+def losses() -> str:
+    """All losses of the catalogue."""
+    lines = [
+        "| name | what it asks for | needs | by name for | function | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in catalogue.losses():
+        options = "".join(f", {name}={value!r}" for name, value in one.options.items())
+        lines.append(
+            f"| `{one.name}` | {one.summary} | {one.needs} | {', '.join(one.tasks)} "
+            f"| `{one.function}{options}` | {one.source} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def rendered(text: str, slug: str | None) -> str:
     """A page with its marked parts filled."""
 
@@ -100,6 +124,8 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
+    text = fill("losses-by-need", losses_by_need(), text)
+    text = fill("losses", losses(), text)
     for path in sorted(RESULTS.glob("run-*.json")):
         text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
     if slug is not None:
@@ -112,7 +138,7 @@ def rendered(text: str, slug: str | None) -> str:
 def main() -> int:
     """Render all pages; with ``--check`` only say which are not up to date."""
     stale = []
-    pages = {ROOT / "README.md": None} | {
+    pages = dict.fromkeys([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]) | {
         cards.card(s).folder / "README.md": s for s in cards.slugs()
     }
     for path, slug in pages.items():
