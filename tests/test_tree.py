@@ -34,7 +34,7 @@ FLOORS = [
     {"products"},
     {"loading", "method"},
     {"experiment"},
-    {"claims"},
+    {"claims", "comparison"},
     {"methods"},
     {"report"},
     {"testing", "cli"},

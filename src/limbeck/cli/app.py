@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from limbeck.cli import check, evaluate, listing, predict, report, resume, run, runs, show
+from limbeck.cli import check, compare, evaluate, listing, predict, report, resume, run, runs, show
 
 app = typer.Typer(
     name="limbeck",
@@ -26,4 +26,5 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
