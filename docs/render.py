@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards, catalogue
+from limbeck.evaluate import words
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -90,6 +91,25 @@ def systems() -> str:
     return "\n".join(lines) + "\n"
 
 
+def comparison(path: Path) -> str:
+    """The tables of one comparison and what its tests say."""
+    facts = json.loads(path.read_text())
+    seeds = len(facts["comparison"]["seeds"])
+    parts = [f"`{facts['command']}`: test split, mean ± standard deviation of {seeds} seeds."]
+    parts += [table(*words.tournament_cells(facts)), f"{words.tournament_verdict(facts)}."]
+    parts += [table(*words.paired_cells(facts))]
+    parts += [
+        f"Failed: {one['entry']}, seed {one['seed']}: {one['error']}" for one in facts["failed"]
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(heads: list[str], lines: list[list[str]]) -> str:
+    """A table of a page."""
+    rule = ["---"] * len(heads)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rule, *lines])
+
+
 def losses_by_need() -> str:
     """The matrix of what one has and which losses need just that."""
     lines = ["| the teacher gives | labels | what you can use |", "|---|---|---|"]
@@ -124,6 +144,8 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
+    tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
+    text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
     text = fill("losses-by-need", losses_by_need(), text)
     text = fill("losses", losses(), text)
     for path in sorted(RESULTS.glob("run-*.json")):

@@ -106,7 +106,7 @@ def compare(
     first = seed or 0
     wanted = None if seeds is None and seed is None else range(first, first + (seeds or 1))
     called = name or "-".join(one.replace(":", "_") for one in names)
-    if not all(letter.isalnum() or letter in "-_." for letter in called) or called[0] == ".":
+    if not all(letter.isalnum() or letter in "-_." for letter in called) or called.startswith("."):
         raise SettingsError(f"--name {called!r}: expected letters, digits, dashes and dots")
     planned = contest(
         names,

@@ -254,6 +254,10 @@ def _shared_out(
         begun = passed * rest // whole
         passed += count
         shares[name] = passed * rest // whole - begun
+    for name in free:
+        largest = max(free, key=lambda one: shares[one])
+        if shares[name] == 0 and shares[largest] > 1:
+            shares[name], shares[largest] = 1, shares[largest] - 1
     if sum(shares.values()) != total or min(shares[name] for name in free or kept) < 1:
         raise SettingsError(
             f"{entry.name} cannot share {total} steps out among {', '.join(phases)}"

@@ -122,8 +122,8 @@ def compared(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]) -> dict[
 
     Returns:
         ``figure`` and ``higher_is_better``; ``paired``, for every pair of entries the `spread` of
-        the first less the second over the seeds that both finished, with the p-value of the
-        paired t-test and the same adjusted by `holm`; and ``ranks``, over the seeds that every
+        the later one less the earlier one over the seeds that both finished, with the p-value of
+        the paired t-test and the same adjusted by `holm`; and ``ranks``, over the seeds that every
         entry with rows finished: mean ranks, 1 being best, the Friedman test, the Nemenyi
         critical difference and the `tiers`. ``ranks`` is None for fewer than three entries or
         two seeds, p-values are None below two seeds.
@@ -143,7 +143,7 @@ def compared(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]) -> dict[
 
 def _paired(values: Mapping[str, Mapping[int, float]], present: Sequence[str]) -> list[Any]:
     found = []
-    for first, second in combinations(present, 2):
+    for second, first in combinations(present, 2):
         seeds = sorted(values[first].keys() & values[second].keys())
         if seeds:
             gaps = [values[first][seed] - values[second][seed] for seed in seeds]

@@ -121,7 +121,7 @@ def tournament_verdict(facts: Mapping[str, Any]) -> str:
     groups = "; ".join(", ".join(group) for group in ranks["tiers"])
     return (
         f"{said}. By ranks over {len(ranks['seeds'])} seeds entries {word} (Friedman p = {p:.3f}); "
-        f"within {critical:.2f} ranks, the critical difference: {groups}"
+        f"not told apart, within the critical difference of {critical:.2f} ranks: {groups}"
     )
 
 
