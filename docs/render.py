@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from limbeck import cards
+from limbeck import cards, catalogue
+from limbeck.evaluate import words
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -90,6 +91,49 @@ def systems() -> str:
     return "\n".join(lines) + "\n"
 
 
+def comparison(path: Path) -> str:
+    """The tables of one comparison and what its tests say."""
+    facts = json.loads(path.read_text())
+    seeds = len(facts["comparison"]["seeds"])
+    parts = [f"`{facts['command']}`: test split, mean ± standard deviation of {seeds} seeds."]
+    parts += [table(*words.tournament_cells(facts)), f"{words.tournament_verdict(facts)}."]
+    parts += [table(*words.paired_cells(facts))]
+    parts += [
+        f"Failed: {one['entry']}, seed {one['seed']}: {one['error']}" for one in facts["failed"]
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(heads: list[str], lines: list[list[str]]) -> str:
+    """A table of a page."""
+    rule = ["---"] * len(heads)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rule, *lines])
+
+
+def losses_by_need() -> str:
+    """The matrix of what one has and which losses need just that."""
+    lines = ["| the teacher gives | labels | what you can use |", "|---|---|---|"]
+    for teacher, labels, found in catalogue.by_what_you_have():
+        names = ", ".join(f"`{one.name}`" for one in found)
+        lines.append(f"| {teacher or 'no teacher'} | {labels or 'none'} | {names} |")
+    return "\n".join(lines) + "\n"
+
+
+def losses() -> str:
+    """All losses of the catalogue."""
+    lines = [
+        "| name | what it asks for | needs | by name for | function | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in catalogue.losses():
+        options = "".join(f", {name}={value!r}" for name, value in one.options.items())
+        lines.append(
+            f"| `{one.name}` | {one.summary} | {one.needs} | {', '.join(one.tasks)} "
+            f"| `{one.function}{options}` | {one.source} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def rendered(text: str, slug: str | None) -> str:
     """A page with its marked parts filled."""
 
@@ -100,6 +144,10 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
+    tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
+    text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
+    text = fill("losses-by-need", losses_by_need(), text)
+    text = fill("losses", losses(), text)
     for path in sorted(RESULTS.glob("run-*.json")):
         text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
     if slug is not None:
@@ -112,7 +160,7 @@ def rendered(text: str, slug: str | None) -> str:
 def main() -> int:
     """Render all pages; with ``--check`` only say which are not up to date."""
     stale = []
-    pages = {ROOT / "README.md": None} | {
+    pages = dict.fromkeys([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]) | {
         cards.card(s).folder / "README.md": s for s in cards.slugs()
     }
     for path, slug in pages.items():

@@ -126,3 +126,10 @@ class MealV2:
 def test_a_card_is_plain_toml():
     text = (cards.card("kd").folder / "card.toml").read_text()
     assert tomllib.loads(text)["title"] == cards.card("kd").title
+
+
+@every_method
+def test_phases_are_settings_of_the_method(slug):
+    card = cards.card(slug)
+    if card.gives == "Student":
+        assert set(card.phases) <= {one.name for one in cards.settings_of(slug)}

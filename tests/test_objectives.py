@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from limbeck.catalogue import losses
 from limbeck.data import Batch
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ArgumentError, ModelError, SettingsError
 from limbeck.functional import cross_entropy, soft_target_loss
-from limbeck.objectives import Objective, Term, label_term, soft_term, sum_terms
+from limbeck.objectives import Objective, Term, label_term, named, soft_term, sum_terms
 from limbeck.outputs import Outputs
 
 STUDENT = Outputs(
@@ -156,3 +157,44 @@ def test_repr_tells_what_is_computed():
     labels = repr(2 * label_term("classification"))
     assert "weight=2" in labels
     assert "Term('labels', cross_entropy, teacher=None, target='y')" in labels
+
+
+@pytest.mark.parametrize(
+    "entry", [one for one in losses() if one.tasks], ids=lambda entry: entry.name
+)
+def test_a_name_of_the_catalogue_makes_an_objective(entry):
+    batches = {
+        "classification": BATCH,
+        "multilabel": Batch({"y": torch.tensor([[0.0, 1, 1], [1, 0, 0]])}),
+        "regression": Batch({"y": torch.ones(2, 3)}),
+    }
+    for task in entry.tasks:
+        objective = named(entry.name, task=task)
+        leaf = STUDENT.logits.clone().requires_grad_()
+        (name, value), *rest = objective(Outputs(logits=leaf), TEACHER, batches[task]).items()
+        assert (name, rest) == (entry.name, [])
+        value.backward()
+        assert bool(leaf.grad.isfinite().all())
+        assert float(leaf.grad.abs().sum()) > 0
+        assert objective.needs_teacher == bool(entry.teacher)
+
+
+def test_a_name_is_its_function_with_its_options():
+    said = named("js", task="classification", temperature=2.0)(STUDENT, TEACHER, BATCH)["js"]
+    torch.testing.assert_close(
+        said, soft_target_loss(STUDENT.logits, TEACHER.logits, divergence="js", temperature=2.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "options", "said"),
+    [
+        ("dkdd", "classification", {}, "did you mean dkd"),
+        ("dkd", "regression", {}, "dkd' is for classification.*losses for it: mse"),
+        ("cka", "classification", {}, "student='features.PATH'"),
+        ("dkd", "classification", {"temprature": 1}, "did you mean temperature"),
+    ],
+)
+def test_names_that_make_no_objective_say_why(name, task, options, said):
+    with pytest.raises((SettingsError, ArgumentError), match=said):
+        named(name, task=task, **options)

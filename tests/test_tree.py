@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "limbeck"
 FLOORS = [
-    {"errors", "checks", "settings", "plain", "naming", "keyed", "fingerprint", "files", "cards"},
+    {
+        "errors",
+        "checks",
+        "settings",
+        "plain",
+        "naming",
+        "keyed",
+        "fingerprint",
+        "files",
+        "cards",
+        "catalogue",
+    },
     {"functional"},
     {"data"},
     {"networks"},
@@ -23,7 +34,7 @@ FLOORS = [
     {"products"},
     {"loading", "method"},
     {"experiment", "rehearsal", "plan"},
-    {"claims"},
+    {"claims", "comparison"},
     {"methods"},
     {"report"},
     {"testing", "cli"},

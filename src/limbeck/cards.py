@@ -39,6 +39,7 @@ class Card:
         gives: what comes out.
         paper: where it is published.
         summary: one sentence.
+        phases: settings that together count the optimiser steps of the student.
         contract: facts that the contract reads, such as whether two processes equal one.
         expected_failures: checks of the contract that do not hold, with the reason.
     """
@@ -51,6 +52,7 @@ class Card:
     gives: str
     paper: str
     summary: str
+    phases: tuple[str, ...] = ("steps",)
     contract: dict[str, Any] = field(default_factory=dict)
     expected_failures: dict[str, str] = field(default_factory=dict)
 
@@ -95,6 +97,7 @@ def card(slug: str) -> Card:
         gives=facts["gives"],
         paper=facts["paper"],
         summary=facts["summary"],
+        phases=tuple(facts.get("phases", ["steps"])),
         contract=facts.get("contract", {}),
         expected_failures=facts.get("expected_failures", {}),
     )

@@ -42,8 +42,8 @@ class Request:
         return {
             "method": self.method,
             "seeds": list(self.seeds),
-            "settings": _worded(self.settings),
-            "inputs": _worded(self.inputs),
+            "settings": worded(self.settings),
+            "inputs": worded(self.inputs),
             "options": {name: self.options[name] for name in RESULT if name in self.options},
         }
 
@@ -55,10 +55,15 @@ class Request:
             RunError: the folder holds no run.
         """
         facts = read_identity(folder)
+        if "method" not in facts:
+            raise RunError(
+                f"{folder} holds a comparison, and this needs the run of one method: those are "
+                f"below {folder / 'entries'}"
+            )
         return cls(
             method=facts["method"],
-            settings=_unworded(facts.get("settings", {})),
-            inputs=_unworded(facts.get("inputs", {})),
+            settings=unworded(facts.get("settings", {})),
+            inputs=unworded(facts.get("inputs", {})),
             seeds=tuple(facts.get("seeds", [facts.get("seed", 0)])),
             options=facts.get("options", {}),
         )
@@ -193,12 +198,12 @@ def is_finished(folder: Path) -> bool:
     return has_table and (folder / "product" / files.MANIFEST).exists()
 
 
-def _worded(value: Any) -> Any:
+def worded(value: Any) -> Any:
     """Plain values with the word none for None, which a settings file cannot hold."""
     if isinstance(value, Mapping):
-        return {name: _worded(item) for name, item in value.items()}
+        return {name: worded(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_worded(item) for item in value]
+        return [worded(item) for item in value]
     if value is not None and not isinstance(value, (str, int, float, bool)):
         raise ArgumentError(
             f"{value!r} is no plain value: an experiment is made of names and numbers; pass "
@@ -207,14 +212,20 @@ def _worded(value: Any) -> Any:
     return NONE if value is None else value
 
 
-def _unworded(value: Any) -> Any:
+def unworded(value: Any) -> Any:
+    """Plain values as a settings file holds them, with None for the word none."""
     if isinstance(value, Mapping):
-        return {name: _unworded(item) for name, item in value.items()}
+        return {name: unworded(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_unworded(item) for item in value]
+        return [unworded(item) for item in value]
     return None if value == NONE else value
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run."""
-    return (folder / SETTINGS).is_file()
+    """Whether a folder is a run of one method."""
+    return (folder / SETTINGS).is_file() and "method" in read_identity(folder)
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a folder was begun by a comparison."""
+    return (folder / SETTINGS).is_file() and "comparison" in read_identity(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,32 @@ def complete(
     with opened(method, run, inputs) as (run, ready):
         product = _made(method, kind.distill.__wrapped__, run, ready)
         return product, _seeded(kind.baselines.__wrapped__, method, run, ready), ready
+
+
+def single(
+    method: Any, run: Run | str | Path, inputs: Mapping[str, Any], *, alone: bool = False
+) -> tuple[Any, dict[str, Any], float]:
+    """Make one product and nothing beside it.
+
+    Args:
+        method: an instance of a method's class.
+        run: a run, or a path for one with seed 0.
+        inputs: as the user gave them.
+        alone: make the baseline, the first of what the product must be compared with, in its
+            place.
+
+    Returns:
+        The product, the inputs as objects, and the seconds that making it took, teachers apart.
+    """
+    kind = type(method)
+
+    def baseline(self: Any, run: Run, **ready: Any) -> Any:
+        return next(iter(kind.baselines.__wrapped__(self, run, **ready).values()))
+
+    with opened(method, run, inputs) as (run, ready):
+        begun = time.perf_counter()
+        product = _made(method, baseline if alone else kind.distill.__wrapped__, run, ready)
+        return product, ready, time.perf_counter() - begun
 
 
 @contextmanager

@@ -92,6 +92,8 @@ def test_seeds_are_averaged_with_their_spread(tmp_path):
 def test_list_and_show():
     done = limbeck("list", "k*", "--json", cwd=".")
     assert last_json(done)["methods"][0]["name"] == "kd"
+    (found,) = last_json(limbeck("list", "dkd", "--losses", "--json", cwd="."))["losses"]
+    assert (found["function"], found["labels"]) == ("decoupled_loss", ["class labels"])
     shown = last_json(limbeck("show", "kd", "--json", cwd="."))
     assert "temperature" in [one["name"] for one in shown["settings"]]
     assert all(one["meaning"] for one in shown["settings"])
@@ -126,6 +128,9 @@ def test_help_names_every_verb_and_gives_examples():
         (("check", "kd", "--claims", "9"), 2, "has claims"),
         (("check", "kd", "--claims", "one"), 2, "numbers such as"),
         (("list", "zzz*"), 2, "no method matches"),
+        (("list", "dkkd", "--losses"), 2, "did you mean dkd"),
+        (("list", "--losses", "--family", "model"), 2, "drop one"),
+        (("run", "kd", "--set", "loss=dkdd", "--quiet"), 2, "did you mean dkd"),
         (("run", "kd", "--data-root", "nowhere"), 2, "is no folder"),
     ],
 )

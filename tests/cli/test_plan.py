@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_warned_of_and_is_no_failure(limbeck, monkeypatch):
     ids=" ".join,
 )
 def test_bad_usage_is_told_as_a_run_tells_it(limbeck, tmp_path, words):
-    planned, run = limbeck("plan", *words), limbeck("run", *words)
+    planned, run = (limbeck(verb, *words, "--quiet") for verb in ("plan", "run"))
     assert planned.status == run.status != 0
     assert planned.err.startswith("Error: ")
     assert planned.err == run.err

@@ -13,6 +13,7 @@ from limbeck.functional.correlation import (
     correlation_loss,
     pearson_correlation,
     standardise_logits,
+    standardised_divergence_loss,
 )
 from limbeck.functional.divergences import soft_target_loss
 
@@ -108,3 +109,27 @@ def test_shapes_are_checked():
         pearson_correlation(logits(2, 3), logits(3, 2))
     with pytest.raises(ArgumentError, match=r"expected \(N, C\)"):
         correlation_loss(logits(2, 3, 4), logits(2, 3, 4))
+
+
+def test_standardised_divergence_ignores_shift_and_scale_and_follows_shape():
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 6, 5, generator=generator, dtype=torch.float64)
+    value = standardised_divergence_loss(student, teacher)
+    moved = standardised_divergence_loss(9 * student - 4, teacher / 7)
+    torch.testing.assert_close(moved, value, rtol=1e-5, atol=0)
+    expected = 4 * torch.nn.functional.kl_div(
+        (standardise_logits(student) / 2).log_softmax(1),
+        (standardise_logits(teacher) / 2).softmax(1),
+        reduction="batchmean",
+    )
+    torch.testing.assert_close(value, expected)
+    rows = standardised_divergence_loss(student, teacher, reduction="none")
+    assert rows.shape == (6,)
+    assert float(value) > 1e-3
+
+
+def test_standardised_divergence_refuses_other_shapes_and_learning_teachers():
+    with pytest.raises(ArgumentError, match="student_logits"):
+        standardised_divergence_loss(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(ArgumentError, match="teacher_logits"):
+        standardised_divergence_loss(torch.zeros(2, 3), torch.zeros(2, 3, requires_grad=True))

@@ -8,8 +8,13 @@ import torch
 from torch import nn
 
 from limbeck.data import Batch, digits, from_arrays
-from limbeck.errors import ArgumentError, ModelError, RunError
-from limbeck.functional import soft_target_loss, squared_error
+from limbeck.errors import ArgumentError, ModelError, RunError, SettingsError
+from limbeck.functional import (
+    decoupled_loss,
+    plackett_luce_loss,
+    soft_target_loss,
+    squared_error,
+)
 from limbeck.methods.kd.kd import KD
 from limbeck.objectives import Term
 from limbeck.outputs import Outputs
@@ -41,6 +46,39 @@ def test_the_loss_is_that_of_the_paper():
     labels = -z_s.log_softmax(1)[torch.arange(6), y].mean()
     torch.testing.assert_close(terms["soft"], 0.7 * soft)
     torch.testing.assert_close(terms["labels"], 0.3 * labels)
+
+
+def test_a_loss_by_name_takes_the_place_of_the_soft_targets():
+    torch.manual_seed(0)
+    student, teacher = Outputs(logits=torch.randn(6, 5)), Outputs(logits=torch.randn(6, 5))
+    batch = Batch({"y": torch.randint(5, (6,))})
+
+    def terms(**settings):
+        return KD(temperature=3.0, weight=0.7, **settings).objective("classification")(
+            student, teacher, batch
+        )
+
+    assert torch.equal(terms(loss="kl")["kl"], terms()["soft"])
+    expected = 0.7 * decoupled_loss(student.logits, teacher.logits, batch["y"], temperature=3.0)
+    torch.testing.assert_close(terms(loss="dkd")["dkd"], expected)
+    assert torch.equal(terms(loss="dkd")["labels"], terms()["labels"])
+    # Its temperature is of the weights, not of both sides.
+    expected = 0.7 * plackett_luce_loss(student.logits, teacher.logits, batch["y"])
+    torch.testing.assert_close(terms(loss="pld")["pld"], expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        ("cross-entropy", "classification", "reads no teacher"),
+        ("cka", "classification", "needs student features"),
+        ("dkd", "regression", "is for classification"),
+        ("klx", "classification", "did you mean kl"),
+    ],
+)
+def test_losses_that_cannot_take_the_place_say_why(name, task, said):
+    with pytest.raises(SettingsError, match=said):
+        KD(loss=name).objective(task)
 
 
 def test_any_objective_takes_the_place_of_the_soft_targets(data, tmp_path):

@@ -163,3 +163,23 @@ def test_a_full_disk_is_told_when_a_stage_is_written(tmp_path, make, monkeypatch
             Run(tmp_path).stage("teacher", make)
     assert not list((tmp_path / "stages").iterdir())
     assert int(Run(tmp_path).stage("teacher", make)["n"]) == 2
+
+
+def test_stages_done_in_a_shared_folder_are_taken_and_not_copied(tmp_path):
+    calls = []
+
+    def make(size):
+        calls.append(size)
+        return {"ones": torch.ones(size)}
+
+    first = Run(tmp_path / "first")
+    first.stage("ones", make, size=2)
+    second = Run(tmp_path / "second", shared=tmp_path / "first")
+    assert second.stage("ones", make, size=2)["ones"].tolist() == [1.0, 1.0]
+    assert calls == [2]
+    assert not (tmp_path / "second" / "stages").exists()
+    # Other keys and other seeds are other stages.
+    second.stage("ones", make, size=3)
+    Run(tmp_path / "third", seed=1, shared=tmp_path / "first").stage("ones", make, size=2)
+    assert calls == [2, 3, 2]
+    assert len(list((tmp_path / "first" / "stages").iterdir())) == 1

@@ -6,6 +6,7 @@ import typer
 
 from limbeck.cli import (
     check,
+    compare,
     evaluate,
     export,
     listing,
@@ -40,4 +41,5 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)

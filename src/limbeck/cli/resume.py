@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from limbeck import experiment
+from limbeck.cli.compare import hold
 from limbeck.cli.results import report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.experiment import is_comparison
 
 
 def resume(
@@ -23,9 +25,21 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed; it ends in the same bits."""
     use_data_root(data_root)
+    options = {"device": device, "workers": workers}
+    if is_comparison(folder):
+        from limbeck.comparison import Contest
+
+        hold(
+            Contest.read(folder, options),
+            folder,
+            Path("results"),
+            f"limbeck resume {folder}",
+            quiet=quiet,
+            json_wanted=json_wanted,
+        )
+        return
     if experiment.is_run(folder) and experiment.is_finished(folder):
         say(f"{folder} is finished", json_wanted=json_wanted)
-    options = {"device": device, "workers": workers}
     with interruptible(folder):
         request, rows = experiment.resume(folder, options, quiet=quiet)
     report(folder, request, rows, json_wanted)

@@ -42,7 +42,7 @@ def convergence_exhibits(report: ConvergenceReport) -> tuple[list[Chart], list[S
     charts = [
         _chart("Mean total variation to the pool of base teachers", "total variation", lines),
         _chart(
-            "Mean KL(B||S) in nats: without error it stays below (1-alpha)^k and late falls as its square",
+            "Mean KL(B||S) in nats: without error below (1-alpha)^k, late as its square",
             "KL",
             [
                 Line("mean KL(B||S)", places, kl),

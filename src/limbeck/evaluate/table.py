@@ -43,16 +43,52 @@ def student_rows(
     Returns:
         Rows ``{"name", "role", "quality", "cost"}``.
     """
-    task = data.task
     told, target = collect(teacher, data, data.test)
+    rows = [
+        _student(label, ROLES[place] if place < 2 else "reference", one, told, target, data)
+        for place, (label, one) in enumerate([(name, product), *baselines.items()])
+    ]
+    return rows + _taught(teacher, told, target, data)
+
+
+def product_row(product: Any, teacher: Any, data: Data, name: str) -> Row:
+    """The row of one student on the test split.
+
+    Args:
+        product: a `Student`.
+        teacher: whose answers the student's are compared with.
+        data: its test split is reported.
+        name: of the row.
+
+    Returns:
+        ``{"name", "role", "quality", "cost"}``.
+    """
+    told, target = collect(teacher, data, data.test)
+    return _student(name, "product", product, told, target, data)
+
+
+def teacher_rows(teacher: Any, data: Data) -> list[Row]:
+    """Rows of an ensemble, where it has several members, and of each member, on the test split.
+
+    Args:
+        teacher: an ensemble, of one or more.
+        data: its test split is reported.
+
+    Returns:
+        Rows ``{"name", "role", "quality", "cost"}``.
+    """
+    return _taught(teacher, *collect(teacher, data, data.test), data)
+
+
+def _student(name: str, role: str, one: Any, told: Tensor, target: Tensor, data: Data) -> Row:
+    logits, _ = collect(one.outputs, data, data.test)
+    figures = {**quality(logits, target, data.task), **fidelity(logits, told, data.task)}
+    return _row(name, role, figures, one.cost(data))
+
+
+def _taught(teacher: Any, told: Tensor, target: Tensor, data: Data) -> list[Row]:
+    task, rows = data.task, []
     batch = next(sequential(data, data.test, 1))
-    rows = []
-    for place, (label, one) in enumerate([(name, product), *baselines.items()]):
-        logits, _ = collect(one.outputs, data, data.test)
-        figures = {**quality(logits, target, task), **fidelity(logits, told, task)}
-        rows.append(
-            _row(label, ROLES[min(place, 1)] if place < 2 else "reference", figures, one.cost(data))
-        )
     if len(teacher.members) > 1:
         figures = {**quality(told, target, task), **_on_training(teacher, data)}
         rows.append(_row("ensemble", "ensemble", figures, cost(teacher, teacher.modules, batch)))

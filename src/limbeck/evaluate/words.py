@@ -41,10 +41,109 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
 def _figure(name: str, row: Mapping[str, Any]) -> str:
     if name not in row["quality"]:
         return ""
-    scale, digits = (100, 1) if name in SHARES else (1, 3)
+    scale, digits = _scale(name)
     text = f"{row['quality'][name] * scale:.{digits}f}"
     spread = row.get("std", {}).get(name)
     return text if spread is None else f"{text} ±{spread * scale:.{digits}f}"
+
+
+def tournament_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of a comparison: one line an entry, quality beside cost.
+
+    Args:
+        facts: as `limbeck.comparison.Outcome.facts` gives them, with a row at least.
+
+    Returns:
+        The heads, and one list of cells an entry in the order of the entries; one that never
+        finished has its name and ``failed``.
+    """
+    main, ranks = facts["tests"]["figure"], facts["tests"]["ranks"]
+    quality, cost = facts["standing"]["quality"], facts["standing"]["cost"]
+    others = [n for n in SHOWN if n != main and any(n in one for one in quality.values())]
+    heads = ["", main, "95 % interval", "rank", *others]
+    heads += ["steps", "train s", "parameters", "MACs", "ms", "seeds"]
+    lines = []
+    for name in facts["entries"]:
+        if name not in quality:
+            lines.append([name, "failed", *[""] * (len(heads) - 2)])
+            continue
+        own, paid = quality[name], cost[name]
+        rank = "" if ranks is None else f"{ranks['mean_ranks'][name]:.2f}"
+        seconds = f"{paid['train_seconds']['mean']:.1f}" if "train_seconds" in paid else ""
+        lines.append(
+            [
+                name,
+                with_spread(main, own[main]),
+                interval(main, own[main]),
+                rank,
+                *(with_spread(other, own[other]) if other in own else "" for other in others),
+                f"{paid['steps']['mean']:,.0f}",
+                seconds,
+                f"{paid['parameters']['mean']:,.0f}",
+                f"{paid['macs']['mean']:,.0f}",
+                f"{paid['latency_ms']['mean']:.2f}",
+                f"{own[main]['seeds']}",
+            ]
+        )
+    return heads, lines
+
+
+def paired_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of the paired differences of a comparison, one line a pair of entries."""
+    main = facts["tests"]["figure"]
+    unit = " points" if main in SHARES else ""
+    heads = ["first less second", f"{main}{unit}", "95 % interval", "p", "p (Holm)", "seeds"]
+    lines = [
+        [
+            f"{one['first']} less {one['second']}",
+            f"{one['mean'] * _scale(main)[0]:+.{_scale(main)[1]}f}",
+            interval(main, one, sign="+"),
+            *("" if one[name] is None else f"{one[name]:.3f}" for name in ("p", "p_holm")),
+            f"{one['seeds']}",
+        ]
+        for one in facts["tests"]["paired"]
+    ]
+    return heads, lines
+
+
+def tournament_verdict(facts: Mapping[str, Any]) -> str:
+    """Say who is ahead and what the tests make of it."""
+    tests, quality = facts["tests"], facts["standing"]["quality"]
+    main = tests["figure"]
+    best = (max if tests["higher_is_better"] else min)(
+        quality, key=lambda name: quality[name][main]["mean"]
+    )
+    said = f"{best} has the best mean {main}, {with_spread(main, quality[best][main])}"
+    ranks = tests["ranks"]
+    if ranks is None:
+        return f"{said}; ranks need three entries and two seeds that all finished"
+    p, critical = ranks["friedman"]["p"], ranks["critical_difference"]
+    word = "differ" if p < 0.05 else "are not told apart"
+    groups = "; ".join(", ".join(group) for group in ranks["tiers"])
+    return (
+        f"{said}. By ranks over {len(ranks['seeds'])} seeds entries {word} (Friedman p = {p:.3f}); "
+        f"not told apart, within the critical difference of {critical:.2f} ranks: {groups}"
+    )
+
+
+def with_spread(name: str, one: Mapping[str, Any]) -> str:
+    """A mean and its standard deviation, shares in percent."""
+    scale, digits = _scale(name)
+    text = f"{one['mean'] * scale:.{digits}f}"
+    return text if one["std"] is None else f"{text} ±{one['std'] * scale:.{digits}f}"
+
+
+def interval(name: str, one: Mapping[str, Any], sign: str = "") -> str:
+    """The ends of an interval, shares in percent; empty where there is none."""
+    scale, digits = _scale(name)
+    if one["low"] is None:
+        return ""
+    low, high = (f"{one[end] * scale:{sign}.{digits}f}" for end in ("low", "high"))
+    return f"{low} to {high}"
+
+
+def _scale(name: str) -> tuple[int, int]:
+    return (100, 1) if name in SHARES else (1, 3)
 
 
 def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:

@@ -30,6 +30,7 @@ from limbeck.functional.correlation import (
     correlation_loss,
     pearson_correlation,
     standardise_logits,
+    standardised_divergence_loss,
 )
 from limbeck.functional.decoupled import decoupled_loss
 from limbeck.functional.divergences import (
@@ -199,6 +200,7 @@ __all__ = [
     "spatial_attention",
     "squared_error",
     "standardise_logits",
+    "standardised_divergence_loss",
     "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",

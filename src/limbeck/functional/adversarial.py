@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_finite, widened
@@ -17,6 +18,13 @@ from limbeck.functional.supervised import binary_cross_entropy
 Mode = Literal["cooperative", "adversarial", "off"]
 
 
+@loss(
+    "discriminator",
+    "What a discriminator of student and teacher outputs loses",
+    student="discriminator outputs",
+    teacher=("discriminator outputs",),
+    source="arXiv 2009.08453",
+)
 def discriminator_loss(
     student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:

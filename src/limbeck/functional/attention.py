@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_dimensions, check_no_grad
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
@@ -18,6 +19,13 @@ Norm = Literal["l1", "l2", "none"]
 Comparison = Literal["scores", "probabilities", "kl", "cross_entropy"]
 
 
+@loss(
+    "attention-transfer",
+    "Squared difference of where feature maps are strong",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1612.03928",
+)
 def attention_transfer_loss(
     student: Tensor,
     teacher: Tensor,
@@ -100,6 +108,21 @@ def spatial_attention(
     return _attention(features, "features", power, norm, axis)
 
 
+@loss(
+    "relation",
+    "Squared difference of the relations between tokens (AutoDistil)",
+    student="attention",
+    teacher=("attention",),
+    source="arXiv 2201.12507",
+)
+@loss(
+    "minilm",
+    "KL divergence of the attention of each token, and of its relations",
+    student="attention",
+    teacher=("attention",),
+    source="arXiv 2002.10957",
+    options={"compare": "kl"},
+)
 def relation_loss(
     student: Tensor,
     teacher: Tensor,

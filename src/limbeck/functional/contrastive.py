@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_dimensions, check_temperature
 from limbeck.errors import ArgumentError
 from limbeck.functional.features import check_features, unit_vectors
@@ -15,6 +16,13 @@ from limbeck.functional.guards import check_finite, widened
 from limbeck.functional.reductions import Reduction, reduce
 
 
+@loss(
+    "crd",
+    "Tell a sample's own teacher embedding from those of others",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1910.10699",
+)
 def crd_loss(
     student: Tensor,
     teacher: Tensor,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import (
     check_dimensions,
     check_no_grad,
     check_same_shape,
     check_temperature,
 )
-from limbeck.functional.divergences import log_probabilities
+from limbeck.functional.divergences import Divergence, log_probabilities, soft_target_loss
 from limbeck.functional.guards import check_finite, widened
+from limbeck.functional.reductions import Reduction
 
 
 def pearson_correlation(first: Tensor, second: Tensor, *, axis: int = -1) -> Tensor:
@@ -45,6 +47,15 @@ def pearson_correlation(first: Tensor, second: Tensor, *, axis: int = -1) -> Ten
     return value.squeeze(axis)
 
 
+@loss(
+    "dist",
+    "One minus correlation of probabilities, within samples and within classes",
+    student="logits",
+    teacher=("logits",),
+    source="arXiv 2205.10536",
+    tasks=("classification",),
+    softens=True,
+)
 def correlation_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -132,6 +143,63 @@ def standardise_logits(
     centred, norm = _centred(logits, axis)
     degrees = max(1, logits.shape[axis] - correction)
     return centred / (norm / degrees**0.5 + epsilon)
+
+
+@loss(
+    "standardised-kl",
+    "KL divergence of logits that are first given mean 0 and standard deviation 1",
+    student="logits",
+    teacher=("logits",),
+    source="arXiv 2403.01427",
+    tasks=("classification",),
+    softens=True,
+)
+def standardised_divergence_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    divergence: Divergence = "kl",
+    temperature: float = 2.0,
+    temperature_squared: bool = True,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""`soft_target_loss` of logits made standard: how large they are need not be matched.
+
+    .. math:: L = T^2 D\Big( \mathrm{softmax}\big(\hat z_t / T\big),
+        \mathrm{softmax}\big(\hat z_s / T\big) \Big), \qquad
+        \hat z = \frac{z - \bar z}{\sigma(z) + \epsilon}
+
+    Args:
+        student_logits: ``(N, C)``, or any shape with classes on the last axis.
+        teacher_logits: same shape, without gradient.
+        divergence: D, as in `soft_target_loss`.
+        temperature: T above 0.
+        temperature_squared: multiply by T².
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``, in float32 or wider.
+
+    Raises:
+        ArgumentError: as `soft_target_loss`.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 1.0, 0.0]])
+        >>> abs(round(standardised_divergence_loss(7 * logits + 1, logits).item(), 4))
+        0.0
+
+    Source: Sun et al., arXiv 2403.01427; its base temperature is 2.
+    """
+    check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
+    check_no_grad(teacher_logits, "teacher_logits")
+    return soft_target_loss(
+        standardise_logits(student_logits),
+        standardise_logits(teacher_logits),
+        divergence=divergence,
+        temperature=temperature,
+        temperature_squared=temperature_squared,
+        reduction=reduction,
+    )
 
 
 def _centred(value: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_no_grad, check_same_shape, check_temperature
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.guards import check_finite, check_labelled, widened
 from limbeck.functional.reductions import Reduction, reduce
 
 
+@loss(
+    "dkd",
+    "The true class and the other classes as two terms with weights of their own",
+    student="logits",
+    teacher=("logits",),
+    labels=("class labels",),
+    source="arXiv 2203.08679",
+    tasks=("classification",),
+    softens=True,
+)
 def decoupled_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import (
     check_choice,
     check_no_grad,
@@ -26,6 +27,45 @@ Divergence = Literal["kl", "cross_entropy", "reverse_kl", "js"]
 Kind = Literal["logits", "probabilities"]
 
 
+@loss(
+    "kl",
+    "KL divergence of the student's softened distribution from the teacher's",
+    student="logits",
+    teacher=("logits", "probabilities", "top-k"),
+    source="arXiv 1503.02531",
+    tasks=("classification",),
+    softens=True,
+)
+@loss(
+    "soft-ce",
+    "Cross-entropy with the teacher's softened distribution as the target",
+    student="logits",
+    teacher=("logits", "probabilities", "top-k"),
+    source="arXiv 1503.02531",
+    tasks=("classification",),
+    softens=True,
+    options={"divergence": "cross_entropy"},
+)
+@loss(
+    "reverse-kl",
+    "KL divergence the other way round: the student keeps to classes the teacher believes in",
+    student="logits",
+    teacher=("logits", "probabilities"),
+    source="arXiv 2306.08543",
+    tasks=("classification",),
+    softens=True,
+    options={"divergence": "reverse_kl"},
+)
+@loss(
+    "js",
+    "Jensen-Shannon divergence, between the two directions of KL",
+    student="logits",
+    teacher=("logits", "probabilities", "top-k"),
+    source="arXiv 2306.13649",
+    tasks=("classification",),
+    softens=True,
+    options={"divergence": "js"},
+)
 def soft_target_loss(
     student: Tensor,
     teacher: Tensor,
@@ -105,6 +145,15 @@ def soft_target_loss(
     return reduce(value, reduction)
 
 
+@loss(
+    "multilabel-kl",
+    "KL divergence label by label, each a choice between yes and no",
+    student="logits",
+    teacher=("logits",),
+    source="arXiv 1503.02531",
+    tasks=("multilabel",),
+    softens=True,
+)
 def soft_multilabel_loss(
     student: Tensor,
     teacher: Tensor,

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_no_grad
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_finite, reduce_counted, widened
@@ -17,6 +18,21 @@ Total = Literal["mean", "sum"]
 SHORTEST = 1e-12
 
 
+@loss(
+    "feature-mse",
+    "Squared difference of features of one width (FitNet, hidden states)",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1412.6550",
+)
+@loss(
+    "patient-kd",
+    "Squared difference of the directions of features",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1908.09355",
+    options={"normalize": True},
+)
 def feature_mse_loss(
     student: Tensor,
     teacher: Tensor,
@@ -66,6 +82,13 @@ def feature_mse_loss(
     return _reduced(value, mask, reduction)
 
 
+@loss(
+    "cosine",
+    "One minus the cosine between features of one width",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1910.01108",
+)
 def cosine_loss(
     student: Tensor,
     teacher: Tensor,
@@ -103,6 +126,13 @@ def cosine_loss(
     return _reduced(value, mask, reduction)
 
 
+@loss(
+    "gram",
+    "Squared difference of the correlations between channels of a feature map",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1508.06576",
+)
 def gram_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     r"""Squared difference of the correlations between channels (style, Gram matrices).
 
@@ -132,6 +162,13 @@ def gram_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean"
     return fsp_loss((student, student), (teacher, teacher), reduction=reduction)
 
 
+@loss(
+    "fsp",
+    "Squared difference of the flow between two layers",
+    student="features",
+    teacher=("features",),
+    source="CVPR 2017, Yim et al.",
+)
 def fsp_loss(
     student: tuple[Tensor, Tensor],
     teacher: tuple[Tensor, Tensor],

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_finite, traced, widened
@@ -68,6 +69,13 @@ def layer_pairs(
     return [(i, (i + 1) * teacher_layers // student_layers - 1) for i in own]
 
 
+@loss(
+    "layer-transport",
+    "The least cost of moving the student's layers to the teacher's",
+    student="layer costs",
+    teacher=("layer costs",),
+    source="arXiv 2010.06133",
+)
 def transport_loss(cost: Tensor) -> Tensor:
     r"""Many-to-many layer loss: the least cost of moving the student's layers to the teacher's.
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_temperature
 from limbeck.errors import ArgumentError
 from limbeck.functional.features import check_features, unit_vectors
@@ -213,6 +214,13 @@ def log_mean_exp_of_others(scores: Tensor) -> Tensor:
     return _log_mean_of_others(_pair_scores(scores))
 
 
+@loss(
+    "vid",
+    "Likelihood of the teacher's features around the student's, with learned variances",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1904.05835",
+)
 def vid_loss(
     student: Tensor,
     teacher: Tensor,

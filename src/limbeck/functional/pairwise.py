@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_temperature
 from limbeck.errors import ArgumentError
-from limbeck.functional.guards import check_finite, lists, reduce_counted, traced
+from limbeck.functional.gains import Gain, relative_gains
+from limbeck.functional.guards import lists, reduce_counted, traced
 from limbeck.functional.reductions import Reduction
 
 Average = Literal["pairs", "lists"]
 TeacherKind = Literal["scores", "ranks"]
 LambdaWeighting = Literal["none", "lambdarank", "ndcg_loss2", "ndcg_loss2pp"]
-Gain = Literal["exponential", "linear"]
 # Called with the differences s_i - s_j (n, L, L) and facts (n, L): value of each pair, and
 # whether it counts.
 PairTerm = Callable[..., tuple[Tensor, Tensor]]
@@ -31,6 +32,14 @@ PairTerm = Callable[..., tuple[Tensor, Tensor]]
 BLOCK = 2**17
 
 
+@loss(
+    "ranknet",
+    "Logistic loss of every pair that the teacher orders",
+    student="scores",
+    teacher=("scores", "ranks", "logits"),
+    source="ICML 2005, Burges et al.; arXiv 2405.07920",
+    tasks=("classification",),
+)
 def ranknet_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,
@@ -86,6 +95,13 @@ def ranknet_loss(
     return _reduce_pairs(*sum_over_pairs(student, term, relevance, real), average, reduction)
 
 
+@loss(
+    "hinge",
+    "Hinge loss of every pair that the labels order",
+    student="scores",
+    labels=("relevance grades", "ordered pairs"),
+    source="KDD 2002, Joachims",
+)
 def pairwise_hinge_loss(
     student_scores: Tensor,
     target: Tensor,
@@ -131,6 +147,13 @@ def pairwise_hinge_loss(
     return _reduce_pairs(*sum_over_pairs(student, term, relevance, real), average, reduction)
 
 
+@loss(
+    "lambda",
+    "Logistic loss of every ordered pair, weighted by what a swap does to NDCG",
+    student="scores",
+    labels=("relevance grades",),
+    source="CIKM 2018, Wang et al.",
+)
 def lambda_loss(
     student_scores: Tensor,
     target: Tensor,
@@ -215,6 +238,14 @@ def lambda_loss(
     return _reduce_pairs(*sums, average, reduction)
 
 
+@loss(
+    "margin-mse",
+    "Squared difference of the margins of a positive over its negatives",
+    student="scores",
+    teacher=("scores",),
+    labels=("ordered pairs",),
+    source="arXiv 2010.02666",
+)
 def margin_mse_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,
@@ -334,18 +365,6 @@ def rank_positions(scores: Tensor) -> Tensor:
     order = scores.argsort(dim=-1, descending=True, stable=True)
     places = torch.arange(1, scores.shape[-1] + 1, device=scores.device).expand_as(order)
     return torch.zeros_like(order).scatter(-1, order, places)
-
-
-def relative_gains(relevance: Tensor, real: Tensor, gain: Gain, top: int | None) -> Tensor:
-    """Gains ``(N, L)`` divided by the best DCG that the list allows; 0 if that is not above 0."""
-    check_choice(gain, "gain", ("exponential", "linear"))
-    gains = torch.exp2(relevance) - 1 if gain == "exponential" else relevance
-    gains = torch.where(real, gains, 0.0)
-    check_finite(gains, "2 to the power of target, minus 1,")
-    best = gains.sort(dim=-1, descending=True).values[:, :top]
-    places = torch.arange(1, best.shape[1] + 1, device=gains.device)
-    ideal = (best / torch.log2(1 + places)).sum(-1, keepdim=True)
-    return torch.where(ideal > 0, gains / torch.where(ideal > 0, ideal, 1.0), 0.0)
 
 
 def _swap_weights(rank: Tensor, gains: Tensor, weighting: LambdaWeighting, mu: float) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_no_grad, check_same_shape, check_temperature
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
@@ -26,6 +27,15 @@ Weighting = Literal["teacher", "uniform", "position", "ones"]
 PADDING = 100.0
 
 
+@loss(
+    "pld",
+    "Likelihood of 'the true class first, then the teacher's order', weighted by the teacher",
+    student="logits",
+    teacher=("logits",),
+    labels=("class labels",),
+    source="arXiv 2506.12542",
+    tasks=("classification",),
+)
 def plackett_luce_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -120,6 +130,14 @@ def label_first_ranking(teacher_logits: Tensor, target: Tensor) -> Tensor:
     return _worst_first(teacher_logits, teacher_logits, target).flip(-1)
 
 
+@loss(
+    "list-mle",
+    "Likelihood of the teacher's order of a list",
+    student="scores",
+    teacher=("scores", "logits", "top-k"),
+    source="ICML 2008, Xia et al.",
+    tasks=("classification",),
+)
 def list_mle_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,
@@ -171,6 +189,15 @@ def list_mle_loss(
     return reduce_counted(plackett_luce(student, order, ranks), real.any(-1), reduction)
 
 
+@loss(
+    "list-net",
+    "Cross-entropy between the distributions 'which candidate comes first'",
+    student="scores",
+    teacher=("scores", "logits", "top-k"),
+    source="ICML 2007, Cao et al.",
+    tasks=("classification",),
+    softens=True,
+)
 def list_net_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,

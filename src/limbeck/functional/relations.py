@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_dimensions, check_no_grad
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
@@ -17,6 +18,13 @@ from limbeck.functional.reductions import Reduction, reduce
 LEAST = 1e-7
 
 
+@loss(
+    "rkd-distance",
+    "Difference of the distances between samples; widths may differ",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1904.05068",
+)
 def rkd_distance_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     r"""Smooth L1 difference of the distances between samples, each side's mean distance being 1.
 
@@ -55,6 +63,13 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction 
     return reduce_counted(value, pair, reduction)
 
 
+@loss(
+    "rkd-angle",
+    "Difference of the angles in triples of samples; widths may differ",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1904.05068",
+)
 def rkd_angle_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     r"""Smooth L1 difference of the cosines of the angles in triples of samples.
 
@@ -128,6 +143,13 @@ def pairwise_distances(value: Tensor, *, squared: bool = False, epsilon: float =
     return torch.where(zero, 0.0, square if squared else square.sqrt())
 
 
+@loss(
+    "pkt",
+    "Divergence of the probabilities that one sample picks another; widths may differ",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1803.10837",
+)
 def pkt_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     r"""Divergence of the probabilities that one sample picks another as its neighbour.
 
@@ -167,6 +189,13 @@ def pkt_loss(student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean")
     return soft_target_loss(scores[0], scores[1], reduction=reduction)
 
 
+@loss(
+    "sp",
+    "Squared difference of the similarities between samples; widths may differ",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1907.09682",
+)
 def similarity_preserving_loss(
     student: Tensor, teacher: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -202,6 +231,13 @@ def similarity_preserving_loss(
     return reduce((rows[0] - rows[1]).square().mean(1), reduction)
 
 
+@loss(
+    "cka",
+    "One minus centred kernel alignment; widths may differ",
+    student="features",
+    teacher=("features",),
+    source="arXiv 1905.00414",
+)
 def cka_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """One minus `linear_cka`, from 0 to 1.
 

@@ -6,12 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_dimensions, check_temperature
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_labelled, lists, reduce_counted, traced
 from limbeck.functional.reductions import Reduction
 
 
+@loss(
+    "info-nce",
+    "Negative log of the probability that falls on the positive candidates",
+    student="scores",
+    labels=("marked positives", "ordered pairs"),
+    source="arXiv 1807.03748",
+)
 def info_nce_loss(
     student_scores: Tensor,
     target: Tensor,
@@ -71,6 +79,13 @@ def info_nce_loss(
     )
 
 
+@loss(
+    "pointwise",
+    "Binary cross-entropy of every candidate by itself",
+    student="scores",
+    labels=("marked positives", "ordered pairs"),
+    source="standard",
+)
 def pointwise_loss(
     student_scores: Tensor,
     target: Tensor,

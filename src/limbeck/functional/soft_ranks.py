@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_temperature
+from limbeck.functional.gains import Gain, relative_gains
 from limbeck.functional.guards import lists, reduce_counted
-from limbeck.functional.pairwise import Gain, TeacherKind, relative_gains, sum_over_pairs
+from limbeck.functional.pairwise import TeacherKind, sum_over_pairs
 from limbeck.functional.reductions import Reduction
 
 Discount = Literal["log2", "reciprocal"]
@@ -77,6 +79,14 @@ def average_ranks(scores: Tensor, *, mask: Tensor | None = None) -> Tensor:
     return torch.where(real, ranks.to(scores.dtype), 0.0)
 
 
+@loss(
+    "adr-mse",
+    "Squared error between the student's softened ranks and the teacher's ranks",
+    student="scores",
+    teacher=("scores", "ranks", "logits"),
+    source="arXiv 2405.07920",
+    tasks=("classification",),
+)
 def rank_mse_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,
@@ -140,6 +150,13 @@ def rank_mse_loss(
     return reduce_counted(total / count.clamp(min=1), count > 0, reduction)
 
 
+@loss(
+    "approx-ndcg",
+    "One minus NDCG with softened ranks",
+    student="scores",
+    labels=("relevance grades",),
+    source="Information Retrieval 13, 2010, Qin et al.",
+)
 def approximate_ndcg_loss(
     student_scores: Tensor,
     target: Tensor,

@@ -8,11 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.reductions import Reduction, reduce
 
 
+@loss(
+    "cross-entropy",
+    "Cross-entropy of class labels",
+    student="logits",
+    labels=("class labels",),
+    source="standard",
+    tasks=("classification",),
+)
 def cross_entropy(
     student: Tensor,
     target: Tensor,
@@ -54,6 +63,14 @@ def cross_entropy(
     return reduce(value, reduction)
 
 
+@loss(
+    "binary-cross-entropy",
+    "Cross-entropy of labels that may each be there or not",
+    student="logits",
+    labels=("label sets",),
+    source="standard",
+    tasks=("multilabel",),
+)
 def binary_cross_entropy(
     student: Tensor, target: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
@@ -79,6 +96,22 @@ def binary_cross_entropy(
     return reduce(value, reduction)
 
 
+@loss(
+    "mse",
+    "Squared difference of the outputs: logits, or the numbers of a regression",
+    student="logits",
+    teacher=("logits", "numbers"),
+    source="arXiv 1312.6184",
+    tasks=("classification", "multilabel", "regression"),
+)
+@loss(
+    "squared-error",
+    "Squared difference from labels that are numbers",
+    student="numbers",
+    labels=("target numbers",),
+    source="standard",
+    tasks=("regression",),
+)
 def squared_error(student: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Squared difference; a column ``(N, 1)`` and ``(N,)`` are the same numbers.
 

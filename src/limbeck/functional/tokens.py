@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_dimensions, check_no_grad, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import Divergence, soft_target_loss
@@ -26,6 +27,32 @@ FEWEST, MOST = 2**16, 2**24
 COMPILED_CHUNKS = 16
 
 
+@loss(
+    "token-kl",
+    "KL divergence at every token of a sequence, in chunks",
+    student="token logits",
+    teacher=("token logits",),
+    source="arXiv 1606.07947",
+    softens=True,
+)
+@loss(
+    "token-reverse-kl",
+    "Reverse KL divergence at every token of a sequence, in chunks",
+    student="token logits",
+    teacher=("token logits",),
+    source="arXiv 2306.08543",
+    softens=True,
+    options={"divergence": "reverse_kl"},
+)
+@loss(
+    "token-js",
+    "Jensen-Shannon divergence at every token of a sequence, in chunks",
+    student="token logits",
+    teacher=("token logits",),
+    source="arXiv 2306.13649",
+    softens=True,
+    options={"divergence": "js"},
+)
 def token_divergence_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,

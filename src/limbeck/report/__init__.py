@@ -1,5 +1,6 @@
-"""One self-contained page from run folders."""
+"""One self-contained page from run folders, or about a comparison."""
 
 from limbeck.report.page import write_report
+from limbeck.report.tournament import write_comparison
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]

@@ -13,7 +13,7 @@ from limbeck.report import plots
 from limbeck.report.story import Story, read_story
 from limbeck.run.exhibits import Chart
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATES = Path(__file__).parent
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -29,14 +29,25 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     Raises:
         RunError: a folder holds no finished run, or has no metrics.
     """
-    from jinja2 import Environment
-
     stories = [read_story(folder) for folder in folders]
     title = stories[0].card.title if len(stories) == 1 else f"{len(stories)} runs"
-    page = Environment(autoescape=True, trim_blocks=True).from_string(TEMPLATE.read_text())
     path = out or folders[0] / "report.html"
-    files.write_text(path, page.render(title=title, runs=[_run(story) for story in stories]))
+    write_page(path, "page.html", title=title, runs=[_run(story) for story in stories])
     return path
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fill a template of this room and write it as one file that loads nothing.
+
+    Args:
+        path: the file.
+        template: name of a file beside this one.
+        values: what the template reads; ``title`` by the frame of all pages.
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    pages = Environment(autoescape=True, trim_blocks=True, loader=FileSystemLoader(TEMPLATES))
+    files.write_text(path, pages.get_template(template).render(**values))
 
 
 def _run(story: Story) -> dict[str, Any]:

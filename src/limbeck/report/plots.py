@@ -123,6 +123,68 @@ def class_change(classes: Sequence[str], product: Sequence[Any], alone: Sequence
     return _svg(figure)
 
 
+def intervals(
+    values: Mapping[str, Sequence[float]],
+    ends: Mapping[str, tuple[float, float | None, float | None]],
+    label: str,
+) -> str:
+    """Values of each name as dots, their mean and its interval where there is one."""
+    figure, axes = _figure(4.6, 0.9 + 0.4 * len(values))
+    for place, name in enumerate(values):
+        mean, low, high = ends[name]
+        colour = PALETTE[place % len(PALETTE)]
+        axes.plot(values[name], [place] * len(values[name]), "o", color=colour, alpha=0.35, ms=4)
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=colour, linewidth=2)
+        axes.plot([mean], [place], "D", color=colour, ms=6)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.margins(y=0.2)
+    axes.set_xlabel(label)
+    return _svg(figure)
+
+
+def rank_diagram(
+    mean_ranks: Mapping[str, float], critical_difference: float, tiers: Sequence[Sequence[str]]
+) -> str:
+    """Mean ranks on a line, the critical difference, and bars over those it does not tell apart."""
+    order = sorted(mean_ranks, key=lambda name: mean_ranks[name])
+    bars = [group for group in tiers if len(group) > 1]
+    count, reach = len(order), 0.5 * len(bars)
+    figure, axes = _figure(4.6, 1.5 + 0.22 * (count + len(bars)))
+    axes.set_xlim(0.6, count + 0.4)
+    axes.set_ylim(count + reach + 0.8, -1.9)
+    axes.plot([1, count], [0, 0], color="#1d2733", linewidth=1)
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [-0.15, 0.15], color="#1d2733", linewidth=1)
+        axes.text(tick, -0.35, str(tick), ha="center", va="bottom", fontsize=8)
+    shown = min(critical_difference, count - 1)
+    clipped = ", longer than the line" if critical_difference > count - 1 else ""
+    axes.plot([1, 1 + shown], [-1.3, -1.3], color=PALETTE[1], linewidth=2)
+    words = f"critical difference {critical_difference:.2f}{clipped}"
+    axes.text(1, -1.4, words, ha="left", va="bottom", fontsize=8)
+    for level, group in enumerate(bars):
+        spots = [mean_ranks[name] for name in group]
+        height = 0.4 + 0.5 * level
+        axes.plot(
+            [min(spots) - 0.05, max(spots) + 0.05], [height, height], color=PALETTE[5], linewidth=4
+        )
+    for place, name in enumerate(order):
+        height, rank = reach + 0.9 + place, mean_ranks[name]
+        axes.plot([rank, rank], [0, height], color=PALETTE[0], linewidth=0.8)
+        right = rank <= (count + 1) / 2
+        axes.text(
+            rank + (0.05 if right else -0.05),
+            height,
+            f"{name}  {rank:.2f}",
+            ha="left" if right else "right",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_axis_off()
+    return _svg(figure)
+
+
 def _readable(axis: Any) -> None:
     """Mark 1, 2 and 5 of each decade on a logarithmic axis, in plain figures."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

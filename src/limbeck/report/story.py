@@ -62,7 +62,7 @@ def read_story(folder: Path) -> Story:
         RunError: the folder holds no run, is not finished, or has no metrics.
     """
     request = Request.read(folder)
-    request = replace(request, inputs={n: _shown(one) for n, one in request.inputs.items()})
+    request = replace(request, inputs={n: shown(one) for n, one in request.inputs.items()})
     if not (folder / TABLE).exists():
         raise RunError(
             f"{folder} has no table: it is not finished (limbeck resume {folder}) or was made in "
@@ -90,10 +90,10 @@ def read_story(folder: Path) -> Story:
     )
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Names without the places of their files: a page goes to other people."""
     if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     return without_place(value) if isinstance(value, str) else value
 
 

@@ -67,6 +67,7 @@ class Run:
         dir: the folder; made when something is first written.
         seed: of all draws of the run.
         options: how it computes.
+        shared: another run folder; stages that are done there are taken instead of made.
 
     Example:
         >>> import tempfile, torch
@@ -77,8 +78,16 @@ class Run:
         [0.0, 0.0, 0.0]
     """
 
-    def __init__(self, dir: str | Path, *, seed: int = 0, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        dir: str | Path,
+        *,
+        seed: int = 0,
+        options: Options | None = None,
+        shared: Path | None = None,
+    ) -> None:
         self.dir, self.seed, self.options = Path(dir), seed, options or Options()
+        self._shared = () if shared is None else (shared,)
         self._begun = time.monotonic()
 
     def stage(
@@ -98,27 +107,29 @@ class Run:
         from limbeck.fingerprint import fingerprint
 
         word = fingerprint(name, self.seed, key)
-        path = self.dir / "stages" / f"{name}-{word}.safetensors"
-        found = self._stored(path)
+        file = f"{name}-{word}.safetensors"
+        found = self._stored(file)
         # Processes that do not see the same file must not go different ways.
         if not self.engine.any(found is None):
             assert found is not None
             return found
         made = {name: tensor.detach() for name, tensor in make(**key).items()}
         if self.engine.rank == 0:
+            path = self.dir / "stages" / file
             files.save_tensors(path, made, {"stage": name, "seed": str(self.seed)})
             # What the loop of this stage saved on the way is not needed any more.
             shutil.rmtree(self.dir / "checkpoints" / name, ignore_errors=True)
         self.engine.barrier()
         return made
 
-    def _stored(self, path: Path) -> dict[str, Tensor] | None:
-        try:
-            return files.load_tensors(path)[0]
-        except CorruptFileError as error:
-            self._note(f"{error}; made anew")
-        except RunError:
-            pass
+    def _stored(self, file: str) -> dict[str, Tensor] | None:
+        for folder in (self.dir, *self._shared):
+            try:
+                return files.load_tensors(folder / "stages" / file)[0]
+            except CorruptFileError as error:
+                self._note(f"{error}; made anew")
+            except RunError:
+                pass
         return None
 
     def at(self, stage: str, step: int) -> At:

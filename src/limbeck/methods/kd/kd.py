@@ -5,18 +5,27 @@ from __future__ import annotations
 import copy
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 
+from limbeck.catalogue import loss_for_outputs
 from limbeck.data import Data, Views
+from limbeck.errors import SettingsError
 from limbeck.evaluate.watch import fit_as_set
 from limbeck.loops import Optim
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
-from limbeck.objectives import Objective, label_term, soft_term
+from limbeck.objectives import Objective, label_term, named, soft_term
 from limbeck.products import Student
 from limbeck.run import Run
 from limbeck.teachers import Teacher
+
+
+def _teaching_loss(name: str | None) -> str | None:
+    """A loss that can stand for the soft term, told before anything is computed."""
+    if name is not None and not loss_for_outputs(name).teacher:
+        raise SettingsError(f"loss {name!r} reads no teacher; the labels have their own term")
+    return name
 
 
 @method("kd")
@@ -26,6 +35,9 @@ class KD:
     Args:
         temperature: T of the soft targets; the soft term is multiplied by T².
         weight: w, share of the soft term, 0 to 1.
+        loss: what stands for the soft term, a name of ``limbeck list --losses`` such as
+            ``"dkd"``; None takes soft targets, or the squared difference of a regression. The
+            temperature goes to losses that soften both sides by one.
         steps: optimiser steps of the student.
         batch_size: samples a step.
         accumulate: into how many pieces a batch is cut to save memory.
@@ -41,6 +53,7 @@ class KD:
 
     temperature: Annotated[float, Field(gt=0)] = 4.0
     weight: Annotated[float, Field(ge=0, le=1)] = 0.9
+    loss: Annotated[str | None, AfterValidator(_teaching_loss)] = None
     steps: Annotated[int, Field(ge=1)] = 2000
     batch_size: Annotated[int, Field(ge=1)] = 128
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -52,9 +65,13 @@ class KD:
 
     def objective(self, task: str) -> Objective:
         """The terms for a task."""
-        return self.weight * soft_term(task, temperature=self.temperature) + (
-            1 - self.weight
-        ) * label_term(task)
+        if self.loss is None:
+            soft = soft_term(task, temperature=self.temperature)
+        else:
+            softens = loss_for_outputs(self.loss).softens
+            softening = {"temperature": self.temperature} if softens else {}
+            soft = named(self.loss, task=task, **softening)
+        return self.weight * soft + (1 - self.weight) * label_term(task)
 
     def distill(
         self,

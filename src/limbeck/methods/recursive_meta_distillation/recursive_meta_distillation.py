@@ -33,7 +33,7 @@ from limbeck.outputs import Outputs
 from limbeck.products import Student
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet, write_exhibits
-from limbeck.teachers import EnsembleTeacher, ModelTeacher, Teacher, teacher
+from limbeck.teachers import EnsembleTeacher, ModelTeacher, Teacher, placed, teacher
 
 CONVERGENCE, PROBE = "convergence.json", "probe.safetensors"
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -280,7 +280,7 @@ class RecursiveMetaDistillation:
         objective = Term("meta", soft_target_loss, temperature=rule.softening.temperature)
         source: Teacher = AnchoredTeacher(base, teacher(last, name=stage), rule)
         if self.targets == "stored":
-            run.engine.place(source.modules)
+            source = placed(source, run.engine.place)
             told, _ = collect(source, data, data.train)
             source = StoredTeacher(torch.from_numpy(data.train.ids), told)
         fit(
