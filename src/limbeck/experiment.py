@@ -90,9 +90,9 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
 
         # Seeds side by side report as a whole; a single one shows its own steps.
         several = len(request.seeds) > 1
-        run = Run(folder, options=Options(threads=request.options.get("threads", 1), quiet=quiet))
+        run = Run(folder, options=Options(**request.options, quiet=quiet))
         jobs = [
-            (request, folder / "seeds" / str(seed), seed, quiet or several)
+            (request, folder.absolute() / "seeds" / str(seed), seed, quiet or several)
             for seed in request.seeds
         ]
         label = f"{request.method}, {len(jobs)} seeds" if several else request.method

@@ -17,12 +17,12 @@ from limbeck.run import Run
 from limbeck.run.run import Options
 
 METHOD = KD(
-    steps=24,
+    steps=12,
     batch_size=32,
     patience=20,
-    look_every=6,
+    look_every=4,
     views={"flip": True, "distinct": 2},
-    teaching={"steps": 12, "batch_size": 32, "store": "top3"},
+    teaching={"steps": 6, "batch_size": 32, "store": "top3"},
 )
 INPUTS = {
     "teacher": ["mlp?hidden=8", "mlp?hidden=6"],

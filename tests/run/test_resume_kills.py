@@ -15,6 +15,7 @@ from . import killing
 KILLS = 50
 
 
+@pytest.mark.timeout(900)
 def test_resume_after_fifty_kills_ends_in_the_same_bits(tmp_path):
     done = subprocess.run(
         [sys.executable, killing.__file__, str(tmp_path), str(KILLS)],

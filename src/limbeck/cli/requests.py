@@ -53,6 +53,22 @@ Threads = Annotated[
     int, typer.Option(min=1, help="Threads a job uses; part of what same bits means.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")]
+Devices = Annotated[
+    int, typer.Option(min=1, help="How many devices compute one run together, a process each.")
+]
+Strategy = Annotated[
+    str,
+    typer.Option(help="With --devices: ddp copies every model to each, fsdp cuts models over all."),
+]
+Precision = Annotated[
+    str, typer.Option(help="32-true, bf16-mixed, 16-mixed, bf16-true, 16-true or 64-true.")
+]
+Executor = Annotated[
+    str,
+    typer.Option(help="Where seeds run: local (processes), serial, ray, or ray://HOST:PORT."),
+]
+
+OPTIONS = ("threads", "device", "workers", "strategy", "precision", "executor")
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,9 @@ class Typed:
     device: str
     threads: int
     workers: int
+    strategy: str = "ddp"
+    precision: str = "32-true"
+    executor: str = "local"
 
     def request(self) -> Request:
         """Make the request.
@@ -111,7 +130,7 @@ class Typed:
             settings=settings,
             inputs=inputs,
             seeds=tuple(range(first, first + count)),
-            options={"threads": self.threads, "device": self.device, "workers": self.workers},
+            options=self._options,
         )
 
     def command(self) -> str:
@@ -136,6 +155,14 @@ class Typed:
         ]
         words += [f"--set {one}" for one in self.set_ or []]
         return " ".join(words)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options = {name: getattr(self, name) for name in OPTIONS}
+        if self.precision == "32-true":
+            # Written down it would make a run begun without the option another run.
+            del options["precision"]
+        return options
 
     @property
     def _chosen(self) -> str | None:

@@ -8,16 +8,22 @@ from typing import Annotated
 import typer
 
 from limbeck import experiment
+from limbeck.cli import requests
 from limbeck.cli.compare import hold
 from limbeck.cli.results import report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.cli.together import together
 from limbeck.experiment import is_comparison
+from limbeck.run.processes import rank
 
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")] = 0,
+    device: requests.Device = "cpu",
+    workers: requests.Workers = 0,
+    devices: requests.Devices = 1,
+    strategy: requests.Strategy = "ddp",
+    executor: requests.Executor = "local",
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -25,7 +31,8 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed; it ends in the same bits."""
     use_data_root(data_root)
-    options = {"device": device, "workers": workers}
+    together(devices, device)
+    options = {"device": device, "workers": workers, "strategy": strategy, "executor": executor}
     if is_comparison(folder):
         from limbeck.comparison import Contest
 
@@ -42,4 +49,6 @@ def resume(
         say(f"{folder} is finished", json_wanted=json_wanted)
     with interruptible(folder):
         request, rows = experiment.resume(folder, options, quiet=quiet)
+    if rank():
+        return
     report(folder, request, rows, json_wanted)

@@ -12,7 +12,9 @@ from limbeck import cards
 from limbeck.cli import requests
 from limbeck.cli.results import record, report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.cli.together import together
 from limbeck.experiment import perform
+from limbeck.run.processes import rank
 
 
 def run(
@@ -37,6 +39,10 @@ def run(
     device: requests.Device = "cpu",
     threads: requests.Threads = 1,
     workers: requests.Workers = 0,
+    devices: requests.Devices = 1,
+    strategy: requests.Strategy = "ddp",
+    precision: requests.Precision = "32-true",
+    executor: requests.Executor = "local",
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -70,12 +76,18 @@ def run(
         device=device,
         threads=threads,
         workers=workers,
+        strategy=strategy,
+        precision=precision,
+        executor=executor,
     )
     request = typed.request()
     folder = out or _new_folder(method)
+    together(devices, device, () if out else ("--out", str(folder)))
     say(f"{cards.card(method).title}: {folder}", json_wanted=json_wanted)
     with interruptible(folder):
         rows = perform(request, folder, quiet=quiet)
+    if rank():
+        return
     if results is not None:
         record(results, request, rows, typed.command())
     report(folder, request, rows, json_wanted)

@@ -75,7 +75,7 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         from limbeck.evaluate.table import average
         from limbeck.run.run import Options, Run
 
-        run = Run(folder, options=Options(threads=contest.options.get("threads", 1), quiet=quiet))
+        run = Run(folder, options=Options(**contest.options, quiet=quiet))
         seeds = [(contest, folder, seed) for seed in contest.seeds]
         taught = run.executor.map(_teach, seeds, "teachers")
         if not (folder / COMMAND).exists():

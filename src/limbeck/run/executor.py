@@ -1,4 +1,4 @@
-"""Executor: independent jobs, one after another or in local processes; results are the same."""
+"""Executor: independent jobs, in turn, in local processes or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -8,32 +8,46 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from limbeck.errors import Interrupted, LimbeckError
+from limbeck.errors import ArgumentError, Interrupted, LimbeckError, RunError
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
 
 if TYPE_CHECKING:
+    from limbeck.run.progress import Progress
     from limbeck.run.run import Run
 
 T = TypeVar("T")
+TRIES = 2
 
 
 class Executor:
     """Runs jobs that do not depend on each other.
 
+    Every job computes with the run's thread count, so results are the same wherever it runs. Jobs
+    that were not done when a worker died are tried once more.
+
     Args:
-        run: gives the progress display and the threads a job uses.
+        run: gives the progress display, the threads a job uses, and where jobs run: ``"local"``,
+            ``"serial"``, ``"ray"`` or ``"ray://HOST:PORT"``.
         processes: how many at once; None takes as many as the cores allow.
+
+    Raises:
+        ArgumentError: no such place to run jobs in.
     """
 
     def __init__(self, run: Run, processes: int | None = None) -> None:
         self._run, self._processes = run, processes
+        self._where = run.options.executor
+        if self._where not in ("local", "serial", "ray") and not self._where.startswith("ray://"):
+            raise ArgumentError(
+                f"executor is {self._where!r}, expected local, serial, ray or ray://HOST:PORT"
+            )
 
     def at_once(self, jobs: int) -> int:
         """How many of some jobs run at the same time."""
         wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
         # Processes that compute one job together take the jobs one after another.
-        return max(1, min(jobs, wanted)) if world() == 1 else 1
+        return max(1, min(jobs, wanted)) if world() == 1 and self._where != "serial" else 1
 
     def map(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str = "jobs"
@@ -48,39 +62,76 @@ class Executor:
 
         Returns:
             One result a job.
-        """
-        processes = self.at_once(len(jobs))
-        results: list[T] = []
-        with self._run.progress(label, len(jobs)) as shown:
-            if processes == 1:
-                with _threads(self._run.options.threads):
-                    for job in jobs:
-                        results.append(function(*job))
-                        shown.advance()
-                return results
-            from joblib import Parallel, delayed, parallel_config
 
-            with parallel_config("loky", inner_max_num_threads=self._run.options.threads):
-                parallel = Parallel(n_jobs=processes, return_as="generator")
+        Raises:
+            RunError: workers died twice, or the Ray cluster does not answer.
+            Interrupted: the user asked to stop.
+        """
+        with self._run.progress(label, len(jobs)) as shown:
+            if self.at_once(len(jobs)) == 1 and not self._where.startswith("ray"):
+                return self._in_turn(function, jobs, shown)
+            said: list[T | LimbeckError] = []
             with deferred(_tell_workers) as stop:
-                said: list[T | LimbeckError] = []
-                try:
-                    for result in parallel(delayed(_guarded)(function, job) for job in jobs):
-                        said.append(result)
-                        shown.advance()
+                for tried in range(1, TRIES + 1):
+                    try:
+                        self._side_by_side(function, jobs, said, shown, stop)
+                        break
+                    except Exception as error:
+                        # A worker that was still starting dies of the key press others note.
                         if stop.asked:
-                            break
-                except Exception as error:
-                    # A worker that was still starting dies of the key press that others note.
-                    if not stop.asked:
-                        raise
-                    raise Interrupted("stopped while jobs were starting") from error
+                            raise Interrupted("stopped while jobs were starting") from error
+                        if not _worker_died(error):
+                            raise
+                        if tried == TRIES:
+                            raise RunError(
+                                f"a worker died {TRIES} times after {len(said)} of {len(jobs)} "
+                                f"jobs ({error}); look for a lack of memory, use --executor serial"
+                            ) from error
             errors = [one for one in said if isinstance(one, LimbeckError)]
             if errors:
                 raise errors[0]
             if stop.asked and len(said) < len(jobs):
                 raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
             return [one for one in said if not isinstance(one, LimbeckError)]
+
+    def _in_turn(
+        self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], shown: Progress
+    ) -> list[T]:
+        results = []
+        with _threads(self._run.options.threads):
+            for job in jobs:
+                results.append(function(*job))
+                shown.advance()
+        return results
+
+    def _side_by_side(
+        self,
+        function: Callable[..., T],
+        jobs: Sequence[tuple[Any, ...]],
+        said: list[T | LimbeckError],
+        shown: Progress,
+        stop: Any,
+    ) -> None:
+        """Append the results of the jobs that are not done yet."""
+        from joblib import Parallel, delayed, parallel_config
+
+        threads, left = self._run.options.threads, jobs[len(said) :]
+        if self._where == "local":
+            place = parallel_config("loky", inner_max_num_threads=threads)
+            how = "generator"
+        else:
+            from limbeck.run.ray import connect
+
+            connect(self._where, threads)
+            # Ray's side of joblib gives all results at once.
+            place, how = parallel_config("ray"), "list"
+        with place:
+            parallel = Parallel(n_jobs=self.at_once(len(jobs)), return_as=how)
+        for result in parallel(delayed(_guarded)(threads, function, job) for job in left):
+            said.append(result)
+            shown.advance()
+            if stop.asked:
+                return
 
 
 @contextlib.contextmanager
@@ -96,13 +147,22 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _guarded(function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
+def _guarded(threads: int, function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
     die_with_parent()
     try:
-        return function(*job)
+        with _threads(threads):
+            return function(*job)
     except LimbeckError as error:
         return error
+
+
+def _worker_died(error: Exception) -> bool:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    # Ray is not imported for a name.
+    of_ray = ("RayActorError", "ActorDiedError", "WorkerCrashedError")
+    return isinstance(error, TerminatedWorkerError) or type(error).__name__ in of_ray
 
 
 def _tell_workers() -> None:

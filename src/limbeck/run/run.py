@@ -47,6 +47,8 @@ class Options:
         precision: as Lightning Fabric names it.
         strategy: how several processes share models: ``"ddp"`` or ``"fsdp"``.
         workers: processes that read data ahead.
+        executor: where independent jobs run: ``"local"`` (processes), ``"serial"``, ``"ray"``, or
+            ``"ray://HOST:PORT"``.
         quiet: show no progress.
         checkpoint_seconds: how often a loop saves its state.
     """
@@ -56,6 +58,7 @@ class Options:
     precision: str = "32-true"
     strategy: str = "ddp"
     workers: int = 0
+    executor: str = "local"
     quiet: bool = True
     checkpoint_seconds: float = 30.0
 

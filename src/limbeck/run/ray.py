@@ -1,0 +1,66 @@
+"""Ray: a cluster, or this machine alone, as a place where independent jobs run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from urllib.parse import urlsplit
+
+from limbeck.errors import ArgumentError, RunError
+
+ANSWER_SECONDS = 5.0
+
+
+def connect(where: str, threads: int) -> None:
+    """Join a Ray cluster, or start one on this machine, and let joblib use it.
+
+    Args:
+        where: ``"ray"`` takes the cluster that RAY_ADDRESS names, else this machine;
+            ``"ray://HOST:PORT"`` a cluster's.
+        threads: a job uses.
+
+    Raises:
+        ArgumentError: Ray is not installed.
+        RunError: no cluster answers there.
+    """
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ImportError:
+        raise ArgumentError(
+            f"--executor {where} needs Ray; install it with pip install 'limbeck[ray]'"
+        ) from None
+    address = where if where.startswith("ray://") else os.environ.get("RAY_ADDRESS")
+    if not ray.is_initialized():
+        if address is not None:
+            _knock(address)
+        variables = {"OMP_NUM_THREADS": str(threads)}
+        if "LIMBECK_DATA" in os.environ:
+            variables["LIMBECK_DATA"] = os.environ["LIMBECK_DATA"]
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": variables},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                # A page for people would want a port of its own.
+                include_dashboard=None if address else False,
+            )
+        except Exception as error:
+            raise RunError(
+                f"Ray did not start or answer ({error}); check --executor {where}, or use local"
+            ) from error
+    register_ray()
+
+
+def _knock(address: str) -> None:
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 10001), ANSWER_SECONDS):
+            pass
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Ray cluster answers at {address} ({error}); start it, correct the address, or "
+            "use --executor local"
+        ) from None

@@ -1,0 +1,94 @@
+"""``--devices``: one command in several processes, which end together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+TINY = ("kd", "--preset", "tiny", "--seeds", "1", "--quiet")
+
+
+def limbeck(*words, cwd, **options):
+    command = [sys.executable, "-m", "limbeck", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=250, **options)
+
+
+@pytest.fixture(scope="module")
+def two_cores():
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("there is one processor core, and two processes are asked for")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_distributed_processes_give_the_table_of_one(tmp_path, two_cores, strategy):
+    one = limbeck("run", *TINY, "--out", "one", "--json", cwd=tmp_path)
+    two = limbeck(
+        "run", *TINY, "--devices", 2, "--strategy", strategy, "--out", "two", "--json", cwd=tmp_path
+    )
+    assert two.returncode == 0, two.stderr
+    assert len(two.stdout.splitlines()) == 1, "only the first process speaks"
+    first, second = (json.loads(done.stdout)["rows"] for done in (one, two))
+    assert [row["name"] for row in first] == [row["name"] for row in second]
+    for alone, together in zip(first, second, strict=True):
+        assert together["quality"]["nll"] == pytest.approx(alone["quality"]["nll"], abs=1e-4)
+
+
+def test_distributed_processes_go_on_where_one_was_killed(tmp_path, two_cores):
+    words = ["run", *TINY, "--set", "steps=3000", "--out", "begun"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "limbeck", *words], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    metrics = tmp_path / "begun" / "seeds" / "0" / "metrics.jsonl"
+    while not (metrics.exists() and '"stage": "student"' in metrics.read_text()):
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) == 130
+    again = limbeck("resume", "begun", "--devices", 2, "--quiet", "--json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["rows"]
+
+
+def test_distributed_processes_die_with_the_command(tmp_path, two_cores):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "limbeck", "run", *TINY, "--devices", "2", "--set", "steps=100000",
+         "--out", "killed"],
+        cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    metrics = tmp_path / "killed" / "seeds" / "0" / "metrics.jsonl"
+    while not metrics.exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    patience = time.monotonic() + 20
+    while True:
+        try:
+            os.killpg(run.pid, 0)
+        except ProcessLookupError:
+            break
+        assert time.monotonic() < patience, "processes outlive the command"
+        time.sleep(0.05)
+
+
+def test_distributed_errors_are_told_once(tmp_path, two_cores):
+    done = limbeck(
+        "run", *TINY, "--devices", 2, "--set", "batch_size=31", "--out", "odd", cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("which 2 processes cannot share evenly") == 1
+    assert "Traceback" not in done.stderr
+    many = limbeck("run", *TINY, "--devices", 10_000, cwd=tmp_path)
+    assert (many.returncode, "there are" in many.stderr) == (2, True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_distributed_processes_of_torchrun_need_a_folder(tmp_path):
+    env = {**os.environ, "WORLD_SIZE": "2", "RANK": "0"}
+    done = limbeck("run", *TINY, cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert "--out must be given" in done.stderr
