@@ -12,8 +12,8 @@ from limbeck.errors import NoEffectWarning, SettingsError
 from limbeck.files import load_tensors
 from limbeck.functional import MetaTeacher, Pooling, Softening, total_variation
 from limbeck.functional.operators import Anchoring
+from limbeck.methods.recursive_meta_distillation.anchored import AnchoredTeacher
 from limbeck.methods.recursive_meta_distillation.recursive_meta_distillation import (
-    AnchoredTeacher,
     RecursiveMetaDistillation,
 )
 from limbeck.run import Run
@@ -214,6 +214,8 @@ def test_settings_that_do_not_fit_are_refused(data, tmp_path, changes, said):
         return
     with pytest.raises(SettingsError, match=said):
         distil(tmp_path / "run", data, changes)
+    # Found before anything was trained.
+    assert not (tmp_path / "run").exists()
 
 
 def test_values_outside_their_range_and_ensembles_that_route_are_refused(data, tmp_path):
