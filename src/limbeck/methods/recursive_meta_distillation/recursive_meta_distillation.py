@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limbeck import files
 from limbeck.data import Data, Views
 from limbeck.data.splits import Split
-from limbeck.errors import NoEffectWarning, SettingsError
+from limbeck.errors import DataError, NoEffectWarning, SettingsError
 from limbeck.evaluate.convergence import Chain, convergence_report
 from limbeck.evaluate.convergence_charts import convergence_exhibits
 from limbeck.evaluate.quality import Source, collect
@@ -190,7 +190,10 @@ class RecursiveMetaDistillation:
 
     def _labels(self, run: Run, stage: str, network: nn.Module, data: Data, steps: int) -> None:
         if self.initial_labels is not None:
-            data = data.few(self.initial_labels, seed=run.seed)
+            try:
+                data = data.few(self.initial_labels, seed=run.seed)
+            except DataError as error:
+                raise SettingsError(f"initial_{error}") from None
         fit(
             run,
             stage,
