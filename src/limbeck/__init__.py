@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from limbeck.methods.kd.kd import KD as KD
     from limbeck.methods.meal_v2.meal_v2 import MealV2 as MealV2
     from limbeck.methods.pld.pld import PLD as PLD
+    from limbeck.methods.recursive_meta_distillation.recursive_meta_distillation import (
+        RecursiveMetaDistillation as RecursiveMetaDistillation,
+    )
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Student as Student

@@ -12,8 +12,8 @@ from limbeck.errors import NoEffectWarning, SettingsError
 from limbeck.files import load_tensors
 from limbeck.functional import MetaTeacher, Pooling, Softening, total_variation
 from limbeck.functional.operators import Anchoring
+from limbeck.methods.recursive_meta_distillation.anchored import AnchoredTeacher
 from limbeck.methods.recursive_meta_distillation.recursive_meta_distillation import (
-    AnchoredTeacher,
     RecursiveMetaDistillation,
 )
 from limbeck.run import Run
@@ -205,6 +205,8 @@ def test_baselines_take_as_many_steps_as_the_chain(data, tmp_path):
         ({"temperature": (1.0, 2.0, 3.0)}, "temperature has 3 numbers for 2"),
         ({"weights": (1.0,)}, r"weights are \(1.0,\) for 2 base teachers"),
         ({"weights": (0.0, 0.0)}, "not all 0"),
+        ({"initial_labels": 5}, "initial_labels=5: expected at least one sample for each of 10"),
+        ({"initial_labels": 60}, "initial_labels=60: expected .* fewer than the 60 training"),
         ({"clip": 0.099, "generations": 1}, None),
     ],
 )
@@ -214,6 +216,8 @@ def test_settings_that_do_not_fit_are_refused(data, tmp_path, changes, said):
         return
     with pytest.raises(SettingsError, match=said):
         distil(tmp_path / "run", data, changes)
+    # Found before anything was trained.
+    assert not (tmp_path / "run").exists()
 
 
 def test_values_outside_their_range_and_ensembles_that_route_are_refused(data, tmp_path):

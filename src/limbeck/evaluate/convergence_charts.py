@@ -39,20 +39,17 @@ def convergence_exhibits(report: ConvergenceReport) -> tuple[list[Chart], list[S
         floor = [report.prediction.floor] * len(places)
         lines.append(Line("floor, largest error / alpha", places, floor, "floor"))
     lines.append(Line("error of each student", places, report.column("error"), "floor"))
+    whole = [kl[0] * share for share in left]
+    square = [kl[0] * share**2 for share in left]
     charts = [
         _chart("Mean total variation to the pool of base teachers", "total variation", lines),
         _chart(
-            "Mean KL(B||S) in nats: without error below (1-alpha)^k, late as its square",
+            "Mean KL(B||S) in nats: without error below (1-alpha)^k, late falling as its square",
             "KL",
             [
                 Line("mean KL(B||S)", places, kl),
-                Line(
-                    "(1-alpha)^k, students without error",
-                    places,
-                    [kl[0] * share for share in left],
-                    "bound",
-                ),
-                Line("(1-alpha)^2k, late", places, [kl[0] * share**2 for share in left], "floor"),
+                Line("(1-alpha)^k, students without error", places, whole, "bound"),
+                Line("(1-alpha)^2k, late", places, square, "floor"),
             ],
         ),
         _chart(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Annotated, Literal
 
 import torch
@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import files
-from limbeck.data import Batch, Data, Views
+from limbeck.cache import cached
+from limbeck.data import Data, Views
 from limbeck.data.splits import Split
-from limbeck.errors import NoEffectWarning, SettingsError
+from limbeck.errors import DataError, NoEffectWarning, SettingsError
 from limbeck.evaluate.convergence import Chain, convergence_report
 from limbeck.evaluate.convergence_charts import convergence_exhibits
 from limbeck.evaluate.quality import Source, collect
-from limbeck.fingerprint import fingerprint
 from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.operators import EXPONENTS, Anchoring, MetaTeacher, Pooling, Softening
@@ -28,75 +28,16 @@ from limbeck.functional.recursion import Mixture, total_variation
 from limbeck.loops import Optim, fit
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
+from limbeck.methods.recursive_meta_distillation.anchored import AnchoredTeacher
 from limbeck.objectives import Term, label_term
-from limbeck.outputs import Outputs
 from limbeck.products import Student
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet, write_exhibits
-from limbeck.teachers import EnsembleTeacher, ModelTeacher, Teacher, placed, teacher
+from limbeck.teachers import EnsembleTeacher, Teacher, teacher
 
 CONVERGENCE, PROBE = "convergence.json", "probe.safetensors"
 Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(gt=0)]
-
-
-class AnchoredTeacher:
-    """Base teachers and the last student, mixed by an operator: the teacher of one generation.
-
-    Args:
-        base: the base teachers.
-        last: the student of the generation before.
-        rule: from their probabilities to the target.
-    """
-
-    name = "anchored teacher"
-
-    def __init__(self, base: EnsembleTeacher, last: ModelTeacher, rule: MetaTeacher) -> None:
-        self.base, self.last, self.rule = base, last, rule
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return fingerprint(self.base.fingerprint, self.last.fingerprint, self.rule)
-
-    @property
-    def wants(self) -> tuple[str, ...]:
-        return tuple(sorted({*self.base.wants, *self.last.wants}))
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        return (*self.base.modules, *self.last.modules)
-
-    @torch.no_grad()
-    def __call__(self, batch: Batch) -> Outputs:
-        members = self.base(batch).read("extra.member_logits").softmax(-1)
-        target = self.rule(self.last(batch).read("logits").softmax(-1), members)
-        # Logits that soften to the target at the operator's temperature.
-        return Outputs(logits=self.rule.softening.temperature * target.log())
-
-
-class StoredTeacher:
-    """Targets that were made once, looked up by sample id.
-
-    Args:
-        ids: of the samples ``(N,)``.
-        logits: their targets ``(N, C)``.
-    """
-
-    name = "stored targets"
-    wants = ("id",)
-    modules: tuple[nn.Module, ...] = ()
-
-    def __init__(self, ids: Tensor, logits: Tensor) -> None:
-        self.ids, order = ids.sort()
-        self.logits = logits[order]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return fingerprint(self.ids, self.logits)
-
-    def __call__(self, batch: Batch) -> Outputs:
-        rows = torch.searchsorted(self.ids, batch["id"].cpu())
-        return Outputs(logits=self.logits[rows].to(batch["id"].device))
 
 
 @method("recursive-meta-distillation")
@@ -127,9 +68,8 @@ class RecursiveMetaDistillation:
         initial_optim: how the first student learns.
         steps: optimiser steps of every later one.
         batch_size: samples a step.
-        targets: ``"live"`` asks the teachers at every step, ``"stored"`` once a generation, about
-            every sample as it is, whatever the views show the student; faster, and all targets are
-            held in memory.
+        targets: ``"live"`` asks the teachers at every step, ``"stored"`` once a generation about
+            every sample in every view of it, and keeps what they say in the run's cache.
         stop_below: the chain ends early at the first generation that brings the mean total
             variation on the validation split down by less. None runs all.
         optim: how later students learn.
@@ -212,9 +152,7 @@ class RecursiveMetaDistillation:
         alone, direct = copy.deepcopy(student), copy.deepcopy(student)
         self._labels(run, "alone", alone, data, steps)
         rule = self.operator(self.generations, _weights(teacher, self.weights))
-        rule = MetaTeacher(
-            rule.softening, rule.pooling, Anchoring(1.0, self.mixture), rule.least, rule.keep
-        )
+        rule = dataclasses.replace(rule, anchoring=Anchoring(1.0, self.mixture))
         self._generation(run, "pool", direct, networks[0], teacher, rule, data, steps)
         return {
             "student alone": Student.of(alone, data),
@@ -227,7 +165,8 @@ class RecursiveMetaDistillation:
     ) -> list[nn.Module]:
         """Train generation after generation; those that are done come back from the run."""
         weights = _weights(base, self.weights)
-        if self.stop_below is None and not any(self.anchors):
+        rules = [self.operator(number, weights) for number in range(1, self.generations + 1)]
+        if not any(self.anchors):
             warnings.warn(
                 "anchor is 0 in every generation: the base teachers teach nothing and the chain "
                 "drifts; give an anchor above 0",
@@ -237,10 +176,9 @@ class RecursiveMetaDistillation:
         first = copy.deepcopy(student)
         self._labels(run, "generation-0", first, data, self.initial_steps)
         networks = [first]
-        for number in range(1, self.generations + 1):
+        for number, rule in enumerate(rules, 1):
             begin = student if self.start == "fresh" else networks[-1]
             network = copy.deepcopy(begin).requires_grad_(True)
-            rule = self.operator(number, weights)
             stage = f"generation-{number}"
             self._generation(run, stage, network, networks[-1], base, rule, data, self.steps)
             networks.append(network)
@@ -252,7 +190,10 @@ class RecursiveMetaDistillation:
 
     def _labels(self, run: Run, stage: str, network: nn.Module, data: Data, steps: int) -> None:
         if self.initial_labels is not None:
-            data = data.few(self.initial_labels, seed=run.seed)
+            try:
+                data = data.few(self.initial_labels, seed=run.seed)
+            except DataError as error:
+                raise SettingsError(f"initial_{error}") from None
         fit(
             run,
             stage,
@@ -280,9 +221,7 @@ class RecursiveMetaDistillation:
         objective = Term("meta", soft_target_loss, temperature=rule.softening.temperature)
         source: Teacher = AnchoredTeacher(base, teacher(last, name=stage), rule)
         if self.targets == "stored":
-            source = placed(source, run.engine.place)
-            told, _ = collect(source, data, data.train)
-            source = StoredTeacher(torch.from_numpy(data.train.ids), told)
+            source = cached(source, run, dtype="float32")
         fit(
             run,
             stage,
