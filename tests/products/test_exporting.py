@@ -179,6 +179,10 @@ def test_a_card_shows_spreads_and_whose_weights_these_are(tmp_path):
     assert "| file:w.safetensors?network=mlp | 87.5 | 0.500 | 0.100 ±0.020 | 610 |" in card
     assert "2 seeds; the weights here are those of seed 5" in card
     assert "Labels in order: a, b, c, d." in card
+    assert "bytes (uint8) or numbers from 0 to 1" in card
+    made("cnn").export(tmp_path / "cnn", to="hf", origin=origin)
+    assert "numbers from 0 to 255" in (card := (tmp_path / "cnn" / "README.md").read_text())
+    assert "uint8" not in card
 
 
 @pytest.mark.filterwarnings("ignore:a text of")
