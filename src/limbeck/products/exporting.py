@@ -132,5 +132,5 @@ def _check_place(folder: Path, facts: Mapping[str, Any]) -> None:
         ) from None
     there = json.loads((folder / SIDECAR).read_text())
     for name, what in (("format", "another format"), ("fingerprint", "another student")):
-        if there[name] != facts[name]:
+        if there.get(name) != facts[name]:
             raise RunError(f"{folder} holds the export of {what}; {choose}, or delete it")

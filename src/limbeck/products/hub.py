@@ -72,10 +72,11 @@ def _notes(student: Student) -> list[str]:
         notes.append(f"`network` is a {name} of its makers' own, built by their code.")
     if space is not None and space.channels is not None:
         size = " by ".join(map(str, space.size))
+        numbers = f"numbers from {space.range[0]:g} to {space.range[1]:g}"
+        values = f"bytes (uint8) or {numbers}" if space.range == (0.0, 1.0) else numbers
         notes.append(
             f"In: pictures of {size} pixels, laid out (N, {space.channels}, height, width), "
-            f"uint8 or numbers from {space.range[0]:g} to {space.range[1]:g}; the student "
-            "normalises them: `student.predict(x)`."
+            f"{values}; the student normalises them: `student.predict(x)`."
         )
     elif space is not None:
         named = f": {', '.join(space.names)}" if space.names else ""
@@ -98,26 +99,25 @@ def _write_transformers(
     config.label2id = {name: place for place, name in config.id2label.items()}
     config.problem_type = PROBLEMS[student.task]
     if isinstance(inner, PictureClassifier):
-        kind = "ImageClassification"
+        maker = "AutoModelForImageClassification"
         inner.space = _from_bytes(inner.space or student.input_space)
-        load, notes = _picture_words(student, inner.space)
+        load, notes = _picture_words(student, inner.space, maker)
     else:
-        kind = "SequenceClassification"
-        load, notes = _text_words(inner)
-    maker = getattr(transformers, f"AutoModelFor{kind}")
+        maker = "AutoModelForSequenceClassification"
+        load, notes = _text_words(inner, maker)
+    loader = getattr(transformers, maker)
     with _no_bars(transformers):
         network.save_pretrained(part)
         inner.write_beside(part)
-        loaded = spoken("hf", lambda: maker.from_pretrained(str(part)).eval())
+        loaded = spoken("hf", lambda: loader.from_pretrained(str(part)).eval())
     twin = copy.copy(student)
     twin.network = copy.deepcopy(student.network)
     _classifier(twin.network).network = loaded  # type: ignore[union-attr]
     compare(graph(student), graph(twin).module, student.task, facts)
-    model = f'model = AutoModelFor{kind}.from_pretrained(".")'
-    return f"{load.replace('AutoModel', f'AutoModelFor{kind}')}\n{model}", notes
+    return f'{load}\nmodel = {maker}.from_pretrained(".")', notes
 
 
-def _picture_words(student: Student, space: InputSpace) -> tuple[str, list[str]]:
+def _picture_words(student: Student, space: InputSpace, maker: str) -> tuple[str, list[str]]:
     size = " by ".join(map(str, space.size))
     notes = [f"In: pictures, which `processor` brings to {size} pixels and normalises."]
     shown = student.input_space
@@ -125,21 +125,21 @@ def _picture_words(student: Student, space: InputSpace) -> tuple[str, list[str]]
         learnt = " by ".join(map(str, shown.size))
         notes.append(f"The student learnt from, and was measured on, pictures of {learnt} pixels.")
     return (
-        "from transformers import AutoImageProcessor, AutoModel\n\n"
+        f"from transformers import AutoImageProcessor, {maker}\n\n"
         'processor = AutoImageProcessor.from_pretrained(".")'
     ), notes
 
 
-def _text_words(text: TextClassifier) -> tuple[str, list[str]]:
+def _text_words(text: TextClassifier, maker: str) -> tuple[str, list[str]]:
     cut = f"cut to {text.length} tokens"
     if text.tokenizer is not None:
         return (
-            "from transformers import AutoModel, AutoTokenizer\n\n"
+            f"from transformers import {maker}, AutoTokenizer\n\n"
             'tokenizer = AutoTokenizer.from_pretrained(".")'
         ), [f"In: texts, {cut}: `tokenizer(texts, truncation=True, padding=True)`."]
     size = text.network.config.vocab_size
     return (
-        "from transformers import AutoModel\n\n"
+        f"from transformers import {maker}\n\n"
         "from limbeck.networks.hugging_face import hashed_words\n\n"
         f"tokens = hashed_words({size}, {text.pad})"
     ), [
