@@ -18,6 +18,7 @@ from limbeck.evaluate.memory import Saved, content_bytes, free_bytes, held_bytes
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.engine import Engine
 from limbeck.run.run import Options, Run
+from limbeck.run.trackers import check_trackers
 
 # The first steps are not timed: libraries choose their kernels and allocate then.
 WARM_UP, FEWEST, MOST, SECONDS = 2, 3, 50, 2.0
@@ -98,7 +99,8 @@ class Rehearsal(Run):
     def __init__(self, dir: str | Path, *, seed: int = 0, options: Options | None = None) -> None:
         # A checkpoint tells that a loop has ended: there is none on the way.
         options = replace(options or Options(), checkpoint_seconds=float("inf"))
-        super().__init__(dir, seed=seed, options=options)
+        check_trackers(options.trackers)
+        super().__init__(dir, seed=seed, options=replace(options, trackers=()))
         self.networks: list[Network] = []
         self.stages: dict[str, Stage] = {}
         self.stored: dict[str, int] = {}

@@ -126,6 +126,7 @@ def test_help_names_every_verb_and_gives_examples():
         (("check", "kd", "--claims", "one"), 2, "numbers such as"),
         (("list", "zzz*"), 2, "no method matches"),
         (("run", "kd", "--data-root", "nowhere"), 2, "is no folder"),
+        ((*TINY, "--tracker", "tensorbord"), 2, "did you mean tensorboard"),
     ],
 )
 def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monkeypatch, capsys):

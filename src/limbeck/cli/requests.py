@@ -53,6 +53,10 @@ Threads = Annotated[
     int, typer.Option(min=1, help="Threads a job uses; part of what same bits means.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")]
+Tracker = Annotated[
+    list[str] | None,
+    typer.Option(help="Show rows in tensorboard, mlflow or wandb too; repeat for several."),
+]
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Typed:
     device: str
     threads: int
     workers: int
+    tracker: Sequence[str] | None
 
     def request(self) -> Request:
         """Make the request.
@@ -111,7 +116,12 @@ class Typed:
             settings=settings,
             inputs=inputs,
             seeds=tuple(range(first, first + count)),
-            options={"threads": self.threads, "device": self.device, "workers": self.workers},
+            options={
+                "threads": self.threads,
+                "device": self.device,
+                "workers": self.workers,
+                "trackers": tuple(self.tracker or ()),
+            },
         )
 
     def command(self) -> str:

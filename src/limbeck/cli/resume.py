@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from limbeck import experiment
+from limbeck.cli import requests
 from limbeck.cli.results import report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
 
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")] = 0,
+    device: requests.Device = "cpu",
+    workers: requests.Workers = 0,
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -25,7 +27,7 @@ def resume(
     use_data_root(data_root)
     if experiment.is_run(folder) and experiment.is_finished(folder):
         say(f"{folder} is finished", json_wanted=json_wanted)
-    options = {"device": device, "workers": workers}
+    options = {"device": device, "workers": workers, "trackers": tuple(tracker or ())}
     with interruptible(folder):
         request, rows = experiment.resume(folder, options, quiet=quiet)
     report(folder, request, rows, json_wanted)

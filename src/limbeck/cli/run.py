@@ -37,6 +37,7 @@ def run(
     device: requests.Device = "cpu",
     threads: requests.Threads = 1,
     workers: requests.Workers = 0,
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -70,6 +71,7 @@ def run(
         device=device,
         threads=threads,
         workers=workers,
+        tracker=tracker,
     )
     request = typed.request()
     folder = out or _new_folder(method)
