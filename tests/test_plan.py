@@ -99,14 +99,16 @@ def test_too_small_a_disk_is_warned_of(monkeypatch, tmp_path):
     assert found.facts()["disk"]["fits"] is False
 
 
-def test_memory_that_ends_in_a_step_is_told(monkeypatch, tmp_path):
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
+def test_memory_that_ends_in_a_step_is_told(monkeypatch, tmp_path, kind):
     def full(self):
-        raise torch.OutOfMemoryError("tried to allocate much")
+        raise kind("tried to allocate much")
 
     monkeypatch.setattr(rehearsal._Loop, "next", full)
     found = plan(REQUEST, tmp_path)
     assert found.minutes is None
-    assert "tried to allocate much" in found.warnings[0]
+    assert [one.stage for one in found.stages] == ["teacher-0"]
+    assert "tried to allocate much; later stages were not tried" in found.warnings[0]
 
 
 def test_a_stop_speaks_of_the_plan_and_no_run(monkeypatch, tmp_path):

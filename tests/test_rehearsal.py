@@ -187,6 +187,28 @@ def test_where_there_is_no_room_no_step_is_taken(small, tmp_path, monkeypatch):
         assert stage.checkpoint == sum(one.weights + one.optimiser for one in trained)
 
 
+def test_a_step_that_wants_more_than_there_is_ends_the_rehearsal(small, tmp_path, monkeypatch):
+    # Room for weights and what belongs to them, and not for the pictures.
+    monkeypatch.setattr(rehearsal, "free_bytes", lambda device: 20_000)
+    run = Rehearsal(tmp_path)
+    given = {"teacher": [network()], "student": network(), "data": digits()}
+    with pytest.raises(MemoryError, match="for its way back"):
+        complete(KD(steps=STEPS, batch_size=1000), run, given)
+    run.close()
+    (stage,) = run.stages.values()
+    assert (stage.stage, stage.tried, stage.seconds) == ("student", 0, None)
+    assert stage.memory > run.room
+    (student,) = [one for one in run.networks if "frozen" not in one.name]
+    assert stage.checkpoint == student.weights + student.optimiser
+
+
+def test_where_steps_take_long_fewer_are_taken(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal, "LONGEST", 0.0)
+    run = small(tmp_path, KD(steps=STEPS), [network()])
+    assert [stage.tried for stage in run.stages.values()] == [1, 1]
+    assert all(stage.seconds > 0 for stage in run.stages.values())
+
+
 def test_a_step_that_fails_leaves_autograd_as_it_was(small, tmp_path, monkeypatch):
     class Failing(nn.Module):
         """Gives logits that are no numbers once it trains."""

@@ -150,7 +150,10 @@ def opened(
     try:
         with claimed(run.dir, identity(method, run, inputs)):
             files.write_text(run.dir / ENVIRONMENT, environment())
-            yield run, prepare(method, run, inputs)
+            try:
+                yield run, prepare(method, run, inputs)
+            finally:
+                run.finish()
     except Interrupted as stop:
         if how_to_go_on(run.dir) in str(stop):
             raise

@@ -93,7 +93,7 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """What will not fit, and what to do."""
-        said = [self.broken_off] if self.broken_off else []
+        said = [f"{self.broken_off}; later stages were not tried"] if self.broken_off else []
         if self.memory > self.room:
             said.append(
                 f"memory will not do: {size(self.memory)} expected and {size(self.room)} free; "
@@ -161,8 +161,8 @@ def plan(request: Request, folder: Path, *, quiet: bool = True) -> Plan:
         with closing(run):
             try:
                 found = _rehearsed(request, run)
-            except torch.OutOfMemoryError as error:
-                found["broken_off"] = f"memory did not do for the first steps: {error}"
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                found["broken_off"] = f"memory did not do when a step was tried: {error}"
             except Interrupted:
                 raise Interrupted("stopped; a plan leaves nothing behind") from None
     return Plan(

@@ -18,9 +18,12 @@ from limbeck.evaluate.memory import Saved, content_bytes, free_bytes, held_bytes
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.engine import Engine
 from limbeck.run.run import Options, Run
+from limbeck.run.trackers import check_trackers
 
 # The first steps are not timed: libraries choose their kernels and allocate then.
 WARM_UP, FEWEST, MOST, SECONDS = 2, 3, 50, 2.0
+# Where a step takes long, fewer will do.
+LONGEST = 20.0
 
 
 @dataclass
@@ -96,7 +99,8 @@ class Rehearsal(Run):
     def __init__(self, dir: str | Path, *, seed: int = 0, options: Options | None = None) -> None:
         # A checkpoint tells that a loop has ended: there is none on the way.
         options = replace(options or Options(), checkpoint_seconds=float("inf"))
-        super().__init__(dir, seed=seed, options=options)
+        check_trackers(options.trackers)
+        super().__init__(dir, seed=seed, options=replace(options, trackers=()))
         self.networks: list[Network] = []
         self.stages: dict[str, Stage] = {}
         self.stored: dict[str, int] = {}
@@ -148,9 +152,10 @@ class Rehearsal(Run):
         return cast(Engine, _Watched(super().engine, self._placed))
 
     def close(self) -> None:
-        """Leave models and autograd as they were."""
+        """Leave models and autograd as they were; note a loop that was broken off."""
         if self._loop is not None:
-            self._loop.undo.close()
+            self._loop.break_off()
+            self._loop = None
         self._undo.close()
 
     def _placed(self, modules: Iterable[nn.Module]) -> None:
@@ -189,7 +194,8 @@ class _Loop:
         run.room = max(run.room, self.held + free_bytes(self.device))
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        self.saved = Saved(loop.raw.values())
+        left = run.room - self.held - self._trained()
+        self.saved = Saved(loop.raw.values(), left)
         self.calls = run._calls
 
     def fits(self) -> bool:
@@ -205,7 +211,10 @@ class _Loop:
         taken = self.loop.step - self.first
         if taken == WARM_UP:
             self.clock = self._now()
-        spent = time.perf_counter() - self.clock
+        now = time.perf_counter()
+        if now - self.begun > LONGEST:
+            return False
+        spent = now - self.clock
         return taken < WARM_UP + FEWEST or (spent < SECONDS and taken < WARM_UP + MOST)
 
     def end(self, models: int, state: int) -> None:
@@ -227,9 +236,7 @@ class _Loop:
         stage.teacher_calls = round(calls * stage.steps)
         stage.activations = self.saved.peak
         # Of models that have not had their turn yet, the state is still to come.
-        missing = self._optimisers() - content_bytes(
-            [optimiser.state_dict() for optimiser in self.loop.optimisers.values()]
-        )
+        missing = self._optimisers() - self._learned()
         best = models if stage.looks else 0
         stage.checkpoint = models + state + max(0, missing) + best
         stage.memory = self.held + self._trained() + stage.activations + best
@@ -255,6 +262,14 @@ class _Loop:
             content_bytes(trained) if optim else 0,
             optimiser_bytes(optim, trained) if optim else 0,
         )
+
+    def break_off(self) -> None:
+        """Note what is known of a loop that did not come to its end."""
+        self.end(sum(one.weights for one in self.networks), self._learned())
+
+    def _learned(self) -> int:
+        """Bytes that the optimisers really keep by now."""
+        return content_bytes([one.state_dict() for one in self.loop.optimisers.values()])
 
     def _trained(self) -> int:
         return self._optimisers() + sum(one.gradients for one in self.networks)

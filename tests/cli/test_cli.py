@@ -132,6 +132,7 @@ def test_help_names_every_verb_and_gives_examples():
         (("list", "--losses", "--family", "model"), 2, "drop one"),
         (("run", "kd", "--set", "loss=dkdd", "--quiet"), 2, "did you mean dkd"),
         (("run", "kd", "--data-root", "nowhere"), 2, "is no folder"),
+        ((*TINY, "--tracker", "tensorbord"), 2, "did you mean tensorboard"),
     ],
 )
 def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monkeypatch, capsys):

@@ -68,6 +68,19 @@ def test_what_was_given_back_does_not_add_up():
     assert peaks[0] == peaks[1] == 4 * 16 * 4
 
 
+def test_a_limit_is_told_when_it_is_passed_and_all_is_given_back():
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    x = torch.zeros(16, 4)
+    with Saved([network], limit=4 * 16 * (4 + 8)):
+        network(x).sum().backward()
+    with Saved([network], limit=4 * 16 * (4 + 8) - 1) as saved:
+        with pytest.raises(MemoryError, match="more than 767 bytes"):
+            network(x)
+        said = network[0](x)
+    assert saved.peak == 4 * 16 * (4 + 8)
+    assert said.requires_grad
+
+
 def test_nothing_is_counted_after_the_block():
     with Saved([]) as saved:
         pass

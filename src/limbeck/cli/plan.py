@@ -39,6 +39,7 @@ def plan(
     device: requests.Device = "cpu",
     threads: requests.Threads = 1,
     workers: requests.Workers = 0,
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -71,6 +72,7 @@ def plan(
         device=device,
         threads=threads,
         workers=workers,
+        tracker=tracker,
     )
     made = make_plan(typed.request(), out or Path("runs"), quiet=quiet)
     _show(made, json_wanted)

@@ -67,6 +67,10 @@ Executor = Annotated[
     str,
     typer.Option(help="Where seeds run: local (processes), serial, ray, or ray://HOST:PORT."),
 ]
+Tracker = Annotated[
+    list[str] | None,
+    typer.Option(help="Show rows in tensorboard, mlflow or wandb too; repeat for several."),
+]
 
 OPTIONS = ("threads", "device", "workers", "strategy", "precision", "executor")
 
@@ -93,6 +97,7 @@ class Typed:
     strategy: str = "ddp"
     precision: str = "32-true"
     executor: str = "local"
+    tracker: Sequence[str] | None = None
 
     def request(self) -> Request:
         """Make the request.
@@ -159,6 +164,7 @@ class Typed:
     @property
     def _options(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in OPTIONS}
+        options["trackers"] = tuple(self.tracker or ())
         if self.precision == "32-true":
             # Written down it would make a run begun without the option another run.
             del options["precision"]

@@ -24,6 +24,7 @@ def resume(
     devices: requests.Devices = 1,
     strategy: requests.Strategy = "ddp",
     executor: requests.Executor = "local",
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -33,6 +34,7 @@ def resume(
     use_data_root(data_root)
     together(devices, device)
     options = {"device": device, "workers": workers, "strategy": strategy, "executor": executor}
+    options |= {"trackers": tuple(tracker or ())}
     if is_comparison(folder):
         from limbeck.comparison import Contest
 

@@ -43,6 +43,7 @@ def run(
     strategy: requests.Strategy = "ddp",
     precision: requests.Precision = "32-true",
     executor: requests.Executor = "local",
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -79,6 +80,7 @@ def run(
         strategy=strategy,
         precision=precision,
         executor=executor,
+        tracker=tracker,
     )
     request = typed.request()
     folder = out or _new_folder(method)

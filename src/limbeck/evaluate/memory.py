@@ -72,6 +72,11 @@ class Saved:
 
     Args:
         modules: whose weights do not count.
+        limit: of these bytes; None sets none.
+
+    Raises:
+        MemoryError: inside the block, when the limit is passed: before the machine comes to a
+            halt.
 
     Example:
         >>> with Saved([]) as saved:
@@ -80,8 +85,9 @@ class Saved:
         32
     """
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
+    def __init__(self, modules: Iterable[nn.Module], limit: int | None = None) -> None:
         self.peak = self._alive = 0
+        self._limit = limit
         self._holders: dict[int, int] = {}
         self._known = {
             tensor.untyped_storage().data_ptr() for m in modules for tensor in m.parameters()
@@ -101,7 +107,10 @@ class Saved:
         self._hooks.__exit__(kind, error, trace)
 
     def _pack(self, tensor: Tensor) -> _Held:
-        return _Held(self, tensor)
+        held = _Held(self, tensor)
+        if self._limit is not None and self._alive > self._limit:
+            raise MemoryError(f"a step keeps more than {self._limit:,} bytes for its way back")
+        return held
 
     def take(self, place: int, size: int) -> None:
         """Note that one more holds the memory at a place."""

@@ -18,6 +18,7 @@ from limbeck.run import checkpoints
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.processes import rank
 from limbeck.run.progress import Progress, progress
+from limbeck.run.trackers import Trackers, write_csv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,7 @@ class Options:
             ``"ray://HOST:PORT"``.
         quiet: show no progress.
         checkpoint_seconds: how often a loop saves its state.
+        trackers: where rows are shown beside the run folder: of `limbeck.run.trackers.NAMES`.
     """
 
     threads: int = 1
@@ -61,6 +63,7 @@ class Options:
     executor: str = "local"
     quiet: bool = True
     checkpoint_seconds: float = 30.0
+    trackers: tuple[str, ...] = ()
 
 
 class Run:
@@ -92,6 +95,7 @@ class Run:
         self.dir, self.seed, self.options = Path(dir), seed, options or Options()
         self._shared = () if shared is None else (shared,)
         self._begun = time.monotonic()
+        self._trackers = Trackers(self.options.trackers, self.dir)
 
     def stage(
         self, name: str, make: Callable[..., Mapping[str, Tensor]], **key: Any
@@ -148,6 +152,14 @@ class Run:
             return
         row["seconds"] = round(time.monotonic() - self._begun, 3)
         files.append_text(self.dir / METRICS, json.dumps(row) + "\n")
+        self._trackers.log(self.dir / METRICS, row)
+
+    def finish(self) -> None:
+        """Write the rows out as CSV and close the trackers; more rows may follow."""
+        self._trackers.close()
+        # A run that failed before its first row may have no engine, and needs none.
+        if (self.dir / METRICS).exists() and self.engine.rank == 0:
+            write_csv(self.dir / METRICS)
 
     def checkpoint(
         self,
@@ -221,3 +233,5 @@ class Run:
                 kept.append(line.rstrip("\n") + "\n")
         if cut:
             files.write_text(path, "".join(kept))
+            write_csv(path)
+            self._trackers.close()
