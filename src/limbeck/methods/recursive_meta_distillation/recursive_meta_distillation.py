@@ -193,7 +193,7 @@ class RecursiveMetaDistillation:
             try:
                 data = data.few(self.initial_labels, seed=run.seed)
             except DataError as error:
-                raise SettingsError(f"initial_{error}") from None
+                raise SettingsError(f"initial_labels: {error}") from None
         fit(
             run,
             stage,
