@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.data import Batch, digits, from_arrays
+from limbeck.cache import cached
+from limbeck.data import Batch, Loader, digits, from_arrays
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.files import load_tensors
-from limbeck.functional import mean_logits, mean_probabilities
+from limbeck.functional import mean_logits, mean_probabilities, recover_soft_labels
 from limbeck.methods.meal_v2.meal_v2 import Discrimination, MealV2
 from limbeck.outputs import Outputs
 from limbeck.run import Run
@@ -149,3 +150,50 @@ def test_an_ensemble_of_the_users_own_keeps_its_weights(data, tmp_path):
     )
     torch.testing.assert_close(alone.network[1].weight, weighted.network[1].weight)
     assert first.width == 10
+
+
+def test_the_fast_mode_learns_from_the_kept_classes(data, tmp_path):
+    stored = {"steps": 0, "store": "top5", "store_dtype": "float32"}
+    views = {"flip": True, "crop": 1, "distinct": 2}
+    distil(tmp_path / "run", data, {"teaching": stored, "views": views})
+    assert len(rows(tmp_path / "run", "student")) == 15
+    shards = sorted((tmp_path / "run" / "cache").glob("*/*/*.safetensors"))
+    # Two teachers, and 15 steps of 16 show each of 60 images four times, in two views.
+    assert len(shards) == 4
+    kept, _ = load_tensors(shards[0])
+    assert kept["classes"].shape == (60, 5)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "renormalize"])
+def test_kept_classes_are_rebuilt_by_the_published_rules(data, tmp_path, rest):
+    big = teacher(network(1))
+    loader = Loader(data, data.train, 16)
+    told = cached(big, tmp_path, keep="top5", rest=rest, dtype="float32").bind(loader)
+    batch = loader.batch(0)
+    top = big(batch).logits.softmax(1).topk(5)
+    expected = recover_soft_labels(top.indices, top.values, classes=10, rest=rest)
+    torch.testing.assert_close(told(batch).logits.softmax(1), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_in_the_fast_mode_the_discriminator_sees_softmax_outputs(data):
+    torch.manual_seed(0)
+    z, members = torch.randn(4, 10), torch.randn(2, 4, 10)
+    told = Outputs(logits=mean_probabilities(members), extra={"member_logits": members})
+    shown = []
+    for store in ("nothing", "top5"):
+        objective = MealV2(teaching={"store": store}).objective(10)
+        part = next(one for one in objective.modules() if isinstance(one, Discrimination))
+        part.network.register_forward_pre_hook(lambda module, given: shown.append(given[0]))
+        objective(Outputs(logits=z), told, Batch({}))
+    for found, expected in zip(
+        shown,
+        (z, members.mean(0), z.softmax(1), members.softmax(-1).mean(0)),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected)
+
+
+def test_mixed_images_cannot_be_stored(data, tmp_path):
+    changes = {"cutmix": 0.5, "teaching": {"steps": 0, "store": "logits"}}
+    with pytest.raises(ArgumentError, match="drop the mixing or the store"):
+        distil(tmp_path / "run", data, changes)

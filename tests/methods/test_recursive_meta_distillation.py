@@ -205,7 +205,10 @@ def test_baselines_take_as_many_steps_as_the_chain(data, tmp_path):
         ({"temperature": (1.0, 2.0, 3.0)}, "temperature has 3 numbers for 2"),
         ({"weights": (1.0,)}, r"weights are \(1.0,\) for 2 base teachers"),
         ({"weights": (0.0, 0.0)}, "not all 0"),
-        ({"initial_labels": 5}, "initial_labels: 5 training samples cannot be kept: expected at least one"),
+        (
+            {"initial_labels": 5},
+            "initial_labels: 5 training samples .* at least one",
+        ),
         ({"initial_labels": 60}, "initial_labels: 60 training samples .* fewer than the 60"),
         ({"clip": 0.099, "generations": 1}, None),
     ],
