@@ -31,13 +31,19 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written; nothing is left behind.
     """
+    with _replacing(path) as part, part.open("xb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which takes the place of a file when the block is done."""
     with spoken(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _beside(path, "part")
         try:
-            with part.open("xb") as file:
-                file.write(content)
-                file.flush()
+            yield part
+            with part.open("r+b") as file:
                 os.fsync(file.fileno())
             os.replace(part, path)
         except BaseException:
@@ -75,7 +81,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     Raises:
         RunError: the file cannot be written.
     """
-    from safetensors.torch import save
+    from safetensors.torch import save_file
 
     # A fresh copy of what shares memory or is a view: the format refuses aliases.
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -87,7 +93,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         seen.add(memory)
     # The order of the metadata decides the bytes, so it is sorted.
     metadata = dict(sorted({**facts, "checksum": _tensor_checksum(whole, facts)}.items()))
-    write_bytes(path, _sorted_header(save(whole, metadata=metadata)))
+    with _replacing(path) as part:
+        # Straight from the tensors: a model may be most of what the memory holds.
+        save_file(whole, part, metadata=metadata)
+        _sort_header(part)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -214,17 +223,19 @@ def _tensor_checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) ->
     return fingerprint(dict(tensors), dict(facts))
 
 
-def _sorted_header(content: bytes) -> bytes:
-    """Sort the metadata of a safetensors file: the writer leaves it in hash order."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    text = json.dumps(
-        {name: dict(sorted(value.items())) for name, value in sorted(header.items())},
-        separators=(",", ":"),
-    ).encode()
-    text += b" " * (-len(text) % 8)
-    # One copy and no more: a checkpoint's weights may be most of what the memory holds.
-    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(content)[8 + length :]))
+def _sort_header(path: Path) -> None:
+    """Sort the header of a safetensors file in place: the writer leaves it in hash order."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        text = json.dumps(
+            {name: dict(sorted(value.items())) for name, value in sorted(header.items())},
+            separators=(",", ":"),
+            ensure_ascii=False,
+        ).encode()
+        file.seek(8)
+        # The same words in another order, and spaces behind them as before.
+        file.write(text.ljust(length))
 
 
 def _beside(path: Path, suffix: str) -> Path:

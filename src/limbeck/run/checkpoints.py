@@ -54,12 +54,12 @@ def save(
 
     for name, value in state.items():
         _check_plain(value, name)
-    # Through memory: torch's own writer says nothing of a full disk.
-    content = io.BytesIO()
-    torch.save(dict(state), content)
     with files.new_folder(folder / f"{step:09d}") as part:
         for name, tensors in models.items():
             files.save_tensors(part / f"{name}.safetensors", tensors, {"model": name})
+        # Through memory: torch's own writer says nothing of a full disk.
+        content = io.BytesIO()
+        torch.save(dict(state), content)
         files.write_bytes(part / "state.pt", content.getbuffer())
     for older in _steps(folder):
         if int(older.name) < step:
