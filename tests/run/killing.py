@@ -3,6 +3,7 @@
 Runs in a process of its own, whose children are forked and so need no imports.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -56,36 +57,36 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def killed_while_writing(count: int) -> None:
     """Make this process kill itself in the middle of its count-th write."""
-    write, left = Path.open, [count]
+    sync, left = os.fsync, [count]
 
-    def opening(path: Path, mode: str = "r", *args, **options):
-        opened = write(path, mode, *args, **options)
-        if "x" in mode:
-            left[0] -= 1
-            if not left[0]:
-                opened.write(b"half of it")
-                opened.flush()
-                os.kill(os.getpid(), signal.SIGKILL)
-        return opened
+    def half(handle: int) -> None:
+        left[0] -= 1
+        if not left[0]:
+            # What is only read here was written before.
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, os.fstat(handle).st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(handle)
 
-    Path.open = opening
+    os.fsync = half
 
 
 def attempt(folder: Path, draw: random.Random, seconds: float, writes: int) -> bool:
     """Run in a child that is killed at a random moment; True where it was quicker."""
+    # Drawn before the fork, so that parent and child agree on what comes next.
+    moment, count = draw.random() * seconds, draw.choice([0, draw.randrange(1, writes)])
     child = os.fork()
-    inside = draw.random() < 0.5
     if not child:
         try:
-            if inside:
-                killed_while_writing(draw.randrange(1, writes))
+            if count:
+                killed_while_writing(count)
             distill(folder)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             os._exit(1)
         os._exit(0)
-    if not inside:
-        time.sleep(draw.random() * seconds)
+    if not count:
+        time.sleep(moment)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
