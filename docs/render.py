@@ -39,9 +39,10 @@ def claims(slug: str) -> str:
     facts = json.loads(path.read_text())
     lines = ["| | claim | held | figures |", "|---|---|---|---|"]
     for entry in facts["claims"]:
-        shown = figure(entry["figures"])
+        # A bar would end the cell.
+        shown, said = (one.replace("|", "\\|") for one in (figure(entry["figures"]), entry["text"]))
         held = "yes" if entry["held"] else "**no**"
-        lines.append(f"| {entry['claim']} | {entry['text']} | {held} | {shown} |")
+        lines.append(f"| {entry['claim']} | {said} | {held} | {shown} |")
     count = len(facts["seeds"])
     return "\n".join(lines) + f"\n\nSmall-scale evidence, {count} seeds: `limbeck check {slug}`.\n"
 
