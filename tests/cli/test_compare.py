@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from limbeck.cli import main
+from limbeck.run import Run
 
 LIMBECK = str(Path(sys.executable).parent / "limbeck")
 TINY = ("compare", "none,kd,meal-v2", "--preset", "tiny", "--quiet")
@@ -66,21 +66,27 @@ def test_figures_are_written_with_the_command(held):
     assert str(folder) not in json.dumps(written)
 
 
-def test_another_request_of_the_same_name_is_refused(held):
-    folder, _, _ = held
-    done = limbeck(*TINY, "--name", "first", "--seeds", "3", cwd=folder)
-    assert done.returncode == 1
-    assert "comparison.seeds: there [0, 1], now [0, 1, 2]" in done.stderr
+def call(*words, monkeypatch):
+    """The command line in this process: starting one for each call would take a minute."""
+    monkeypatch.setattr(sys, "argv", ["limbeck", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
 
 
-def test_other_verbs_do_not_take_it_for_a_run(held):
-    folder, _, _ = held
-    done = limbeck("runs", "--json", cwd=folder)
-    assert json.loads(done.stdout.splitlines()[-1]) == {"runs": []}
+def test_another_request_of_the_same_name_is_refused(held, monkeypatch, capsys):
+    monkeypatch.chdir(held[0])
+    assert call(*TINY, "--name", "first", "--seeds", "3", monkeypatch=monkeypatch) == 1
+    assert "comparison.seeds: there [0, 1], now [0, 1, 2]" in capsys.readouterr().err
+
+
+def test_other_verbs_do_not_take_it_for_a_run(held, monkeypatch, capsys):
+    monkeypatch.chdir(held[0])
+    assert call("runs", "--json", monkeypatch=monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"runs": []}
     for verb in ("report", "evaluate"):
-        done = limbeck(verb, "runs/compare-first", cwd=folder)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
+        assert call(verb, "runs/compare-first", monkeypatch=monkeypatch) == 1
+        assert "runs/compare-first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -103,51 +109,51 @@ def test_other_verbs_do_not_take_it_for_a_run(held):
 )
 def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["limbeck", "compare", *words, "--quiet"])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    assert call("compare", *words, "--quiet", monkeypatch=monkeypatch) == status
     assert said in capsys.readouterr().err
-    assert ended.value.code == status
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_kill_and_an_interrupt_end_in_the_same_figures(tmp_path):
-    words = (
-        "compare", "none,kd", "--preset", "tiny", "--steps", "800", "--seed", "3", "--quiet",
-        "--name",
-    )  # fmt: skip
-    whole = limbeck(*words, "whole", "--json", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    place = tmp_path / "runs" / "compare-cut" / "entries"
-    # The entry alone is the faster one: the first log of kd ends before what is waited for next.
-    for log, step, stop in (
-        (place / "none", 1, signal.SIGKILL),
-        (place / "kd", 4, signal.SIGINT),
-    ):
-        process = subprocess.Popen(
-            [LIMBECK, *words, "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        _wait(log / "3" / "metrics.jsonl", f'"step": {step}', process)
-        if stop == signal.SIGKILL:
-            os.killpg(process.pid, stop)
-        else:
-            process.send_signal(stop)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode != 0
-    assert process.returncode == 130, said
-    assert "limbeck resume runs/compare-cut" in said
-    again = limbeck("resume", "runs/compare-cut", "--json", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    rows = [json.loads(done.stdout.splitlines()[-1])["rows"] for done in (whole, again)]
-    assert [row["quality"] for row in rows[0]] == [row["quality"] for row in rows[1]]
-    written = json.loads((tmp_path / "results" / "compare-cut.json").read_text())
+class Killed(BaseException):
+    """What no code catches, as nothing catches a kill."""
+
+
+def test_a_kill_and_an_interrupt_end_in_the_same_figures(tmp_path, monkeypatch, capsys):
+    # One process, so that it is known how far each entry is.
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.chdir(tmp_path)
+    words = ("compare", "none,kd", "--preset", "tiny", "--steps", "60", "--seed", "3", "-q")
+    assert call(*words, "--name", "whole", monkeypatch=monkeypatch) == 0
+    log = Run.log
+
+    def cut(stage, step, act):
+        def logging(self, **row):
+            log(self, **row)
+            if (row["stage"], row["step"]) == (stage, step):
+                act()
+
+        monkeypatch.setattr(Run, "log", logging)
+
+    def kill():
+        raise Killed
+
+    cut("alone", 30, kill)
+    with pytest.raises(Killed):
+        call(*words, "--name", "cut", monkeypatch=monkeypatch)
+    cut("student", 40, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert call(*words, "--name", "cut", monkeypatch=monkeypatch) == 130
+    assert "limbeck resume runs/compare-cut" in capsys.readouterr().err
+    begun = json.loads((tmp_path / "runs/compare-cut/entries/none/3/row.json").read_text())
+    monkeypatch.setattr(Run, "log", log)
+    assert call("resume", "runs/compare-cut", "-q", "--json", monkeypatch=monkeypatch) == 0
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    whole, written = (
+        json.loads((tmp_path / "results" / f"compare-{name}.json").read_text())
+        for name in ("whole", "cut")
+    )
+    assert rows == written["rows"]
+    assert [row["quality"] for row in rows] == [row["quality"] for row in whole["rows"]]
+    # The finished one was read back; of the interrupted one the seconds are not known.
+    assert rows[0]["cost"] == begun["cost"]
+    assert "train_seconds" not in rows[1]["cost"]
     assert "--name cut" in written["command"]
-
-
-def _wait(log, words, process):
-    until = time.monotonic() + 60
-    while not (log.exists() and words in log.read_text()):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < until
-        time.sleep(0.02)

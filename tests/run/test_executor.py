@@ -1,6 +1,10 @@
 """Jobs give the same results one after another and in processes of their own."""
 
 import operator
+import os
+import signal
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -60,3 +64,14 @@ def test_the_cores_are_shared_out(tmp_path, monkeypatch):
     run = Run(tmp_path)
     assert run.executor is run.executor
     assert run.executor.map(lambda x: x, [(1,), (2,)]) == [1, 2]
+
+
+def test_workers_hear_of_an_interrupt(executors):
+    there = executors[1]
+    there.map(time.sleep, [(0,), (0,)])  # so that the workers have started
+    press = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    # A worker that is asleep says so; unheard, it would sleep to the end and be a finished job.
+    with pytest.raises(KeyboardInterrupt):
+        there.map(time.sleep, [(30,), (30,)])
+    press.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +67,7 @@ def compare(
         int | None, typer.Option(min=0, help="Steps that a named teacher is trained for.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the comparison; its entries and seeds by default.")
+        str | None, typer.Option(help="Of the comparison; its entries by default.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs; runs/compare-NAME by default.")
@@ -105,9 +106,9 @@ def compare(
     names = [one.strip() for one in entries.split(",") if one.strip()]
     first = seed or 0
     wanted = None if seeds is None and seed is None else range(first, first + (seeds or 1))
+    if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
+        raise SettingsError(f"--name {name!r}: expected letters, digits, dashes and dots")
     called = name or "-".join(one.replace(":", "_") for one in names)
-    if not all(letter.isalnum() or letter in "-_." for letter in called) or called.startswith("."):
-        raise SettingsError(f"--name {called!r}: expected letters, digits, dashes and dots")
     planned = contest(
         names,
         name=called,

@@ -169,6 +169,7 @@ def _tell_workers() -> None:
     """Pass a Ctrl-C on to the workers: they save their state and come back."""
     from joblib.externals.loky import get_reusable_executor
 
-    for process in list(get_reusable_executor()._processes.values()):
+    # With other arguments than those of the jobs it would wait for them and start anew.
+    for process in list(get_reusable_executor(reuse=True)._processes.values()):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGINT)
