@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from limbeck.data.batch import Batch
 from limbeck.errors import ArgumentError, SettingsError, nearest
 from limbeck.functional import supervised
 from limbeck.functional.divergences import soft_multilabel_loss, soft_target_loss
+from limbeck.networks.projector import projector
 from limbeck.outputs import Outputs
 
 Terms = dict[str, Tensor]
@@ -50,6 +51,23 @@ class Objective(nn.Module):
         """Columns of the batch that are read."""
         return set()
 
+    @property
+    def projects(self) -> bool:
+        """Whether projectors are to be made by `prepare` before the first step."""
+        return any(part.projects for part in self._parts())
+
+    def prepare(self, student: Outputs, teacher: Outputs | None) -> None:
+        """Make the projectors for the shapes of what student and teacher say about a few samples.
+
+        Loops (`fit`) call it; in your own loop call it once before the optimiser is made.
+        """
+        for part in self._parts():
+            part.prepare(student, teacher)
+
+    def _parts(self) -> list[Objective]:
+        below = (part for part in self.modules() if part is not self)
+        return [part for part in below if isinstance(part, Objective)]
+
     def __add__(self, other: Objective) -> Objective:
         return Sum([self, other])
 
@@ -69,10 +87,15 @@ class Term(Objective):
         student: output of the student to pass: ``"logits"``, ``"features.PATH"`` ...
         teacher: output of the teacher to pass, or None.
         target: column of the batch to pass, or None.
+        project: put a trained linear map behind the student's output, to the width of the
+            teacher's; its shape is found by `prepare`.
+        columns: keywords of the function that are columns of the batch, such as
+            ``{"mask": "valid"}``.
         options: further keywords of the function.
 
     Raises:
-        ArgumentError: the function has no such option.
+        ArgumentError: the function has no such option; when run, `project` is set and `prepare`
+            was not called.
 
     Example:
         >>> import torch
@@ -91,12 +114,21 @@ class Term(Objective):
         student: str | None = "logits",
         teacher: str | None = "logits",
         target: str | None = None,
+        project: bool = False,
+        columns: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
+        self.project, self.columns = project, dict(columns or {})
+        self.projector: nn.Module | None = None
         self.name, self.function, self.options = name, function, options
         self.student, self.teacher, self.target = student, teacher, target
-        _check_options(function, options)
+        _check_options(function, {**options, **self.columns})
+        if project and (student is None or teacher is None):
+            raise ArgumentError(
+                f"term {name!r} projects an output of the student to the width of the teacher's "
+                "and reads only one of them; name both or drop project"
+            )
 
     @property
     def needs_teacher(self) -> bool:
@@ -113,20 +145,47 @@ class Term(Objective):
 
     @property
     def targets(self) -> set[str]:
-        return set() if self.target is None else {self.target}
+        return {*self.columns.values()} | (set() if self.target is None else {self.target})
+
+    @property
+    def projects(self) -> bool:
+        return self.project
+
+    def prepare(self, student: Outputs, teacher: Outputs | None) -> None:
+        """Make the projector, unless it is there."""
+        if not self.project or self.projector is not None:
+            return
+        assert self.student is not None
+        assert self.teacher is not None
+        if teacher is None:
+            raise ArgumentError(f"term {self.name!r} reads a teacher and there is none")
+        shapes = student.read(self.student).shape, teacher.read(self.teacher).shape
+        self.projector = projector(*shapes)
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Terms:
         """Return the one term."""
         given: list[Tensor] = []
         if self.student is not None:
-            given.append(student.read(self.student))
+            given.append(self._projected(student.read(self.student)))
         if self.teacher is not None:
             if teacher is None:
                 raise ArgumentError(f"term {self.name!r} reads a teacher and there is none")
             given.append(teacher.read(self.teacher))
         if self.target is not None:
             given.append(batch[self.target])
-        return {self.name: self.function(*given, **self.options)}
+        read = {name: batch[column] for name, column in self.columns.items()}
+        return {self.name: self.function(*given, **read, **self.options)}
+
+    def _projected(self, output: Tensor) -> Tensor:
+        if not self.project:
+            return output
+        if self.projector is None:
+            raise ArgumentError(
+                f"the projector of term {self.name!r} is not made; call prepare(student, teacher) "
+                "with outputs for a few samples before the optimiser is made"
+            )
+        projected: Tensor = self.projector(output)
+        return projected
 
     def extra_repr(self) -> str:
         function = self.function

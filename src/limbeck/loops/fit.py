@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError
+from limbeck.features import evaluating
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Objective, Terms
@@ -102,6 +105,8 @@ def fit(
         teacher = placed(teacher, run.engine.place)
         _fill(run, stage, teacher, loader.views_shown(steps))
     wanted = sorted(objective.student_features)
+    if objective.projects:
+        _prepare(run, stage, objective, student, teacher, loader)
     models: Models = {"student": student}
     if any(True for _ in objective.parameters()):
         models["objective"] = objective
@@ -160,6 +165,24 @@ def _check_kept(teacher: Teacher, objective: Objective, mix: Any) -> None:
             f"the objective reads {', '.join(missing)} of the teacher, and only "
             f"{', '.join(gives)} are stored; use the teacher itself instead of cached(...)"
         )
+
+
+@torch.no_grad()
+def _prepare(
+    run: Run,
+    stage: str,
+    objective: Objective,
+    student: nn.Module,
+    teacher: Teacher | None,
+    loader: Loader,
+) -> None:
+    """Let the objective make its projectors for what two samples give, from draws of their own."""
+    batch = loader.read(np.arange(2), np.zeros(2, dtype=np.int64))
+    with evaluating(student):
+        said = reading.of(student, batch, sorted(objective.student_features))
+    told = None if teacher is None else teacher(batch.to(run.engine.device))
+    with keyed.torch_seeded(keyed.key(run.seed, stage, "projectors")):
+        objective.prepare(said, told)
 
 
 def _fill(run: Run, stage: str, teacher: Teacher, views: Sequence[int]) -> None:
