@@ -29,5 +29,5 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.test: pyproject.toml Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,vision,export]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,vision,export,ray]'
 	touch $@
