@@ -9,6 +9,7 @@ import limbeck
 from limbeck.cache import cached
 from limbeck.data import Batch, Loader, Views, cutmix, from_arrays, sequential
 from limbeck.errors import ArgumentError, ModelError
+from limbeck.files import load_tensors
 from limbeck.functional import feature_mse_loss, mean_logits, soft_target_loss
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim, fit
@@ -126,6 +127,16 @@ def test_ids_take_two_bytes(data, tmp_path):
     cached(teacher(Counting(classes=400)), tmp_path, keep="top32").bind(loader(data)).fill(0)
     taken = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
     assert 60 * (32 * 4 + 2) < taken < 60 * (32 * 4 + 2) + 1000
+
+
+def test_the_likeliest_classes_take_a_twelfth_of_all_at_the_most(data, tmp_path):
+    taken = {}
+    for keep in ("logits", "top32"):
+        stored = cached(teacher(Counting(classes=1000)), tmp_path / keep, keep=keep)
+        stored.bind(loader(data)).fill(0)
+        shard = next((tmp_path / keep).rglob("*.safetensors"))
+        taken[keep] = sum(tensor.nbytes for tensor in load_tensors(shard)[0].values())
+    assert taken["top32"] * 12 <= taken["logits"]
 
 
 def test_members_are_kept_raw_and_mixed_when_read(data, tmp_path):

@@ -1,5 +1,6 @@
 """Shards: whole or absent, the same whoever filled them, maps of files when they are read."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -133,6 +134,26 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file"):
         filled(tmp_path / "file" / "inside")
+
+
+def test_a_full_disk_leaves_what_is_whole(tmp_path, monkeypatch):
+    written = []
+
+    def full(handle):
+        written.append(handle)
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError, match="the disk is full"):
+        filled(tmp_path)
+    before = content(tmp_path)
+    assert 0 < len(before) < 4
+    assert not list(tmp_path.glob(".*.part"))
+    monkeypatch.undo()
+    monkeypatch.setattr(shards, "SHARD_BYTES", 256 * 8)
+    filled(tmp_path)
+    assert before.items() <= content(tmp_path).items()
 
 
 def test_an_error_while_making_leaves_no_shard_and_no_lock(tmp_path):
