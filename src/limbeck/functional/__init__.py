@@ -103,7 +103,9 @@ from limbeck.functional.retrieval import (
     pointwise_loss,
 )
 from limbeck.functional.schedules import piecewise_constant
-from limbeck.functional.soft_labels import recover_soft_labels
+from limbeck.functional.second_order import closed_form
+from limbeck.functional.sharpness import ascent, surrogate_gap_direction
+from limbeck.functional.soft_labels import learned_label_loss, recover_soft_labels
 from limbeck.functional.soft_ranks import (
     approximate_ndcg_loss,
     approximate_ranks,
@@ -113,6 +115,11 @@ from limbeck.functional.soft_ranks import (
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
 from limbeck.functional.surfaces import Surface, loss_surface
 from limbeck.functional.tokens import token_divergence_loss
+from limbeck.functional.trajectories import (
+    average_correct_logits,
+    relative_distance,
+    start_epoch_upper_bound,
+)
 
 __all__ = [
     "Anchoring",
@@ -129,7 +136,9 @@ __all__ = [
     "anchored_teacher",
     "approximate_ndcg_loss",
     "approximate_ranks",
+    "ascent",
     "attention_transfer_loss",
+    "average_correct_logits",
     "average_ranks",
     "binary_cross_entropy",
     "brier_score",
@@ -138,6 +147,7 @@ __all__ = [
     "check_axioms",
     "cka_loss",
     "clip_probabilities",
+    "closed_form",
     "contraction_bound",
     "contraction_rate",
     "correlation_loss",
@@ -163,6 +173,7 @@ __all__ = [
     "label_first_ranking",
     "lambda_loss",
     "layer_pairs",
+    "learned_label_loss",
     "linear_cka",
     "list_mle_loss",
     "list_net_loss",
@@ -190,6 +201,7 @@ __all__ = [
     "recover_soft_labels",
     "relation_loss",
     "relation_scores",
+    "relative_distance",
     "reliability",
     "rkd_angle_loss",
     "rkd_distance_loss",
@@ -201,6 +213,8 @@ __all__ = [
     "squared_error",
     "standardise_logits",
     "standardised_divergence_loss",
+    "start_epoch_upper_bound",
+    "surrogate_gap_direction",
     "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",
