@@ -5,6 +5,7 @@ from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import digits
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
+from limbeck.data.siamese import Siamese
 from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
 from limbeck.data.views import Views
@@ -15,6 +16,7 @@ __all__ = [
     "DatasetSplit",
     "InputSpace",
     "Loader",
+    "Siamese",
     "Split",
     "Subset",
     "Task",
