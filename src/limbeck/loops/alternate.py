@@ -229,6 +229,9 @@ class _Loop:
             for name, term in terms.items():
                 value = term.detach() * share if share != 1 else term.detach()
                 sums[name] = sums[name] + value if name in sums else value
+        for name, optim in self.optims.items():
+            if optim.restarts(at.step, steps):
+                self.engine.forget(self.optimisers[name])
         for name in learning:
             optim, optimiser = self.optims[name], self.optimisers[name]
             if optim.clip is not None:
