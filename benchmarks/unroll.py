@@ -27,7 +27,7 @@ from limbeck.loops.unroll import unroll
 from limbeck.networks.flat import Flat
 from limbeck.networks.names import build
 
-IMAGES, STEPS, LONG, ROUNDS = 100, 20, 80, 2
+IMAGES, STEPS, LONG, ROUNDS = 100, 20, 80, 1
 MEMORY_TARGET, TIME_TARGET, LONG_GIGABYTES = 1 / 8, 1.0, 1.5
 
 
@@ -89,7 +89,7 @@ def measure(said: Any, kind: str, steps: int) -> None:
         grads = torch.autograd.grad(value, [x, rate])
     seconds = time.process_time() - begun
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    said.put((seconds, (after - before) / 2**20, float(value), float(grads[0].norm())))
+    said.put((seconds, (after - before) / 2**20, float(value.detach()), float(grads[0].norm())))
 
 
 def child(kind: str, steps: int) -> tuple[float, float, float, float]:
