@@ -107,6 +107,15 @@ def test_gradients_reach_the_image(operation, rows, images, draws):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
+def test_several_batches_are_mapped_at_once(operation, images, draws):
+    x, u = torch.stack([images, images.flip(0)]), torch.stack([draws, draws + (0.5 - draws) / 3])
+    mapped = torch.func.vmap(lambda x, u: siamese_augment(x, operation, u))(x, u)
+    for number in range(2):
+        single = siamese_augment(x[number], operation, u[number])
+        torch.testing.assert_close(mapped[number], single)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("edge", [0.0, 1 - 2**-53])
 def test_draws_at_the_edges_stay_inside(operation, edge):
     draws = torch.full((2, 3), edge, dtype=torch.float64)

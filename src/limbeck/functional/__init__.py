@@ -102,9 +102,10 @@ from limbeck.functional.retrieval import (
     info_nce_loss,
     pointwise_loss,
 )
-from limbeck.functional.schedules import piecewise_constant
+from limbeck.functional.schedules import evaluation_rate, piecewise_constant
 from limbeck.functional.second_order import closed_form
 from limbeck.functional.sharpness import ascent, surrogate_gap_direction
+from limbeck.functional.siamese import siamese_augment
 from limbeck.functional.soft_labels import learned_label_loss, recover_soft_labels
 from limbeck.functional.soft_ranks import (
     approximate_ndcg_loss,
@@ -114,12 +115,19 @@ from limbeck.functional.soft_ranks import (
 )
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
 from limbeck.functional.surfaces import Surface, loss_surface
+from limbeck.functional.synthetic_scores import (
+    augmentation_robust_score,
+    hard_label_recovery,
+    improvement_over_random,
+    label_robust_score,
+)
 from limbeck.functional.tokens import token_divergence_loss
 from limbeck.functional.trajectories import (
     average_correct_logits,
     relative_distance,
     start_epoch_upper_bound,
 )
+from limbeck.functional.whitening import Zca, fit_zca
 
 __all__ = [
     "Anchoring",
@@ -131,6 +139,7 @@ __all__ = [
     "RatePrediction",
     "Softening",
     "Surface",
+    "Zca",
     "agreement",
     "anchored_recursion",
     "anchored_teacher",
@@ -138,6 +147,7 @@ __all__ = [
     "approximate_ranks",
     "ascent",
     "attention_transfer_loss",
+    "augmentation_robust_score",
     "average_correct_logits",
     "average_ranks",
     "binary_cross_entropy",
@@ -160,17 +170,22 @@ __all__ = [
     "discriminator_loss",
     "entropy",
     "estimate_floor",
+    "evaluation_rate",
     "expected_calibration_error",
     "feature_mse_loss",
     "fit_rate",
+    "fit_zca",
     "flow_matrix",
     "fsp_loss",
     "gram_loss",
+    "hard_label_recovery",
+    "improvement_over_random",
     "in_batch_negatives",
     "info_nce_bound",
     "info_nce_loss",
     "keep_largest",
     "label_first_ranking",
+    "label_robust_score",
     "lambda_loss",
     "layer_pairs",
     "learned_label_loss",
@@ -205,6 +220,7 @@ __all__ = [
     "reliability",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "siamese_augment",
     "similarity_preserving_loss",
     "soft_multilabel_loss",
     "soft_target_loss",
