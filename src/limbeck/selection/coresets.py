@@ -172,7 +172,7 @@ def forgetting_counts(right: Any) -> Indices:
         >>> forgetting_counts([[True, True, False], [False, True, False], [True, True, False]])
         array([1, 0, 3])
 
-    Source: Toneva et al., arXiv 1812.05159, section 3.
+    Source: Toneva et al., arXiv 1812.05159.
     """
     table = np.asarray(right)
     if table.ndim != 2 or table.dtype != np.bool_:
@@ -201,7 +201,8 @@ def _per_class(
 
 def _herded(phi: Floats, count: int) -> Indices:
     mean, squares = phi.mean(0), (phi**2).sum(1)
-    total, chosen = np.zeros_like(mean), []
+    total = np.zeros_like(mean)
+    chosen: list[int] = []
     for taken in range(count):
         # The distance squared and times (t + 1)^2, less what all samples share.
         scores = squares - 2 * phi @ ((taken + 1) * mean - total)
