@@ -118,3 +118,12 @@ def test_an_output_that_a_later_module_overwrites_is_pointed_out():
     with torch.inference_mode(), tapped(model, ["1"]) as caught:
         model(torch.rand(5, 3))
     assert caught["1"].shape == (5, 4)
+
+
+def test_inputs_can_be_caught_instead():
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
+    x = torch.randn(5, 2)
+    with tapped(model, ["0", "2"], inputs=True) as features:
+        model(x)
+    assert features["0"] is x
+    torch.testing.assert_close(features["2"], model[1](model[0](x)))

@@ -27,7 +27,7 @@ FLOORS = [
     {"data"},
     {"networks"},
     {"outputs", "features", "labels"},
-    {"teachers", "objectives", "cache"},
+    {"teachers", "objectives", "cache", "selection"},
     {"run"},
     {"loops"},
     {"evaluate"},

@@ -15,13 +15,16 @@ from limbeck.errors import ModelError, UnusualUseWarning, nearest
 
 
 @contextmanager
-def tapped(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def tapped(
+    model: nn.Module, paths: Sequence[str], *, inputs: bool = False
+) -> Iterator[dict[str, Tensor]]:
     """Catch outputs of inner modules while the block runs; the hooks are gone after it.
 
     Args:
         model: the model that will be called inside the block.
         paths: module paths as ``model.named_modules()`` has them; ``*`` and ``?`` match within
             the whole path.
+        inputs: catch what goes into the modules instead: the first argument of each.
 
     Yields:
         A dictionary that fills with the outputs by path; a module called twice leaves its last.
@@ -45,13 +48,15 @@ def tapped(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]
     handles = []
     try:
         for path in expand(model, paths):
-            handles.append(modules[path].register_forward_hook(_keep(caught, versions, path)))
+            hook = _keep(caught, versions, path, inputs)
+            handles.append(modules[path].register_forward_hook(hook))
         yield caught
         for path, version in versions.items():
             if caught[path]._version != version:
                 warnings.warn(
-                    f"the output of {path} was overwritten in place by a later module and holds "
-                    "what came out there; tap that module, or build it with inplace=False",
+                    f"the {'input' if inputs else 'output'} of {path} was overwritten in place "
+                    "by a later module and holds what came out there; tap that module, or build "
+                    "it with inplace=False",
                     UnusualUseWarning,
                     stacklevel=3,
                 )
@@ -118,9 +123,10 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _keep(caught: dict[str, Tensor], versions: dict[str, int], path: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        first = output[0] if isinstance(output, (tuple, list)) and output else output
+def _keep(caught: dict[str, Tensor], versions: dict[str, int], path: str, inputs: bool) -> Any:
+    def hook(_module: nn.Module, given: Any, output: Any) -> None:
+        wanted = given if inputs else output
+        first = wanted[0] if isinstance(wanted, (tuple, list)) and wanted else wanted
         if isinstance(first, Tensor):
             # The order of calls, also where a module is called again.
             caught.pop(path, None)

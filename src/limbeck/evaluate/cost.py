@@ -38,18 +38,37 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
         >>> figures["parameters"], figures["macs"]
         (10, 8)
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     one = batch.rows(slice(0, 1))
-    with FlopCounterMode(display=False) as counter:
-        source(one)
     parameters, size = weights(modules)
     return {
         "parameters": parameters,
-        "macs": counter.get_total_flops() // 2,
+        "macs": multiply_adds(source, one),
         "latency_ms": round(_median_ms(lambda: source(one)), 4),
         "bytes": size,
     }
+
+
+@torch.no_grad()
+def multiply_adds(source: Source, batch: Batch) -> int:
+    """Count the multiply-adds of matrix products and convolutions for a batch.
+
+    Args:
+        source: called once.
+        batch: one sample where the count shall be for one.
+
+    Returns:
+        How many.
+
+    Example:
+        >>> from limbeck.teachers import teacher
+        >>> multiply_adds(teacher(nn.Linear(4, 2)), Batch({"x": torch.zeros(1, 4)}))
+        8
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        source(batch)
+    return counter.get_total_flops() // 2
 
 
 def weights(modules: Iterable[nn.Module]) -> tuple[int, int]:

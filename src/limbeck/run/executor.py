@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRIES = 2
+# Whether this process computes a job of another executor: its cores are shared out already.
+_in_job = False
 
 
 class Executor:
@@ -45,7 +47,9 @@ class Executor:
             )
 
     def at_once(self, jobs: int) -> int:
-        """How many of some jobs run at the same time."""
+        """How many of some jobs run at the same time; one where a job itself asks for jobs."""
+        if _in_job:
+            return 1
         wanted = self._processes or (os.cpu_count() or 1) // self._run.options.threads
         # Processes that compute one job together take the jobs one after another.
         return max(1, min(jobs, wanted)) if world() == 1 and self._where != "serial" else 1
@@ -69,7 +73,8 @@ class Executor:
             Interrupted: the user asked to stop.
         """
         with self._run.progress(label, len(jobs)) as shown:
-            if self.at_once(len(jobs)) == 1 and not self._where.startswith("ray"):
+            alone = self.at_once(len(jobs)) == 1
+            if alone and (_in_job or not self._where.startswith("ray")):
                 return self._in_turn(function, jobs, shown)
             said: list[T | LimbeckError] = []
             with deferred(_tell_workers) as stop:
@@ -181,12 +186,17 @@ def _threads(count: int) -> Iterator[None]:
 
 def _guarded(threads: int, function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
+    global _in_job
+
     die_with_parent()
+    before, _in_job = _in_job, True
     try:
         with _threads(threads):
             return function(*job)
     except LimbeckError as error:
         return error
+    finally:
+        _in_job = before
 
 
 def _worker_died(error: Exception) -> bool:

@@ -1,0 +1,165 @@
+"""Fresh networks trained on small sets as jobs: what is finished is kept, what is begun goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limbeck import keyed
+from limbeck import outputs as reading
+from limbeck.data.data import Data
+from limbeck.data.splits import Split, Subset, TensorSplit
+from limbeck.errors import ArgumentError
+from limbeck.evaluate.protocol import Protocol
+from limbeck.evaluate.quality import Figures, collect, quality
+from limbeck.evaluate.watch import validation_watch
+from limbeck.fingerprint import fingerprint
+from limbeck.loops.fit import fit
+from limbeck.networks.names import build
+from limbeck.run.run import Options, Run
+
+FOLDER = "judged"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fresh network to train.
+
+    Args:
+        data: its training split is the small set; validation and test hold real samples.
+        protocol: how.
+        network: its name.
+        repeat: which of the networks of this name; with the run's seed it decides the initial
+            weights and the order of batches, whatever the small set is.
+        scored: the split that its figures are of.
+    """
+
+    data: Data
+    protocol: Protocol
+    network: str
+    repeat: int = 0
+    scored: Literal["test", "validation"] = "test"
+
+
+def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> list[Figures]:
+    """Train networks as jobs of the run's executor, or take what was found before.
+
+    Args:
+        run: each network has a run folder of its own in it, named by what decides the figures.
+        cases: what to train; equal ones are trained once.
+        label: what to call the jobs in the progress display.
+
+    Returns:
+        For each case its accuracy and other figures on the split asked for, ``seconds`` of
+        training (of the last part of one that was stopped), and ``step``, of which the weights are.
+
+    Raises:
+        ArgumentError: a set is no classification.
+        Others as `fit`.
+    """
+    options = dataclasses.replace(run.options, quiet=True, trackers=())
+    light: dict[tuple[int, str, str], Data] = {}
+    jobs: dict[Path, tuple[Path, int, Options, Case]] = {}
+    folders = []
+    for case in cases:
+        if case.data.task != "classification":
+            raise ArgumentError(
+                f"{case.data.name} is a {case.data.task} task, and only sets for classification "
+                "are judged by fresh networks"
+            )
+        kept = (id(case.data), case.protocol.selection, case.scored)
+        if kept not in light:
+            light[kept] = _light(case)
+        # What does not change the training is no part of the folder's name.
+        protocol = dataclasses.replace(case.protocol, network="", others=(), repeats=1)
+        case = dataclasses.replace(case, data=light[kept], protocol=protocol)
+        word = fingerprint(run.seed, _content(case))
+        folders.append(run.dir / FOLDER / word)
+        jobs[folders[-1]] = (folders[-1], run.seed, options, case)
+    found = run.executor.map(_train, list(jobs.values()), label)
+    by_folder = dict(zip(jobs, found, strict=True))
+    return [by_folder[folder] for folder in folders]
+
+
+def fresh_network(name: str, data: Data, seed_key: int) -> nn.Module:
+    """A network with initial weights that depend on the key alone."""
+    with keyed.torch_seeded(seed_key):
+        return build(name, data.input_space, data.outputs)
+
+
+def _train(folder: Path, seed: int, options: Options, case: Case) -> Figures:
+    """The job: one network, in a run folder of its own."""
+    run, stage = Run(folder, seed=seed, options=options), f"{FOLDER}-{case.repeat}"
+
+    def make(
+        data: Data, protocol: Protocol, network: str, repeat: int, scored: str
+    ) -> dict[str, Tensor]:
+        learner = fresh_network(network, data, keyed.key(seed, FOLDER, network, repeat))
+        images, watch = len(data.train), None
+        steps = protocol.steps_for(images)
+        if protocol.selection == "validation":
+            every = min(protocol.look_every, steps)
+            watch = validation_watch(data, every=every, patience=None)
+        begun = time.perf_counter()
+        ended = fit(
+            run,
+            stage,
+            learner,
+            data,
+            None,
+            protocol.objective(data),
+            protocol.optim(images),
+            steps,
+            batch_size=protocol.batch_size,
+            views=protocol.views(data),
+            watch=watch,
+        )
+        seconds = time.perf_counter() - begun
+        split = data.test if scored == "test" else data.validation
+        logits, target = collect(lambda batch: reading.of(learner, batch), data, split)
+        figures = quality(logits, target, data.task)
+        step = ended.step if ended.best_step is None else ended.best_step
+        figures |= {"seconds": seconds, "step": step}
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
+
+    found = run.stage(stage, make, **_content(case))
+    return {name: float(value) for name, value in found.items()}
+
+
+def _content(case: Case) -> dict[str, Any]:
+    return {field.name: getattr(case, field.name) for field in dataclasses.fields(case)}
+
+
+def _light(case: Case) -> Data:
+    """The data with the samples that the job reads: what it must not see does not travel."""
+    data, validates = case.data, case.protocol.selection == "validation"
+    looked_at = validates or case.scored == "validation"
+    return dataclasses.replace(
+        data,
+        train=_held(data.train),
+        validation=_held(data.validation if looked_at else _first(data.validation)),
+        test=_held(data.test if case.scored == "test" else _first(data.test)),
+        rest=None,
+    )
+
+
+def _first(split: Split) -> Split:
+    return Subset(split, np.arange(1))
+
+
+def _held(split: Split) -> Split:
+    """The samples of a part of tensors without the others, which would travel with them."""
+    source = split
+    while isinstance(source, Subset):
+        source = source.source
+    if source is split or not isinstance(source, TensorSplit):
+        return split
+    return TensorSplit(split.take(np.arange(len(split))), split.ids)

@@ -1,0 +1,125 @@
+"""Protocol: how a small set is judged by fresh networks that learn from it alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from limbeck.data.data import Data
+from limbeck.data.eight_bit import EightBit
+from limbeck.data.views import Views
+from limbeck.functional.divergences import soft_target_loss
+from limbeck.loops.optim import Optim
+from limbeck.objectives import Term, label_term
+from limbeck.settings import settings
+
+Augmentation = Literal["none", "dsa", "autoaugment", "randaugment", "imagenet", "cifar"]
+SOFT_LABELS = "label_logits"
+SIAMESE = "color_crop_cutout_flip_scale_rotate"
+
+
+@settings
+class Protocol:
+    r"""How a small set is judged: fresh networks learn from it and are tested on real samples.
+
+    Stochastic gradient descent with a learning rate that falls to a tenth half way; the optimiser
+    starts anew there. Of E epochs E + 1 are run, the rate falling from epoch :math:`E // 2 + 2`
+    on (counted from 0), as the published code does.
+
+    Args:
+        network: name of the networks that learn.
+        others: names of further networks, for the table across architectures.
+        repeats: fresh networks of each name.
+        steps: optimiser steps instead of epochs, or None.
+        epochs: E, how often a network sees the set.
+        batch_size: samples a step, at most the whole set.
+        lr: learning rate; that which a set brings replaces it.
+        momentum: of the optimiser.
+        weight_decay: of the optimiser.
+        augmentation: ``"none"``; ``"dsa"``, one of six changes a batch on normalised images; or on
+            images brought back to eight bits ``"autoaugment"``, ``"randaugment"``,
+            ``"imagenet"`` and ``"cifar"``, see `limbeck.data.eight_bit`.
+        selection: whose test accuracy counts: that of the ``"last"`` iterate, or of the best on
+            the ``"validation"`` split of the real training data; never of the best on test.
+        look_every: steps between two looks at the validation split.
+
+    Source: Zhao and Bilen, arXiv 2102.08259 (DSA); Cui et al., arXiv 2207.09639.
+
+    Example:
+        >>> Protocol(epochs=1000).steps_for(100), Protocol(steps=300).steps_for(100)
+        (1001, 300)
+    """
+
+    network: str = "convnet"
+    others: tuple[str, ...] = ()
+    repeats: Annotated[int, Field(ge=1)] = 5
+    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1)] = 1000
+    batch_size: Annotated[int, Field(ge=1)] = 256
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    augmentation: Augmentation = "dsa"
+    selection: Literal["last", "validation"] = "last"
+    look_every: Annotated[int, Field(ge=1)] = 100
+
+    def steps_for(self, images: int) -> int:
+        """Optimiser steps on a set of so many images."""
+        if self.steps is not None:
+            return self.steps
+        return self._step_of(self.epochs + 1, images)
+
+    def optim(self, images: int) -> Optim:
+        """How a network learns from a set of so many images."""
+        falls = 0.5
+        if self.steps is None:
+            falls = self._step_of(self.epochs // 2 + 2, images) / self.steps_for(images)
+        return Optim(
+            "sgd",
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            schedule="steps",
+            milestones=(min(falls, 1.0),),
+            **_restart(),
+        )
+
+    def views(self, data: Data) -> Views:
+        """Random changes of the small set's images."""
+        if self.augmentation == "none":
+            return Views()
+        if self.augmentation == "dsa":
+            return _siamese()
+        low, high = data.input_space.range if data.input_space else (0.0, 1.0)
+        return EightBit(recipe=self.augmentation, low=low, high=high)
+
+    def objective(self, data: Data) -> Term:
+        """Cross-entropy with the set's soft labels where it has them, else with its classes."""
+        if SOFT_LABELS not in columns_of(data):
+            return label_term(data.task)
+        options: dict[str, Any] = {"divergence": "cross_entropy"}
+        return Term("soft", soft_target_loss, teacher=None, target=SOFT_LABELS, **options)
+
+    def _step_of(self, epoch: int, images: int) -> int:
+        """First step that belongs to an epoch as a whole."""
+        return math.ceil(epoch * images / min(self.batch_size, images))
+
+
+def columns_of(data: Data) -> list[str]:
+    """Names of the columns that the small set has."""
+    import numpy as np
+
+    return list(data.train.take(np.arange(1)))
+
+
+def _restart() -> dict[str, Any]:
+    """Clear the momentum where the rate falls, from the version of `Optim` on that can."""
+    return {"restart": True} if "restart" in Optim.__dataclass_fields__ else {}
+
+
+def _siamese() -> Views:
+    """One of six differentiable changes a batch, each image with draws of its own."""
+    options: dict[str, Any] = {"siamese": SIAMESE}
+    return Views(**options)

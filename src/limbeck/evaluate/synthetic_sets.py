@@ -1,0 +1,165 @@
+"""Small sets judged: what fresh networks that learn from a set alone reach on real samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from limbeck import outputs as reading
+from limbeck.data.data import Data
+from limbeck.data.loader import sequential
+from limbeck.evaluate.cost import multiply_adds, weights
+from limbeck.evaluate.fresh_networks import Case, fresh_network, trained
+from limbeck.evaluate.memory import content_bytes
+from limbeck.evaluate.protocol import Protocol
+from limbeck.evaluate.quality import Figures
+from limbeck.features import evaluating
+from limbeck.run.run import Run
+
+SELECTED = {
+    "last": "last iterate",
+    "validation": "best iterate on the validation split of the training data",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a small set was found to be worth.
+
+    Args:
+        name: of the set.
+        protocol: how it was judged, with the learning rate that was used.
+        images: samples in the set.
+        bytes: of the set: images, labels and soft labels as they are stored.
+        figures: by network, for each repeat in order: ``accuracy`` (a fraction), ``nll`` and
+            others on the test split, ``seconds`` of training, and ``step``, of which the weights
+            are.
+        costs: by network: ``parameters``, and ``macs`` for one sample.
+    """
+
+    name: str
+    protocol: Protocol
+    images: int
+    bytes: int
+    figures: Mapping[str, tuple[Figures, ...]]
+    costs: Mapping[str, Figures]
+
+    @property
+    def selected(self) -> str:
+        """Whose test accuracy is given, in words."""
+        return SELECTED[self.protocol.selection]
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy of the protocol's main network."""
+        return statistics.fmean(self.accuracies())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of that accuracy over the repeats (population)."""
+        return statistics.pstdev(self.accuracies())
+
+    def accuracies(self, network: str | None = None) -> tuple[float, ...]:
+        """Accuracy of each repeat of a network, of the main one by default."""
+        return self._each("accuracy", network or self.protocol.network)
+
+    def rows(self, role: str = "product") -> list[dict[str, Any]]:
+        """Rows of the table: of the main network, then of each other as a reference.
+
+        Args:
+            role: of the first row.
+
+        Returns:
+            Rows ``{"name", "role", "quality", "cost"}``; the others are called ``NAME on NETWORK``.
+        """
+        return [
+            self._row(network, role if place == 0 else "reference")
+            for place, network in enumerate(self.figures)
+        ]
+
+    def _row(self, network: str, role: str) -> dict[str, Any]:
+        own = network == self.protocol.network
+        accuracies = self.accuracies(network)
+        return {
+            "name": self.name if own else f"{self.name} on {network}",
+            "role": role,
+            "quality": {
+                "accuracy": statistics.fmean(accuracies),
+                "accuracy_std": statistics.pstdev(accuracies),
+                "nll": statistics.fmean(self._each("nll", network)),
+            },
+            "cost": {
+                "images": self.images,
+                "bytes": self.bytes,
+                "train_seconds": round(statistics.fmean(self._each("seconds", network)), 3),
+                **self.costs[network],
+            },
+        }
+
+    def _each(self, figure: str, network: str) -> tuple[float, ...]:
+        return tuple(one[figure] for one in self.figures[network])
+
+
+def judge(
+    run: Run, name: str, small: Data, protocol: Protocol, *, lr: float | None = None
+) -> Judged:
+    """Train fresh networks on a small set and test them on real samples.
+
+    The networks are jobs of the run's executor. Their initial weights and the order of their
+    batches depend on the run's seed, the network's name and the repeat, and on no set: two sets
+    judged in runs of one seed are compared in pairs. What is finished is kept in the run folder.
+
+    Args:
+        run: the folder.
+        name: of the set, in the table.
+        small: its training split is the small set, with the columns ``"x"``, ``"y"`` and, where
+            labels are soft, ``"label_logits"``; validation and test are those of the real data.
+        protocol: how.
+        lr: learning rate that the set brings, instead of the protocol's.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ArgumentError: the set is for another task than classification.
+        ModelError: a network's name is unknown, or it does not take the images.
+        Interrupted: the user asked to stop; networks that were begun go on from there.
+
+    Example:
+        >>> import tempfile
+        >>> from limbeck.data import digits
+        >>> from limbeck.run import Run
+        >>> few = digits().few(50)
+        >>> protocol = Protocol(network="mlp", repeats=1, steps=100, augmentation="none")
+        >>> found = judge(Run(tempfile.mkdtemp()), "50 digits", few, protocol, lr=0.1)
+        >>> found.images, found.bytes, found.mean > 0.5, found.selected
+        (50, 3600, True, 'last iterate')
+    """
+    if lr is not None:
+        protocol = dataclasses.replace(protocol, lr=lr)
+    networks = tuple(dict.fromkeys([protocol.network, *protocol.others]))
+    costs = {network: _cost(network, small) for network in networks}
+    cases = [
+        Case(small, protocol, network, repeat)
+        for network in networks
+        for repeat in range(protocol.repeats)
+    ]
+    found = iter(trained(run, cases, f"networks for {name}"))
+    figures = {network: tuple(next(found) for _ in range(protocol.repeats)) for network in networks}
+    images = len(small.train)
+    size = content_bytes(small.train.take(np.arange(images)))
+    return Judged(name, protocol, images, size, figures, costs)
+
+
+def _cost(name: str, data: Data) -> Figures:
+    """Found before the first job: a name that is unknown or does not fit is told at once."""
+    network = fresh_network(name, data, 0)
+    one = next(sequential(data, data.test, 1))
+    with evaluating(network):
+        count = multiply_adds(lambda batch: reading.of(network, batch), one)
+    return {"parameters": weights([network])[0], "macs": count}

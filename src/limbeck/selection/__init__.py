@@ -1,0 +1,26 @@
+"""Selection: which samples of a data set to keep, by name or by function."""
+
+from limbeck.selection.coresets import (
+    forgetting,
+    forgetting_counts,
+    herding,
+    k_center,
+    k_means,
+    random_selection,
+)
+from limbeck.selection.embeddings import embeddings
+from limbeck.selection.names import SELECTIONS, Selection, needs, selected
+
+__all__ = [
+    "SELECTIONS",
+    "Selection",
+    "embeddings",
+    "forgetting",
+    "forgetting_counts",
+    "herding",
+    "k_center",
+    "k_means",
+    "needs",
+    "random_selection",
+    "selected",
+]
