@@ -1,9 +1,8 @@
 """Small synthetic sets of every kind."""
 
-import sys
-from dataclasses import dataclass, replace
-from types import ModuleType
+from dataclasses import replace
 
+import pytest
 import torch
 
 from limbeck import InputSpace, SyntheticDataset
@@ -15,64 +14,10 @@ BYTES = InputSpace((8, 8), channels=1, mean=(70.0,), std=(50.0,), range=(0.0, 25
 CLASSES = ("ant", "bee", "cat/dog")
 
 
-@dataclass(frozen=True)
-class StandIn:
-    """A whitening with the interface of limbeck's, for a checkout that has none yet."""
-
-    mean: torch.Tensor
-    vectors: torch.Tensor
-    values: torch.Tensor
-    eps: float
-
-    def apply(self, x):
-        return self._turn(x.flatten(1) - self.mean, -0.5).reshape(x.shape)
-
-    def restore(self, x):
-        return (self._turn(x.flatten(1), 0.5) + self.mean).reshape(x.shape)
-
-    def _turn(self, x, power):
-        return x @ self.vectors @ torch.diag((self.values + self.eps) ** power) @ self.vectors.T
-
-
-def stand_in(monkeypatch):
-    """Put the stand-ins where limbeck looks, unless it has its own."""
-    try:
-        from limbeck.functional.whitening import Zca
-    except ImportError:
-        pass
-    else:
-        return Zca
-    maths, spaces = (ModuleType(name) for name in ("whitening", "whitened"))
-    maths.Zca = StandIn
-
-    def prepared(data, turn):
-        def split(one):
-            columns = one.take(range(len(one)))
-            x = columns["x"].float() / (255 if columns["x"].dtype == torch.uint8 else 1)
-            from limbeck.data import TensorSplit
-
-            return TensorSplit({"x": turn(x), "y": columns["y"]}, one.ids)
-
-        parts = {name: split(getattr(data, name)) for name in ("train", "validation", "test")}
-        space = replace(data.input_space, mean=(), std=())
-        return replace(data, **parts, input_space=space)
-
-    spaces.normalised = lambda data: prepared(data, data.input_space.normalise)
-    spaces.whitened = lambda data, zca=None: (
-        prepared(data, lambda x: zca.apply(x / data.input_space.range[1])),
-        zca,
-    )
-    monkeypatch.setitem(sys.modules, "limbeck.functional.whitening", maths)
-    monkeypatch.setitem(sys.modules, "limbeck.data.whitened", spaces)
-    return StandIn
-
-
-def whitening(kind, space, seed=0):
+def whitening(space, seed=0):
+    fit_zca = pytest.importorskip("limbeck.functional.whitening").fit_zca
     draw = torch.Generator().manual_seed(seed)
-    size = torch.Size(space.shape).numel()
-    x = torch.rand(3 * size, size, generator=draw)
-    values, vectors = torch.linalg.eigh(x.T.cov())
-    return kind(mean=x.mean(0), vectors=vectors, values=values.clamp(min=0), eps=0.1)
+    return fit_zca(torch.rand(200, *space.shape, generator=draw))
 
 
 def made(space=GREY, per_class=2, *, soft=False, rate=None, zca=None, seed=0, classes=CLASSES):

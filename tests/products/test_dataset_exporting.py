@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.products.sets import CLASSES, COLOUR, GREY, made, stand_in, whitening
+from tests.products.sets import CLASSES, COLOUR, GREY, made, whitening
 from tests.products.students import ROW, everything, shown_lines
 
 from limbeck import InputSpace, load
@@ -105,8 +105,8 @@ def test_limbeck_reads_the_pictures_of_the_hub_folder(tmp_path):
     )
 
 
-def test_the_card_shows_what_was_measured_and_names_no_place(tmp_path, monkeypatch):
-    zca = whitening(stand_in(monkeypatch), COLOUR)
+def test_the_card_shows_what_was_measured_and_names_no_place(tmp_path):
+    zca = whitening(COLOUR)
     small = made(COLOUR, soft=True, rate=0.0125, zca=zca)
     small.export(tmp_path / "out", to="hf", origin=ORIGIN)
     card = (tmp_path / "out" / "README.md").read_text()
@@ -122,8 +122,8 @@ def test_the_card_shows_what_was_measured_and_names_no_place(tmp_path, monkeypat
     assert "Measured" not in (tmp_path / "plain" / "README.md").read_text()
 
 
-def test_safetensors_holds_the_exact_numbers(tmp_path, monkeypatch):
-    zca = whitening(stand_in(monkeypatch), COLOUR)
+def test_safetensors_holds_the_exact_numbers(tmp_path):
+    zca = whitening(COLOUR)
     small = made(COLOUR, soft=True, rate=0.1, zca=zca)
     told = small.export(tmp_path / "out", to="safetensors")
     assert told["files"] == [

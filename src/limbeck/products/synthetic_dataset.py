@@ -146,8 +146,6 @@ class SyntheticDataset:
         Raises:
             ModelError: the data has another task, other classes, or images of another shape.
         """
-        from limbeck.data.whitened import normalised, whitened
-
         check_same(real, TASK, len(self.classes), self.classes, "the synthetic set", "is for")
         if real.input_space is None:
             raise ModelError(
@@ -155,6 +153,8 @@ class SyntheticDataset:
                 "whose images have one size"
             )
         check_shape(real, self.space, "the synthetic set has")
+        from limbeck.data.whitened import normalised, whitened
+
         # The large part of the data is not needed, and one image costs nothing to bring along.
         few = dataclasses.replace(
             real, input_space=self.space, train=Subset(real.validation, np.arange(1)), rest=None
