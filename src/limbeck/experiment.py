@@ -123,7 +123,6 @@ def perform_seed(
     Returns:
         Rows.
     """
-    from limbeck.evaluate.table import warn_of_weak_teachers
     from limbeck.method import complete
     from limbeck.run.run import Options, Run
 
@@ -133,38 +132,12 @@ def perform_seed(
     method = cards.load_class(request.method)(**request.settings)
     run = Run(folder, seed=seed, options=Options(**request.options, quiet=quiet))
     product, baselines, ready = complete(method, run, request.inputs)
-    teacher, data = ready["teacher"], ready["data"]
-    rows, drawn = assess(product, baselines, teacher, data, request.method)
-    warn_of_weak_teachers(rows, data)
+    rows, drawn = product.compared(run, request.method, baselines, ready)
     if rank():
         return rows
     files.write_text(folder / DIAGNOSTICS, json.dumps(drawn) + "\n")
     files.write_text(table, json.dumps(rows, indent=1) + "\n")
     return rows
-
-
-def assess(
-    product: Any, baselines: Mapping[str, Any], teacher: Any, data: Any, name: str
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Look at what a run made on the test split.
-
-    Args:
-        product: what came out.
-        baselines: what it is compared with, by name.
-        teacher: an ensemble, of one or more.
-        data: its test split is reported.
-        name: of the product's row.
-
-    Returns:
-        The rows of the table, and what a report draws beside it.
-    """
-    from limbeck.evaluate.diagnostics import diagnostics
-    from limbeck.evaluate.table import student_rows
-
-    rows = student_rows(product, baselines, teacher, data, name)
-    sources = {name: product.outputs, "teacher": teacher}
-    sources |= {label: one.outputs for label, one in baselines.items()}
-    return rows, diagnostics(sources, data)
 
 
 def resume(folder: Path, options: Mapping[str, Any], *, quiet: bool = False) -> Any:

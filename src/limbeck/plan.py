@@ -6,7 +6,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck import cards
 from limbeck.errors import Interrupted
-from limbeck.experiment import Request, assess
+from limbeck.experiment import Request
 
 if TYPE_CHECKING:
     from limbeck.rehearsal import Network, Rehearsal, Stage
@@ -194,12 +194,17 @@ def _rehearsed(request: Request, run: Rehearsal) -> dict[str, Any]:
         "preparing": preparing,
         "product": sum(file.stat().st_size for file in made.rglob("*") if file.is_file()),
         "cache": samples * data.outputs * HALF if asked else 0,
-        "testing": _testing(product, baselines, teacher, data, request.method),
+        "testing": _testing(
+            lambda part: product.compared(
+                run, request.method, baselines, {"teacher": teacher, "data": part}
+            ),
+            data,
+        ),
     }
 
 
-def _testing(product: Any, baselines: Any, teacher: Any, data: Any, name: str) -> float:
-    """Seconds that the table takes, from parts of the test split."""
+def _testing(compare: Callable[[Any], Any], data: Any) -> float:
+    """Seconds that the table takes, from what it takes on parts of the test split."""
     import numpy as np
 
     from limbeck.data.splits import Subset
@@ -213,7 +218,7 @@ def _testing(product: Any, baselines: Any, teacher: Any, data: Any, name: str) -
         # The quicker of two: the first call of all chooses kernels, and the machine may be busy.
         for _ in range(2):
             begun = time.perf_counter()
-            assess(product, baselines, teacher, part, name)
+            compare(part)
             times.append(time.perf_counter() - begun)
         spent.append(min(times))
     if len(sizes) == 1:

@@ -11,9 +11,10 @@ import torch
 from limbeck.data import Subset, TensorSplit, digits, from_arrays
 from limbeck.errors import ArgumentError, Interrupted, ModelError
 from limbeck.evaluate import fresh_networks
-from limbeck.evaluate.fresh_networks import Case, fresh_network, trained
+from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.protocol import SOFT_LABELS, Protocol
 from limbeck.evaluate.synthetic_sets import judge
+from limbeck.networks.fresh import fresh
 from limbeck.run import Run
 from limbeck.run.run import Options
 from limbeck.selection import random_selection
@@ -40,7 +41,7 @@ def test_the_figures_are_those_of_a_plain_loop(data, small, tmp_path):
     """One network trained by hand from the same weights on whole batches, where order is nought."""
     found = judge(here(tmp_path), "few", small, dataclasses.replace(PROTOCOL, repeats=1))
     key = fresh_networks.keyed.key(0, "judged", "mlp?hidden=16", 0)
-    network = fresh_network("mlp?hidden=16", data, key)
+    network = fresh("mlp?hidden=16", data.input_space, data.outputs, key)
     columns = data.normalise(data.columns(small.train, np.arange(30)))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     for step in range(60):
@@ -87,7 +88,7 @@ def test_jobs_side_by_side_find_the_same(small, tmp_path):
 
 def test_first_weights_depend_on_seed_network_and_repeat_alone(data):
     def weights(*parts):
-        network = fresh_network("mlp", data, fresh_networks.keyed.key(*parts))
+        network = fresh("mlp", data.input_space, data.outputs, fresh_networks.keyed.key(*parts))
         return torch.cat([one.flatten() for one in network.parameters()])
 
     assert torch.equal(weights(0, "judged", "mlp", 1), weights(0, "judged", "mlp", 1))

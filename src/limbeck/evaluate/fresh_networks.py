@@ -23,7 +23,7 @@ from limbeck.evaluate.quality import Figures, collect, quality
 from limbeck.evaluate.watch import validation_watch
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import fit
-from limbeck.networks.names import build
+from limbeck.networks.fresh import fresh
 from limbeck.run.run import Options, Run
 
 FOLDER = "judged"
@@ -36,7 +36,7 @@ class Case:
     Args:
         data: its training split is the small set; validation and test hold real samples.
         protocol: how.
-        network: its name.
+        network: its name, or a module whose architecture it takes.
         repeat: which of the networks of this name; with the run's seed it decides the initial
             weights and the order of batches, whatever the small set is.
         scored: the split that its figures are of.
@@ -44,7 +44,7 @@ class Case:
 
     data: Data
     protocol: Protocol
-    network: str
+    network: str | nn.Module
     repeat: int = 0
     scored: Literal["test", "validation"] = "test"
 
@@ -89,20 +89,16 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
     return [by_folder[folder] for folder in folders]
 
 
-def fresh_network(name: str, data: Data, seed_key: int) -> nn.Module:
-    """A network with initial weights that depend on the key alone."""
-    with keyed.torch_seeded(seed_key):
-        return build(name, data.input_space, data.outputs)
-
-
 def _train(folder: Path, seed: int, options: Options, case: Case) -> Figures:
     """The job: one network, in a run folder of its own."""
     run, stage = Run(folder, seed=seed, options=options), f"{FOLDER}-{case.repeat}"
 
     def make(
-        data: Data, protocol: Protocol, network: str, repeat: int, scored: str
+        data: Data, protocol: Protocol, network: str | nn.Module, repeat: int, scored: str
     ) -> dict[str, Tensor]:
-        learner = fresh_network(network, data, keyed.key(seed, FOLDER, network, repeat))
+        word = network if isinstance(network, str) else type(network).__name__
+        key = keyed.key(seed, FOLDER, word, repeat)
+        learner = fresh(network, data.input_space, data.outputs, key)
         images, watch = len(data.train), None
         steps = protocol.steps_for(images)
         if protocol.selection == "validation":

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
+from limbeck.data.siamese import FULL
 from limbeck.data.views import Views
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.loops.optim import Optim
@@ -17,7 +18,6 @@ from limbeck.settings import settings
 
 Augmentation = Literal["none", "dsa", "autoaugment", "randaugment", "imagenet", "cifar"]
 SOFT_LABELS = "label_logits"
-SIAMESE = "color_crop_cutout_flip_scale_rotate"
 
 
 @settings
@@ -83,7 +83,7 @@ class Protocol:
             weight_decay=self.weight_decay,
             schedule="steps",
             milestones=(min(falls, 1.0),),
-            **_restart(),
+            restart=True,
         )
 
     def views(self, data: Data) -> Views:
@@ -91,7 +91,7 @@ class Protocol:
         if self.augmentation == "none":
             return Views()
         if self.augmentation == "dsa":
-            return _siamese()
+            return Views(siamese=FULL)
         low, high = data.input_space.range if data.input_space else (0.0, 1.0)
         return EightBit(recipe=self.augmentation, low=low, high=high)
 
@@ -112,14 +112,3 @@ def columns_of(data: Data) -> list[str]:
     import numpy as np
 
     return list(data.train.take(np.arange(1)))
-
-
-def _restart() -> dict[str, Any]:
-    """Clear the momentum where the rate falls, from the version of `Optim` on that can."""
-    return {"restart": True} if "restart" in Optim.__dataclass_fields__ else {}
-
-
-def _siamese() -> Views:
-    """One of six differentiable changes a batch, each image with draws of its own."""
-    options: dict[str, Any] = {"siamese": SIAMESE}
-    return Views(**options)

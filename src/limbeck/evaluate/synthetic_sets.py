@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from limbeck import outputs as reading
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.evaluate.cost import multiply_adds, weights
-from limbeck.evaluate.fresh_networks import Case, fresh_network, trained
+from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.memory import content_bytes
 from limbeck.evaluate.protocol import Protocol
 from limbeck.evaluate.quality import Figures
 from limbeck.features import evaluating
+from limbeck.networks.fresh import fresh
 from limbeck.run.run import Run
 
 SELECTED = {
@@ -106,7 +108,13 @@ class Judged:
 
 
 def judge(
-    run: Run, name: str, small: Data, protocol: Protocol, *, lr: float | None = None
+    run: Run,
+    name: str,
+    small: Data,
+    protocol: Protocol,
+    *,
+    lr: float | None = None,
+    network: nn.Module | None = None,
 ) -> Judged:
     """Train fresh networks on a small set and test them on real samples.
 
@@ -121,6 +129,8 @@ def judge(
             labels are soft, ``"label_logits"``; validation and test are those of the real data.
         protocol: how.
         lr: learning rate that the set brings, instead of the protocol's.
+        network: the architecture that the protocol's name of its main network stands for, where
+            that is an object; its weights are drawn anew.
 
     Returns:
         What was found.
@@ -142,23 +152,24 @@ def judge(
     """
     if lr is not None:
         protocol = dataclasses.replace(protocol, lr=lr)
-    networks = tuple(dict.fromkeys([protocol.network, *protocol.others]))
-    costs = {network: _cost(network, small) for network in networks}
+    names = tuple(dict.fromkeys([protocol.network, *protocol.others]))
+    built = {one: network if network and one == protocol.network else one for one in names}
+    costs = {one: _cost(what, small) for one, what in built.items()}
     cases = [
-        Case(small, protocol, network, repeat)
-        for network in networks
+        Case(small, protocol, what, repeat)
+        for what in built.values()
         for repeat in range(protocol.repeats)
     ]
     found = iter(trained(run, cases, f"networks for {name}"))
-    figures = {network: tuple(next(found) for _ in range(protocol.repeats)) for network in networks}
+    figures = {one: tuple(next(found) for _ in range(protocol.repeats)) for one in names}
     images = len(small.train)
     size = content_bytes(small.train.take(np.arange(images)))
     return Judged(name, protocol, images, size, figures, costs)
 
 
-def _cost(name: str, data: Data) -> Figures:
+def _cost(network: str | nn.Module, data: Data) -> Figures:
     """Found before the first job: a name that is unknown or does not fit is told at once."""
-    network = fresh_network(name, data, 0)
+    network = fresh(network, data.input_space, data.outputs, 0)
     one = next(sequential(data, data.test, 1))
     with evaluating(network):
         count = multiply_adds(lambda batch: reading.of(network, batch), one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -80,6 +81,13 @@ class Trajectories:
     def weights(self, expert: int, epoch: int) -> Tensor:
         """Weights of an expert after an epoch, ``(P,)``."""
         return self._snapshots[expert][epoch].clone()
+
+    def last(self, network: nn.Module) -> list[nn.Module]:
+        """All experts as they ended, each a copy of a network of their architecture."""
+        found = [copy.deepcopy(network) for _ in self._snapshots]
+        for number, one in enumerate(found):
+            Flat(one).load(self.weights(number, self.epochs))
+        return found
 
 
 def trained_experts(run: Run, network: nn.Module, data: Data, experts: Experts) -> Trajectories:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from limbeck.data.space import InputSpace
 from limbeck.data.texts import encode_texts
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import cost
+from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.quality import collect, quality
+from limbeck.evaluate.table import student_rows, warn_of_weak_teachers
 from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
@@ -30,6 +32,7 @@ from limbeck.products.fitting import check_same, check_shape
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
+    from limbeck.run.run import Run
 
 CHUNK = 512
 
@@ -182,6 +185,29 @@ class Student:
             "quality": self.evaluate(data),
             "cost": self.cost(data),
         }
+
+    def compared(
+        self, run: Run, name: str, baselines: Mapping[str, Student], inputs: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The table of this student, those it is compared with and its teachers, on the test split.
+
+        Warns of teachers that know little more than chance or less than the lone student.
+
+        Args:
+            run: not needed: nothing is trained.
+            name: of this student's row.
+            baselines: other students by name.
+            inputs: of the method: ``teacher``, an ensemble of one or more, and ``data``.
+
+        Returns:
+            The rows, and what a report draws beside them.
+        """
+        teacher, data = inputs["teacher"], inputs["data"]
+        rows = student_rows(self, baselines, teacher, data, name)
+        warn_of_weak_teachers(rows, data)
+        sources = {name: self.outputs, "teacher": teacher}
+        sources |= {label: one.outputs for label, one in baselines.items()}
+        return rows, diagnostics(sources, data)
 
     def summary(self) -> str:
         """One line about the student."""

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import Subset, TensorSplit
 from limbeck.errors import ArgumentError, ModelError
+from limbeck.evaluate.protocol import Protocol
+from limbeck.evaluate.synthetic_sets import Judged, judge
+from limbeck.evaluate.table import ROLES
+from limbeck.plain import to_plain
 from limbeck.products.export_folder import FACTS
 from limbeck.products.fitting import check_same, check_shape
+from limbeck.run.exhibits import write_exhibits
+from limbeck.run.galleries import evolution, wall
+from limbeck.run.run import Run
 
 if TYPE_CHECKING:
     from torch.utils.data import TensorDataset
@@ -42,6 +53,7 @@ class SyntheticDataset:
         step_size: the learning rate that was learnt with the images, or None.
         zca: the whitening of values from 0 to 1 that the images came through, or None for
             normalisation.
+        protocol: how the set is judged.
         name: what to call the set.
 
     Raises:
@@ -65,6 +77,7 @@ class SyntheticDataset:
         label_logits: Tensor | None = None,
         step_size: float | None = None,
         zca: Zca | None = None,
+        protocol: Protocol | None = None,
         name: str = "synthetic",
     ) -> None:
         self.images = images.detach().cpu().float()
@@ -72,6 +85,7 @@ class SyntheticDataset:
         self.label_logits = None if label_logits is None else label_logits.detach().cpu().float()
         self.space, self.classes, self.zca, self.name = space, tuple(classes), zca, name
         self.step_size = None if step_size is None else float(step_size)
+        self.protocol = protocol or Protocol()
         self._check()
 
     def _check(self) -> None:
@@ -125,6 +139,13 @@ class SyntheticDataset:
         low, high = self.space.range
         pixels, slack = self.pixels(), (high - low) / 510
         return float(((pixels < low - slack) | (pixels > high + slack)).double().mean())
+
+    def with_images(self, images: Tensor) -> SyntheticDataset:
+        """The same set with other images ``(N, C, H, W)``."""
+        again = copy.copy(self)
+        again.images = images.detach().cpu().float()
+        again._check()
+        return again
 
     def as_torch(self) -> TensorDataset:
         """A torch data set of ``(x, y)``, or of ``(x, y, label_logits)`` where labels are soft."""
@@ -195,24 +216,97 @@ class SyntheticDataset:
         return {"images": images, "labels": labels, "transform": transform, "total": total}
 
     def predict(self, x: Any = None) -> NoReturn:
-        """Raise: this product is data.
-
-        Raises:
-            ModelError: how to train on it.
-        """
+        """Raise `ModelError`: this product is data, and the error says how to train on it."""
         raise ModelError(
             f"{self.name} is a synthetic dataset: it holds data and predicts nothing; train a "
             "network on it: as_data(real) gives the data for a student of limbeck, as_torch() the "
             "samples for a loop of your own"
         )
 
-    def evaluate(self, data: Data) -> NoReturn:
-        """Raise as `predict` does: quality is that of networks trained on the set."""
-        self.predict()
+    def judged(
+        self,
+        data: Data,
+        run: Run | None = None,
+        network: nn.Module | None = None,
+        *,
+        name: str | None = None,
+    ) -> Judged:
+        """Train fresh networks on the set, as its protocol says, and test them on real samples.
 
-    def measure(self, data: Data) -> NoReturn:
-        """Raise as `predict` does."""
-        self.predict()
+        Args:
+            data: its test split is what they are tested on.
+            run: where networks that are done are kept; None keeps none.
+            network: the architecture, where the protocol's name stands for an object.
+            name: of the set in the table, its own by default.
+
+        Raises:
+            ModelError: the data has other classes, or images of another shape.
+        """
+        with _kept(run) as run:
+            return judge(
+                run,
+                name or self.name,
+                self.as_data(data),
+                self.protocol,
+                lr=self.step_size,
+                network=network,
+            )
+
+    def evaluate(self, data: Data) -> dict[str, float]:
+        """Quality of networks trained on this set, on the test split of some data.
+
+        Raises:
+            ModelError: the data has other classes, or images of another shape.
+        """
+        return self.measure(data)["quality"]
+
+    def measure(self, data: Data) -> dict[str, Any]:
+        """A row of quality beside cost: networks trained on this set, tested on some data."""
+        return self.judged(data).rows()[0]
+
+    def compared(
+        self,
+        run: Run,
+        name: str,
+        baselines: Mapping[str, SyntheticDataset],
+        inputs: Mapping[str, Any],
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The table of this set and of those it is compared with, and no diagnostics.
+
+        Args:
+            run: where trained networks are kept.
+            name: of this set's row.
+            baselines: other sets, by name; the first is the baseline, the others are references.
+            inputs: of the method: ``data``, and ``network`` where it is an object.
+
+        Returns:
+            Rows ``{"name", "role", "quality", "cost"}`` and an empty table.
+        """
+        roles = [*ROLES[:2], *["reference"] * len(baselines)]
+        rows: list[dict[str, Any]] = []
+        for role, (label, one) in zip(roles, {name: self, **baselines}.items(), strict=False):
+            found = one.judged(inputs["data"], run, inputs.get("network"), name=label)
+            rows += found.rows(role)
+        return rows, {}
+
+    def exhibit(self, run: Run, moments: Mapping[int, Tensor]) -> None:
+        """Put the images, and how they came about, beside a run's files for its report.
+
+        Args:
+            run: the folder.
+            moments: images at some steps.
+        """
+        if run.engine.rank:
+            return
+        labels = self.labels.tolist()
+        seen = {
+            f"step {step}": self.with_images(images).pictures() for step, images in moments.items()
+        }
+        galleries = [wall("Synthetic images", self.pictures(), labels, self.classes)]
+        if seen:
+            seen["end"] = self.pictures()
+            galleries.append(evolution("How they came about", seen, labels, self.classes))
+        write_exhibits(run.dir, galleries=galleries)
 
     def summary(self) -> str:
         """One line about the set."""
@@ -246,6 +340,7 @@ class SyntheticDataset:
             "classes": self.classes,
             "input_space": dataclasses.asdict(self.space),
             "step_size": self.step_size,
+            "protocol": to_plain(self.protocol),
             "zca_eps": None if self.zca is None else float(self.zca.eps),
         }
         files.save_tensors(part / TENSORS, self.tensors(), {})
@@ -286,6 +381,7 @@ class SyntheticDataset:
             label_logits=tensors.get("label_logits"),
             step_size=facts["step_size"],
             zca=zca,
+            protocol=Protocol(**facts["protocol"]),
             name=facts["name"],
         )
 
@@ -320,3 +416,12 @@ class SyntheticDataset:
         from limbeck.products.dataset_exporting import export
 
         return export(self, dir, to=to, origin=origin)
+
+
+@contextmanager
+def _kept(run: Run | None) -> Iterator[Run]:
+    if run is not None:
+        yield run
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Run(folder)

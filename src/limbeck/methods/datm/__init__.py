@@ -1,0 +1,1 @@
+"""List-wise distillation of the teacher's ranking."""
