@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import SettingsError, nearest
+from limbeck.plain import unworded
 
 METHODS = Path(__file__).parent / "methods"
 REQUIRED = ("title", "class", "family", "takes", "gives", "paper", "summary")
@@ -113,7 +114,7 @@ def load_class(slug: str) -> type:
 def presets(slug: str) -> dict[str, dict[str, Any]]:
     """Read a method's presets: differences from its defaults, by name."""
     found = (card(slug).folder / "presets").glob("*.toml")
-    return {path.stem: tomllib.loads(path.read_text()) for path in sorted(found)}
+    return {path.stem: unworded(tomllib.loads(path.read_text())) for path in sorted(found)}
 
 
 def preset(slug: str, name: str) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards, files
-from limbeck.errors import ArgumentError, RunError
+from limbeck.errors import RunError
+from limbeck.plain import unworded, worded
 from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
 from limbeck.run.processes import rank
 
-TABLE, DIAGNOSTICS, NONE = "table.json", "diagnostics.json", "none"
+TABLE, DIAGNOSTICS = "table.json", "diagnostics.json"
 # Options that decide the result to the bit, and so belong to what a run is.
 RESULT = ("threads", "precision")
 
@@ -169,29 +170,6 @@ def is_finished(folder: Path) -> bool:
     made_in_python = "seeds" not in read_identity(folder)
     has_table = made_in_python or (folder / TABLE).exists()
     return has_table and (folder / "product" / files.MANIFEST).exists()
-
-
-def worded(value: Any) -> Any:
-    """Plain values with the word none for None, which a settings file cannot hold."""
-    if isinstance(value, Mapping):
-        return {name: worded(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [worded(item) for item in value]
-    if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise ArgumentError(
-            f"{value!r} is no plain value: an experiment is made of names and numbers; pass "
-            "objects to a method's distill"
-        )
-    return NONE if value is None else value
-
-
-def unworded(value: Any) -> Any:
-    """Plain values as a settings file holds them, with None for the word none."""
-    if isinstance(value, Mapping):
-        return {name: unworded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [unworded(item) for item in value]
-    return None if value == NONE else value
 
 
 def is_run(folder: Path) -> bool:

@@ -8,7 +8,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from limbeck.errors import SettingsError
+from limbeck.errors import ArgumentError, SettingsError
+
+NONE = "none"
 
 
 def to_plain(value: Any) -> Any:
@@ -109,3 +111,26 @@ def parse_value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError):
         return text
+
+
+def worded(value: Any) -> Any:
+    """Plain values with the word none for None, which a settings file cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: worded(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [worded(item) for item in value]
+    if value is not None and not isinstance(value, (str, int, float, bool)):
+        raise ArgumentError(
+            f"{value!r} is no plain value: an experiment is made of names and numbers; pass "
+            "objects to a method's distill"
+        )
+    return NONE if value is None else value
+
+
+def unworded(value: Any) -> Any:
+    """Plain values as a settings file holds them, with None for the word none."""
+    if isinstance(value, Mapping):
+        return {name: unworded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [unworded(item) for item in value]
+    return None if value == NONE else value

@@ -9,8 +9,8 @@ from typing import Any
 
 from limbeck import cards, catalogue
 from limbeck.errors import RunError, SettingsError, nearest
-from limbeck.experiment import RESULT, unworded, worded
-from limbeck.plain import merge, to_plain
+from limbeck.experiment import RESULT
+from limbeck.plain import merge, to_plain, unworded, worded
 from limbeck.run.folder import read_identity
 
 ALONE, REFERENCE = "none", "kd"

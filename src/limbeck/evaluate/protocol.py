@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
@@ -61,7 +61,7 @@ class Protocol:
     lr: Annotated[float, Field(gt=0)] = 0.01
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    augmentation: Augmentation = "dsa"
+    augmentation: Annotated[Augmentation, BeforeValidator(lambda value: value or "none")] = "dsa"
     selection: Literal["last", "validation"] = "last"
     look_every: Annotated[int, Field(ge=1)] = 100
 
