@@ -225,3 +225,11 @@ def test_a_run_keeps_its_teachers_where_the_settings_say_so(tmp_path):
     assert product.network is not None
     shards = list((tmp_path / "run" / "cache").rglob("*.safetensors"))
     assert len(shards) == 2
+
+
+def test_siamese_views_cannot_be_stored(data, tmp_path):
+    stored = cached(teacher(Counting()), tmp_path)
+    with pytest.raises(
+        ArgumentError, match=r"views\.siamese is 'flip'.*teaching\.store to nothing"
+    ):
+        stored.bind(loader(data, Views(siamese="flip")))

@@ -18,6 +18,7 @@ _NAMES = {
     "Outputs": "limbeck.outputs",
     "Run": "limbeck.run",
     "Student": "limbeck.products",
+    "SyntheticDataset": "limbeck.products",
     "Term": "limbeck.objectives",
     "cached": "limbeck.cache",
     "column": "limbeck.teachers",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Student as Student
+    from limbeck.products import SyntheticDataset as SyntheticDataset
     from limbeck.run import Run as Run
     from limbeck.teachers import column as column
     from limbeck.teachers import ensemble as ensemble

@@ -60,8 +60,8 @@ def cached(
         A teacher.
 
     Raises:
-        ArgumentError: a choice is unknown. When a loop begins: its batches are mixed, or an
-            objective reads what is not kept, such as features.
+        ArgumentError: a choice is unknown. When a loop begins: its batches are mixed or have
+            siamese views, or an objective reads what is not kept, such as features.
         ModelError: when filled: logits that float16 cannot hold, or fewer classes than K.
 
     Example:
@@ -133,6 +133,13 @@ class StoredTeacher:
     gives = ("logits",)
 
     def __init__(self, cache: CachedTeacher, loader: Loader) -> None:
+        if loader.views.siamese:
+            raise ArgumentError(
+                f"the outputs of {cache.name} are stored for single samples in views that replay, "
+                f"and views.siamese is {loader.views.siamese!r}, which changes batches as a whole; "
+                "set teaching.store to nothing (in Python: give the teacher without cached), or "
+                "leave views.siamese empty"
+            )
         self._cache, self._loader = cache, loader
         self._tables: dict[int, Shards] = {}
         self.name, self.wants = cache.name, ("id", "view")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limbeck.errors import RunError
-from limbeck.products.student import FACTS, Student
+from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
+from limbeck.products import Student, SyntheticDataset
+from limbeck.products.export_folder import FACTS
 from limbeck.run.folder import how_to_go_on
 
 if TYPE_CHECKING:
     from torch import nn
 
+KINDS: dict[str, type[Student] | type[SyntheticDataset]] = {
+    "student": Student,
+    "synthetic-dataset": SyntheticDataset,
+}
 
-def load(run: str | Path, *, network: nn.Module | None = None) -> Student:
+
+def load(run: str | Path, *, network: nn.Module | None = None) -> Student | SyntheticDataset:
     """Return the product of a run folder, or of a product folder.
 
     Args:
@@ -21,11 +28,12 @@ def load(run: str | Path, *, network: nn.Module | None = None) -> Student:
         network: to fill with the weights, where the student was an object of your own class.
 
     Returns:
-        The product, ready to predict.
+        The product: a student ready to predict, or a set to train on.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.
         CorruptFileError: a file was altered.
+        ArgumentError: a network came for a product that fills none.
     """
     folder = Path(run)
     place = folder if (folder / FACTS).exists() else folder / "product"
@@ -33,4 +41,22 @@ def load(run: str | Path, *, network: nn.Module | None = None) -> Student:
         if (folder / "settings.toml").exists():
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
-    return Student.load(place, network)
+    product = KINDS[_kind(place)]
+    if product is Student:
+        return Student.load(place, network)
+    if network is not None:
+        raise ArgumentError(f"{folder} holds no student: there are no weights for network=")
+    return product.load(place)
+
+
+def _kind(place: Path) -> str:
+    try:
+        kind = json.loads((place / FACTS).read_text())["kind"]
+    except (ValueError, KeyError, TypeError):
+        raise CorruptFileError(f"{place / FACTS} was altered: it does not read") from None
+    if kind not in KINDS:
+        raise RunError(
+            f"{place} holds a product of the kind {kind!r}, which this version of limbeck does "
+            f"not know; {nearest(kind, KINDS)}"
+        )
+    return kind

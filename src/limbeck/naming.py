@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from limbeck.errors import ArgumentError
@@ -58,3 +59,13 @@ def without_place(name: str) -> str:
         body = prefix + colon + rest.replace("\\", "/").rstrip("/").rpartition("/")[2]
     inner, equals, network = tail.partition("network=")
     return body + mark + inner + equals + (without_place(network) if network else "")
+
+
+def spaced(name: str) -> str:
+    """The name of a class as words.
+
+    Example:
+        >>> spaced("SyntheticDataset")
+        'synthetic dataset'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.errors import ArgumentError
-from limbeck.functional.schedules import piecewise_constant
+from limbeck.functional.schedules import evaluation_rate, piecewise_constant
 
 PIECES = [(0, 99, 0.01), (100, 100, 0.005), (101, 179, 0.001)]
 
@@ -54,3 +54,16 @@ def test_values_are_those_of_a_written_out_list(lengths, start):
 def test_gaps_overlaps_and_places_outside_are_named(at, pieces, message):
     with pytest.raises(ArgumentError, match=message):
         piecewise_constant(at, pieces)
+
+
+def test_evaluation_drops_its_rate_once_after_half_of_the_epochs():
+    rates = [evaluation_rate(epoch, 1000, 0.01) for epoch in range(1001)]
+    assert rates[:502] == [0.01] * 502
+    assert rates[502:] == pytest.approx([0.001] * 499)
+    assert [evaluation_rate(epoch, 1, 0.01) for epoch in (0, 1)] == [0.01, 0.01]
+
+
+@pytest.mark.parametrize(("epoch", "epochs"), [(-1, 3), (4, 3), (0, 0)])
+def test_epochs_outside_an_evaluation_are_refused(epoch, epochs):
+    with pytest.raises(ArgumentError, match=f"epoch is {epoch} of {epochs}"):
+        evaluation_rate(epoch, epochs, 0.1)

@@ -50,6 +50,27 @@ def test_models_learn_when_it_is_their_turn(run, order):
         assert same(ours[name].state_dict(), theirs[name].state_dict())
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("missed", [None, 6])
+def test_an_optimiser_starts_anew_at_its_milestones(run, name, missed):
+    optim = Optim(
+        name, lr=0.1, momentum=0.9, schedule="steps", milestones=(0.5, 0.75), restart=True
+    )
+    ours, theirs = Net(), Net()
+    # A milestone counts too where it is not the model's turn.
+    turns = [step for step in range(STEPS) if step != missed]
+    alternate(run, "s", {"a": ours}, {"a": optim}, STEPS, step=pull,
+              turn=lambda at: ["a"] if at.step in turns else [])  # fmt: skip
+    for step in turns:
+        if step in (0, 9, 6 if missed is None else 7):
+            optimiser = optim.build(theirs.parameters())
+        optimiser.param_groups[0]["lr"] = optim.rate(step, STEPS)
+        pull({"a": theirs}, None, run.at("s", step))["a"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert same(ours.state_dict(), theirs.state_dict())
+
+
 def test_a_model_without_an_optimiser_is_kept_as_it_is(run):
     models = {"a": Net(0), "bb": Net(1)}
     before = copied(models["bb"])

@@ -11,7 +11,7 @@ from limbeck.loops import Optim, Watch, alternate, ema
 from limbeck.run import Run
 from limbeck.run.run import Options
 
-from .toys import SGD, STEPS, TURNS, Net, copied, interrupting, pull, rows, same
+from .toys import SGD, STEPS, TURNS, Net, copied, inputs, interrupting, pull, rows, same
 
 
 @pytest.fixture
@@ -52,6 +52,27 @@ def test_dropout_averages_and_optimisers_go_on_in_the_same_bits(tmp_path, precis
     assert whole[2] == again[2]
     dtype = torch.float64 if precision == "64-true" else torch.float32
     assert whole[0]["body.weight"].dtype == whole[1]["body.weight"].dtype == dtype
+
+
+@pytest.mark.parametrize("when", [4, 5, 6])
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_a_restart_of_the_optimiser_goes_on_in_the_same_bits(tmp_path, when, precision):
+    optim = Optim("sgd", lr=0.1, momentum=0.9, schedule="steps", milestones=(0.5,), restart=True)
+
+    def go(folder, step):
+        run = Run(tmp_path / folder, options=Options(precision=precision))
+        net = Net()
+        alternate(run, "s", {"a": net}, {"a": optim}, STEPS, step=step)
+        return net.state_dict()
+
+    def step(models, batch, at):
+        x = inputs(at.step).to(next(models["a"].parameters()).dtype)
+        return {"a": models["a"](x).square().mean()}
+
+    whole = go("whole", step)
+    with pytest.raises(Interrupted):
+        go("stopped", interrupting(step, when))
+    assert same(whole, go("stopped", step))
 
 
 def test_memory_is_saved_and_restored(tmp_path):

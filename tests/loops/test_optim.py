@@ -120,3 +120,20 @@ def test_impossible_settings_are_refused(given, words):
 def test_nesterov_needs_momentum():
     with pytest.raises(SettingsError, match="nesterov is true and momentum 0: give a momentum"):
         Optim("sgd", nesterov=True).build([nn.Parameter(torch.zeros(1))])
+
+
+def test_a_restart_needs_milestones():
+    for given in ({"schedule": "steps"}, {"milestones": (0.5,)}):
+        with pytest.raises(SettingsError, match="restart is true and there is no milestone"):
+            Optim(restart=True, **given).build([nn.Parameter(torch.zeros(1))])
+
+
+def test_state_starts_anew_where_the_rate_drops():
+    optim = Optim(lr=0.5, schedule="steps", milestones=(0, 0.25, 0.26, 0.8), restart=True)
+    found = [step for step in range(STEPS) if optim.restarts(step, STEPS)]
+    drops = [
+        step for step in range(1, STEPS) if optim.rate(step, STEPS) < optim.rate(step - 1, STEPS)
+    ]
+    assert found == drops == [10, 11, 32]
+    plain = Optim(lr=0.5, schedule="steps", milestones=(0.25,))
+    assert not any(plain.restarts(step, STEPS) for step in range(STEPS))

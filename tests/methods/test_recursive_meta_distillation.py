@@ -123,7 +123,7 @@ def test_an_anchor_pulls_and_without_one_the_chain_stays_away(tmp_path):
 
 def test_charts_and_tables_stand_in_the_run(data, tmp_path):
     distil(tmp_path / "run", data)
-    charts, sheets = read_exhibits(tmp_path / "run")
+    charts, sheets, _ = read_exhibits(tmp_path / "run")
     assert [chart.y_label for chart in charts] == ["total variation", "KL", "share"]
     assert [sheet.title for sheet in sheets] == ["Generations", "Axioms of the operators"]
     assert len(sheets[0].rows) == 3

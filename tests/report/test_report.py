@@ -1,20 +1,26 @@
 """The report shows a run, loads nothing, names no machine, and opens in a browser."""
 
+import base64
+import io
 import json
 import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from limbeck import cards
 from limbeck.errors import RunError
 from limbeck.experiment import Request, perform
 from limbeck.report import write_report
-from limbeck.report.story import POINTS, read_story
+from limbeck.report.story import POINTS, read_story, sentence
 from limbeck.run.exhibits import Chart, Line, Sheet, write_exhibits
+from limbeck.run.galleries import evolution, wall
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +136,78 @@ def test_a_browser_draws_it(folder, tmp_path):
     colours = shown.getcolors(maxcolors=1 << 20)
     assert shown.size[0] == 1000
     assert len(colours) > 50, "the page is blank"
+
+
+def set_of_images(folder, place):
+    """The run as if its method had made a set of images: rows, exhibits, request."""
+    shutil.copytree(folder, place)
+    cost = {"bytes": 49184, "train_seconds": 2.5, "parameters": 24_714, "macs": 100_000}
+    rows = [
+        {
+            "name": name,
+            "role": role,
+            "quality": {"accuracy": accuracy, "accuracy_std": 0.01},
+            "cost": {**cost, "images": images},
+        }
+        for name, role, accuracy, images in (
+            ("datm", "product", 0.61, 40),
+            ("random images", "baseline", 0.5, 40),
+            ("all images", "reference", 0.9, 5000),
+        )
+    ]
+    (place / "table.json").write_text(json.dumps(rows))
+    (place / "seeds" / "0" / "diagnostics.json").unlink()
+    labels = np.arange(10).repeat(4)
+    draw = np.random.default_rng(0)
+    moments = {
+        f"step {n}": draw.integers(0, 256, (40, 12, 12, 1), dtype=np.uint8)
+        for n in range(0, 50, 10)
+    }
+    names = [f"<digit {n}>" for n in range(10)]
+    galleries = [
+        wall("All images of the set", moments["step 40"], labels, names, caption="After 40 steps"),
+        evolution("How they came about", moments, labels, names),
+    ]
+    write_exhibits(place / "seeds" / "0", galleries=galleries)
+    return place
+
+
+def test_galleries_are_in_the_page_with_names_and_alternative_text(folder, tmp_path):
+    place = set_of_images(folder, tmp_path / "set")
+    text = write_report([place]).read_text()
+    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)" width="(\d+)" '
+                          r'height="(\d+)" alt="([^"]+)">', text)  # fmt: skip
+    assert len(pictures) == text.count("<img") == 10 + 50
+    content, width, height, alt = pictures[0]
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert picture.size == (int(width), int(height)) == (4 * 50 - 2, 48)
+    assert (alt, pictures[10][3]) == ("&lt;digit 0&gt;", "&lt;digit 0&gt;, step 0")
+    for part in ("All images of the set", "After 40 steps. All images.", "<th>step 20</th>",
+                 "<span>&lt;digit 7&gt;</span>", "image-rendering: pixelated"):  # fmt: skip
+        assert part in text, part
+    loaded = re.findall(r"""(?:src|href)\s*=\s*["']([^"'#][^"']*)["']|url\(([^#)][^)]*)\)""", text)
+    assert all(address.startswith("data:image/png;base64,") for address, _ in loaded)
+    assert len(text) < 2_000_000
+
+
+def test_a_set_of_images_reads_as_one(folder, tmp_path):
+    text = write_report([set_of_images(folder, tmp_path / "set")]).read_text()
+    for part in (
+        "distilled is 11.0 points ahead of random images of the same number",
+        "one seed, mean ± standard deviation of its networks.", "<td>61.0 ±1.0</td>",
+        "images to train on", "bytes of the set", "<th>KB</th>",
+    ):  # fmt: skip
+        assert part in text, part
+    for part in ("latency", "student alone", "MACs", "how sure"):
+        assert part not in text, part
+
+
+def test_the_sentence_follows_from_the_inputs():
+    kd = cards.card("kd")
+    assert sentence(kd, {"teacher": "a", "student": "b", "data": "c"}) == "a distilled into b on c"
+    assert sentence(kd, {"student": "b", "data": "c"}) == "c distilled into b"
+    small = replace(kd, takes=("network", "data"), gives="SyntheticDataset")
+    assert sentence(small, {"network": "convnet?width=32", "data": "cifar10-small"}) == (
+        "cifar10-small distilled into a synthetic dataset with network convnet?width=32"
+    )
+    assert sentence(small, {"data": "digits"}) == "digits distilled into a synthetic dataset"

@@ -6,15 +6,25 @@ import math
 import pytest
 
 from limbeck.errors import CorruptFileError
-from limbeck.run.exhibits import EXHIBITS, Chart, Line, Sheet, read_exhibits, write_exhibits
+from limbeck.run.exhibits import (
+    EXHIBITS,
+    Chart,
+    Gallery,
+    Line,
+    Sheet,
+    read_exhibits,
+    write_exhibits,
+)
 
 
 def test_what_is_written_is_read_back(tmp_path):
     line = Line("height", [0, 1, 2], [1.0, math.inf, 0.5], "bound")
     chart = Chart("Falls", "it falls", "step", "height", [line], logarithmic=True)
     sheet = Sheet("Steps", ["step", "height"], [["0", "1.0"]], "all of them")
-    write_exhibits(tmp_path, [chart], [sheet])
-    (found,), (table,) = read_exhibits(tmp_path)
+    gallery = Gallery("All", "all of them", [""], ["a"], [["iVBOR"]])
+    write_exhibits(tmp_path, [chart], [sheet], [gallery])
+    (found,), (table,), (pictures,) = read_exhibits(tmp_path)
+    assert pictures == gallery
     assert found.lines == [Line("height", [0, 1, 2], [1.0, None, 0.5], "bound")]
     assert (found.title, found.logarithmic) == ("Falls", True)
     assert table == sheet
@@ -22,10 +32,20 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_a_run_without_exhibits_has_none(tmp_path):
-    assert read_exhibits(tmp_path) == ([], [])
+    assert read_exhibits(tmp_path) == ([], [], [])
+    (tmp_path / EXHIBITS).write_text('{"charts": [], "sheets": []}')
+    assert read_exhibits(tmp_path) == ([], [], [])
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"charts": [{"lines": []}], "sheets": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        '{"charts": [{"lines": []}], "sheets": []}',
+        '{"charts": [], "sheets": [], "galleries": [1]}',
+    ],
+)
 def test_damage_is_told(tmp_path, text):
     (tmp_path / EXHIBITS).write_text(text)
     with pytest.raises(CorruptFileError, match="does not read"):

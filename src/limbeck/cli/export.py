@@ -24,8 +24,9 @@ def export(
     to: Annotated[
         str,
         typer.Option(
-            help="safetensors (weights and facts), onnx, torch-export, or hf (a folder for a hub, "
-            "with a model card)."
+            help="Of a student: safetensors (weights and facts), onnx, torch-export, or hf (a "
+            "folder for a hub, with a card). Of a synthetic dataset: folder (PNG files), hf, or "
+            "safetensors (exact numbers)."
         ),
     ],
     out: Annotated[
@@ -39,30 +40,35 @@ def export(
     verbose: Verbose = False,
     json_wanted: Json = False,
 ) -> None:
-    """Write a run's student alone: preprocessing and labels in it, no teacher.
+    """Write a run's product alone: what others need to use it, no teacher.
 
-    What comes out takes inputs before normalisation and gives logits, in batches of any size.
-    onnx, torch-export and hf models of transformers are run beside the student: a difference
-    above 1e-4 (for regression, of the largest output) is an error.
+      A student takes inputs before normalisation and gives logits, in batches of any size. onnx,
+      torch-export and hf models of transformers are run beside the student: a difference above
+      1e-4 (for regression, of the largest output) is an error.
 
-    \b
-    Examples:
-      limbeck export runs/first --to onnx
-      limbeck export runs/first --to hf --out first-student
+      A synthetic dataset becomes pictures as people see them, or the exact numbers.
+
+      \b
+      Examples:
+        limbeck export runs/first --to onnx
+        limbeck export runs/first --to hf --out first-student
+    limbeck export runs/small-set --to folder
     """
     use_data_root(data_root)
     from limbeck.loading import load
-    from limbeck.products.exporting import check_format
+    from limbeck.products import Student
 
-    check_format(to)
     product = load(folder)
     if out is None and not is_run(folder):
         raise SettingsError(f"{folder} is a product without its run; say where: --out FOLDER")
-    origin, measured = None, None
-    if to == NEEDS_A_CARD:
-        origin = _origin(folder)
-        measured = _data(folder, data) if origin is None or not origin.rows else None
-    facts = product.export(out or folder / "export" / to, to=to, data=measured, origin=origin)
+    place = out or folder / "export" / to
+    origin = _origin(folder) if to == NEEDS_A_CARD else None
+    if isinstance(product, Student):
+        missing = to == NEEDS_A_CARD and (origin is None or not origin.rows)
+        measured = _data(folder, data) if missing else None
+        facts = product.export(place, to=to, data=measured, origin=origin)
+    else:
+        facts = product.export(place, to=to, origin=origin)
     names = ", ".join(facts["files"])
     say(f"{to}: {facts['folder']} ({facts['bytes']:,} bytes)\n{names}", json_wanted=json_wanted)
     if "largest_difference" in facts:

@@ -29,9 +29,11 @@ def predict(
     from limbeck.data.names import resolve
     from limbeck.evaluate.quality import collect
     from limbeck.loading import load
-    from limbeck.products.student import decide
+    from limbeck.products.student import Student, decide
 
     product = load(folder)
+    if not isinstance(product, Student):
+        product.predict()
     found = resolve(data)
     seen = product.see(found)
     logits, _ = collect(product.outputs, seen, seen.test)

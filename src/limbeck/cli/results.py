@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck import cards
 from limbeck.cli.speaking import emit, say, table
 from limbeck.evaluate.words import table_cells, verdict
 from limbeck.experiment import Request
+from limbeck.naming import spaced
 from limbeck.run.exhibits import read_exhibits
 
 
@@ -19,11 +21,12 @@ def report(
     """Print the table of a run, what it says, and where the product is."""
     quality_table(rows, json_wanted)
     say(verdict(rows, len(request.seeds)), json_wanted=json_wanted)
-    _, sheets = read_exhibits(folder / "seeds" / str(request.seeds[0]))
+    _, sheets, _ = read_exhibits(folder / "seeds" / str(request.seeds[0]))
     for sheet in sheets:
         say(f"\n{sheet.title}: {sheet.caption}", json_wanted=json_wanted)
         table(sheet.heads, sheet.rows, json_wanted=json_wanted)
-    say(f"student: {folder / 'product'} (seed {request.seeds[0]})", json_wanted=json_wanted)
+    product = f"{spaced(cards.card(request.method).gives)}: {folder / 'product'}"
+    say(f"{product} (seed {request.seeds[0]})", json_wanted=json_wanted)
     if json_wanted:
         emit({"run": str(folder), "method": request.method, "rows": list(rows)})
 

@@ -2,12 +2,14 @@
 
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data, Task, from_arrays, from_datasets
-from limbeck.data.embedded import digits
+from limbeck.data.embedded import digits, shifted_digits
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
+from limbeck.data.siamese import Siamese
 from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
 from limbeck.data.views import Views
+from limbeck.data.whitened import normalised, whitened
 
 __all__ = [
     "Batch",
@@ -15,6 +17,7 @@ __all__ = [
     "DatasetSplit",
     "InputSpace",
     "Loader",
+    "Siamese",
     "Split",
     "Subset",
     "Task",
@@ -25,5 +28,8 @@ __all__ = [
     "digits",
     "from_arrays",
     "from_datasets",
+    "normalised",
     "sequential",
+    "shifted_digits",
+    "whitened",
 ]

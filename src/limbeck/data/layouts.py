@@ -19,6 +19,8 @@ from limbeck.data.tables import read_csv, read_jsonl, read_table, table_files
 from limbeck.errors import DataError
 
 INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
+# What stands beside class folders and says more about their pictures; no table of samples.
+LABELS = "labels.csv"
 BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -197,11 +199,12 @@ def read_folder(path: Path, **options: Any) -> Data:
         ("*.csv*", read_csv),
         ("*.jsonl*", read_jsonl),
     ]
+    inside = path.is_dir() and any(entry.is_dir() for entry in path.iterdir())
     for pattern, reader in readers:
-        if any(path.glob(pattern)):
+        if any(not inside or file.name != LABELS for file in path.glob(pattern)):
             check_options(reader, options)
             return reader(path, **options)
-    if path.is_dir() and any(entry.is_dir() for entry in path.iterdir()):
+    if inside:
         check_options(read_pictures, options)
         return read_pictures(path, **options)
     names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []

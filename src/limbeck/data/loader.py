@@ -70,7 +70,7 @@ class Loader:
                 f"batch_size is {self.batch_size} (at most the {len(split)} samples), which "
                 f"{world} processes cannot share evenly; choose a multiple of {world}"
             )
-        self._data, self.split, self._views = data, split, views or Views()
+        self._data, self.split, self.views = data, split, views or Views()
         self._seed, self._stage = seed, stage
         self._workers, self._rank, self._world = workers, rank, world
         self._view_key = keyed.key(seed, stage, "view")
@@ -83,9 +83,9 @@ class Loader:
     def views_shown(self, steps: int) -> list[int]:
         """Numbers of the views that come again and again in so many steps; none that come once."""
         epochs = np.arange(self.epoch(steps - 1) + 1)
-        if self._views.changing and not self._views.distinct:
+        if self.views.siamese or (self.views.changing and not self.views.distinct):
             return []
-        return np.unique(self._views.numbers(epochs)).tolist()
+        return np.unique(self.views.numbers(epochs)).tolist()
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (this process's rows of it)."""
@@ -100,7 +100,10 @@ class Loader:
             positions = np.concatenate([positions, rest])
         mine = slice(self._rank, None, self._world)
         key = keyed.key(self._seed, self._stage, step)
-        return self.read(positions[mine], self._views.numbers(epochs[mine]), key)
+        batch = self.read(positions[mine], self.views.numbers(epochs[mine]), key)
+        if not self.views.siamese or "x" not in batch:
+            return batch
+        return batch.with_columns(x=self.views.apply_batch(batch["x"], np.arange(size)[mine], key))
 
     def read(self, positions: Places, views: Places, key: int = 0) -> Batch:
         """Return samples of the split, each in the view of that number.
@@ -116,7 +119,7 @@ class Loader:
         columns = self._data.columns(self.split, positions)
         if "x" in columns:
             ids = columns["id"].numpy()
-            columns["x"] = self._views.apply(columns["x"], ids, views, self._view_key)
+            columns["x"] = self.views.apply(columns["x"], ids, views, self._view_key)
         columns = self._data.normalise(columns)
         columns["view"] = torch.from_numpy(views)
         return Batch(columns, key=key, space=self._data.input_space)
@@ -124,7 +127,7 @@ class Loader:
     @cached_property
     def fingerprint(self) -> str:
         """Short name of what `read` gives: samples, their layout, and how views are drawn."""
-        drawn = (self._views, self._view_key) if self._views.changing else None
+        drawn = (self.views, self._view_key) if self.views.changing else None
         return fingerprint(self.split.fingerprint, self._data.input_space, drawn)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:

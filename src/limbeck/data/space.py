@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import ArgumentError
 
@@ -52,6 +53,15 @@ class InputSpace:
         mean, std = self._statistics(x)
         x = x if std is None else x * std
         return x if mean is None else x + mean
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> InputSpace:
+        """The space whose fields were written as JSON, which has lists for tuples."""
+        laid: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
+        return cls(**laid)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         # Statistics of whole numbers are fractions all the same.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from limbeck import keyed
+from limbeck.data.siamese import Siamese, check_strategy
 from limbeck.settings import settings
 
 if TYPE_CHECKING:
@@ -24,16 +25,20 @@ class Views:
             normalisation) moving in.
         distinct: how many views an image has, shown in turn; 0 draws a new one every time. Stored
             teacher outputs are reused from the second turn on.
+        siamese: a strategy such as ``"color_crop_cutout_flip_scale_rotate"``: after normalisation
+            every batch gets one of its operations, with numbers of its own for each image; empty
+            for none. Teacher outputs of such batches cannot be stored.
     """
 
     flip: bool = False
     crop: Annotated[int, Field(ge=0)] = 0
     distinct: Annotated[int, Field(ge=0)] = 0
+    siamese: Annotated[str, AfterValidator(check_strategy)] = ""
 
     @property
     def changing(self) -> bool:
         """Whether any image is changed."""
-        return bool(self.flip or self.crop)
+        return bool(self.flip or self.crop or self.siamese)
 
     def numbers(self, epochs: np.ndarray) -> np.ndarray:
         """Which of its views a sample shows in an epoch.
@@ -64,7 +69,7 @@ class Views:
         Returns:
             Images ``(N, C, H, W)``.
         """
-        if not self.changing or x.ndim != 4:
+        if not (self.flip or self.crop) or x.ndim != 4:
             return x
         import torch
 
@@ -84,3 +89,19 @@ class Views:
         sample = torch.arange(count, device=x.device)[:, None, None]
         # Advanced indices on both sides of the channel axis move that axis last.
         return x[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+    def apply_batch(self, x: Tensor, rows: np.ndarray, batch_key: int) -> Tensor:
+        """Change a whole batch of images; the same key gives the same change.
+
+        Args:
+            x: normalised images ``(N, C, H, W)``; inputs of another shape are left alone.
+            rows: which rows of the batch these are ``(N,)``.
+            batch_key: stands for (seed, stage, step).
+
+        Returns:
+            Images ``(N, C, H, W)``.
+        """
+        if not self.siamese or x.ndim != 4:
+            return x
+        # The key of a batch also mixes it: each has draws of its own.
+        return Siamese(self.siamese).apply(x, keyed.key(batch_key, "siamese"), rows=rows)

@@ -157,7 +157,7 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
 
     Returns:
         Rows whose figures are means; with two seeds or more ``"std"`` holds the standard
-        deviations of quality (n - 1).
+        deviations of quality (n - 1), with one what stands there, as over networks.
 
     Raises:
         ArgumentError: the tables have different rows.
@@ -184,6 +184,8 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
             row["std"] = {
                 n: statistics.stdev(one["quality"][n] for one in same) for n in same[0]["quality"]
             }
+        elif "std" in same[0]:
+            row["std"] = dict(same[0]["std"])
         averaged.append(row)
     return averaged
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 SHARES = ("accuracy", "top5", "agreement", "exact", "f1", "train_accuracy")
 QUALITY = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
 SHOWN = (*QUALITY, "train_accuracy", "train_rmse")
+Cost = Callable[[float], str]
+WHOLE: Cost = "{:,.0f}".format
+# Columns of what models cost that answer, and of what sets cost that models are trained on.
+MODELS: dict[str, tuple[str, Cost]] = {
+    "parameters": ("parameters", WHOLE),
+    "macs": ("MACs", WHOLE),
+    "latency_ms": ("ms", "{:.2f}".format),
+}
+SETS: dict[str, tuple[str, Cost]] = {
+    "images": ("images", WHOLE),
+    "bytes": ("KB", lambda count: f"{count / 1000:,.1f}"),
+    "train_seconds": ("train s", "{:.1f}".format),
+}
 
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -20,22 +33,32 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
         The heads, and one list of cells a row.
     """
     names = [name for name in SHOWN if any(name in row["quality"] for row in rows)]
-    heads = ["", *names, "parameters", "MACs", "ms"]
+    costs = _costs(rows)
+    heads = ["", *names, *(head for head, _ in costs.values())]
     lines = []
     for row in rows:
         label = row["name"] if row["role"] != "teacher" else f"teacher {row['name']}"
         figures = [_figure(name, row) for name in names]
-        cost = row["cost"]
-        lines.append(
-            [
-                label,
-                *figures,
-                f"{cost['parameters']:,.0f}",
-                f"{cost['macs']:,.0f}",
-                f"{cost['latency_ms']:.2f}",
-            ]
-        )
+        paid = [
+            said(row["cost"][name]) if name in row["cost"] else ""
+            for name, (_, said) in costs.items()
+        ]
+        lines.append([label, *figures, *paid])
     return heads, lines
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Cost]]:
+    """Columns of cost: those of sets where rows count images, with the size of the network only
+    where it tells rows apart."""
+    if not any("images" in row["cost"] for row in rows):
+        return MODELS
+    sizes = {row["cost"]["parameters"] for row in rows if "parameters" in row["cost"]}
+    kept = {name: MODELS[name] for name in ("parameters", "macs") if len(sizes) > 1}
+    return {
+        name: column
+        for name, column in {**SETS, **kept}.items()
+        if any(name in row["cost"] for row in rows)
+    }
 
 
 def _figure(name: str, row: Mapping[str, Any]) -> str:
@@ -43,8 +66,13 @@ def _figure(name: str, row: Mapping[str, Any]) -> str:
         return ""
     scale, digits = _scale(name)
     text = f"{row['quality'][name] * scale:.{digits}f}"
-    spread = row.get("std", {}).get(name)
+    spread = spread_of(row, name)
     return text if spread is None else f"{text} ±{spread * scale:.{digits}f}"
+
+
+def spread_of(row: Mapping[str, Any], name: str) -> float | None:
+    """The standard deviation of a figure: over seeds, else over the networks of a set."""
+    return row.get("std", {}).get(name, row["quality"].get(f"{name}_std"))
 
 
 def tournament_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -149,14 +177,26 @@ def _scale(name: str) -> tuple[int, int]:
 def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
     """Say in one sentence whether the product is ahead of its baseline."""
     by_role = {row["role"]: row for row in reversed(rows)}
-    product, alone = by_role["product"]["quality"], by_role["baseline"]["quality"]
+    first, second = by_role["product"], by_role["baseline"]
+    product, alone = first["quality"], second["quality"]
     over = f" in the mean of {seeds} seeds" if seeds > 1 else ""
+    rival = _rival(first, second)
     if "accuracy" in product:
         points = (product["accuracy"] - alone["accuracy"]) * 100
         if f"{abs(points):.1f}" == "0.0":
-            return f"distilled is level with the same student alone{over}"
+            return f"distilled is level with {rival}{over}"
         word = "ahead of" if points > 0 else "behind"
-        return f"distilled is {abs(points):.1f} points {word} the same student alone{over}"
+        return f"distilled is {abs(points):.1f} points {word} {rival}{over}"
     better = "lower" if product["rmse"] < alone["rmse"] else "higher"
     gap = abs(product["rmse"] - alone["rmse"])
-    return f"distilled has an rmse {gap:.4g} {better} than the same student alone{over}"
+    return f"distilled has an rmse {gap:.4g} {better} than {rival}{over}"
+
+
+def _rival(product: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """The baseline in a sentence: a student as it is, a set with how many images it has."""
+    ours, theirs = (row["cost"].get("images") for row in (product, baseline))
+    if theirs is None:
+        return "the same student alone"
+    name = baseline["name"]
+    name = name if "images" in name else f"{name} images"
+    return f"{name} of the same number" if ours == theirs else f"{name} ({theirs:,.0f})"

@@ -102,8 +102,11 @@ from limbeck.functional.retrieval import (
     info_nce_loss,
     pointwise_loss,
 )
-from limbeck.functional.schedules import piecewise_constant
-from limbeck.functional.soft_labels import recover_soft_labels
+from limbeck.functional.schedules import evaluation_rate, piecewise_constant
+from limbeck.functional.second_order import closed_form
+from limbeck.functional.sharpness import ascent, surrogate_gap_direction
+from limbeck.functional.siamese import siamese_augment
+from limbeck.functional.soft_labels import learned_label_loss, recover_soft_labels
 from limbeck.functional.soft_ranks import (
     approximate_ndcg_loss,
     approximate_ranks,
@@ -112,7 +115,19 @@ from limbeck.functional.soft_ranks import (
 )
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
 from limbeck.functional.surfaces import Surface, loss_surface
+from limbeck.functional.synthetic_scores import (
+    augmentation_robust_score,
+    hard_label_recovery,
+    improvement_over_random,
+    label_robust_score,
+)
 from limbeck.functional.tokens import token_divergence_loss
+from limbeck.functional.trajectories import (
+    average_correct_logits,
+    relative_distance,
+    start_epoch_upper_bound,
+)
+from limbeck.functional.whitening import Zca, fit_zca
 
 __all__ = [
     "Anchoring",
@@ -124,12 +139,16 @@ __all__ = [
     "RatePrediction",
     "Softening",
     "Surface",
+    "Zca",
     "agreement",
     "anchored_recursion",
     "anchored_teacher",
     "approximate_ndcg_loss",
     "approximate_ranks",
+    "ascent",
     "attention_transfer_loss",
+    "augmentation_robust_score",
+    "average_correct_logits",
     "average_ranks",
     "binary_cross_entropy",
     "brier_score",
@@ -138,6 +157,7 @@ __all__ = [
     "check_axioms",
     "cka_loss",
     "clip_probabilities",
+    "closed_form",
     "contraction_bound",
     "contraction_rate",
     "correlation_loss",
@@ -150,19 +170,25 @@ __all__ = [
     "discriminator_loss",
     "entropy",
     "estimate_floor",
+    "evaluation_rate",
     "expected_calibration_error",
     "feature_mse_loss",
     "fit_rate",
+    "fit_zca",
     "flow_matrix",
     "fsp_loss",
     "gram_loss",
+    "hard_label_recovery",
+    "improvement_over_random",
     "in_batch_negatives",
     "info_nce_bound",
     "info_nce_loss",
     "keep_largest",
     "label_first_ranking",
+    "label_robust_score",
     "lambda_loss",
     "layer_pairs",
+    "learned_label_loss",
     "linear_cka",
     "list_mle_loss",
     "list_net_loss",
@@ -190,9 +216,11 @@ __all__ = [
     "recover_soft_labels",
     "relation_loss",
     "relation_scores",
+    "relative_distance",
     "reliability",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "siamese_augment",
     "similarity_preserving_loss",
     "soft_multilabel_loss",
     "soft_target_loss",
@@ -201,6 +229,8 @@ __all__ = [
     "squared_error",
     "standardise_logits",
     "standardised_divergence_loss",
+    "start_epoch_upper_bound",
+    "surrogate_gap_direction",
     "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",

@@ -1,4 +1,4 @@
-"""Full class distributions from the few classes of each that were stored."""
+"""Soft labels: rebuilt from the few classes of each that were stored, or learned themselves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from limbeck.checks import check_choice, check_class_indices, check_no_grad
+from limbeck.checks import check_choice, check_class_indices, check_no_grad, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import traced, widened
+from limbeck.functional.reductions import Reduction, reduce
 
 Rest = Literal["uniform", "renormalize"]
 
@@ -85,6 +86,35 @@ def recover_soft_labels(
         share = share / total.clamp(min=1)
         left = (1 - total).clamp(min=0) / (classes - count)
     return left.expand(-1, classes).scatter(1, kept.long(), share)
+
+
+def learned_label_loss(
+    student: Tensor, label_logits: Tensor, *, reduction: Reduction = "mean"
+) -> Tensor:
+    r"""Cross-entropy with soft labels that learn too: the gradient flows to both.
+
+    .. math:: -\sum_c \mathrm{softmax}(l)_c \log \mathrm{softmax}(z)_c
+
+    Args:
+        student: logits ``(N, C)``.
+        label_logits: of the labels ``(N, C)``, not normalised.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over samples.
+
+    Returns:
+        A scalar, or ``(N,)`` with ``"none"``.
+
+    Raises:
+        ArgumentError: shapes differ.
+
+    Example:
+        >>> round(learned_label_loss(torch.zeros(1, 4), torch.randn(1, 4)).item(), 4)
+        1.3863
+
+    Source: Guo et al., arXiv 2310.05773, section 3.4.
+    """
+    check_same_shape(student, label_logits, ("student", "label_logits"))
+    log_q, log_p = (widened(one).log_softmax(-1) for one in (student, label_logits))
+    return reduce(-(log_p.exp() * log_q).sum(-1), reduction)
 
 
 def _check_rows(kept: Tensor, share: Tensor) -> None:

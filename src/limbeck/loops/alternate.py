@@ -23,6 +23,7 @@ from limbeck.run.interrupt import deferred
 from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
+Combine = Callable[[Terms, list[nn.Parameter]], Tensor | None]
 # A norm costs a backward pass for each term: one step in some hundreds measures them.
 LOGGED_ROWS, NORM_STEPS = 100, 200
 
@@ -71,7 +72,7 @@ def alternate(
     step: Callable[[Models, Batch, At], Terms],
     batches: Loader | None = None,
     turn: Callable[[At], Sequence[str]] | None = None,
-    combine: Callable[[Terms, list[nn.Parameter]], Tensor] = sum_terms,
+    combine: Combine = sum_terms,
     average: Mapping[str, Callable[[int], float]] | None = None,
     memory: dict[str, Any] | None = None,
     accumulate: int = 1,
@@ -90,7 +91,8 @@ def alternate(
         batches: where batches come from.
         turn: from the moment to the names that learn then; all of `optims` by default.
         combine: from the terms and the learning parameters to the loss; the seam for weighing
-            gradients.
+            gradients. None in place of a loss drops the step: nothing is learned from it, and
+            optimisers stay as they are.
         average: keeps an averaged copy of models: from the step to the share of the new weights,
             see `ema` and `swa`.
         memory: tensors and numbers that `step` reads and writes, saved with the checkpoint.
@@ -201,7 +203,7 @@ class _Loop:
         at: At,
         learning: Sequence[str],
         step: Callable[[Models, Batch, At], Terms],
-        combine: Callable[[Terms, list[nn.Parameter]], Tensor],
+        combine: Combine,
         accumulate: int,
         steps: int,
         measure: bool,
@@ -212,6 +214,7 @@ class _Loop:
         pieces = batch.pieces(accumulate) if accumulate > 1 else [batch]
         trained = [one for name in learning for one in self.parameters[name]]
         sums: Terms = {}
+        dropped = False
         for number, piece in enumerate(pieces):
             share = piece.size / batch.size if len(pieces) > 1 else 1.0
             with self._last_syncs(learning, number == len(pieces) - 1):
@@ -222,14 +225,21 @@ class _Loop:
                 if measure and whole and number == 0 and len(terms) > 1 and trained:
                     self.norms = _gradient_norms(terms, trained)
                 loss = combine(terms, trained)
+                dropped = loss is None
                 # Reading numbers back stalls an accelerator: there the logged rows are checked.
-                if loss.device.type == "cpu" and not math.isfinite(float(loss.detach())):
+                if loss is None or (
+                    loss.device.type == "cpu" and not math.isfinite(float(loss.detach()))
+                ):
                     self.check_finite({name: float(term.detach()) for name, term in terms.items()})
-                self.engine.backward(loss * share if share != 1 else loss)
+                if loss is not None:
+                    self.engine.backward(loss * share if share != 1 else loss)
             for name, term in terms.items():
                 value = term.detach() * share if share != 1 else term.detach()
                 sums[name] = sums[name] + value if name in sums else value
-        for name in learning:
+        for name, optim in self.optims.items():
+            if optim.restarts(at.step, steps):
+                self.engine.forget(self.optimisers[name])
+        for name in learning if not dropped else ():
             optim, optimiser = self.optims[name], self.optimisers[name]
             if optim.clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.parameters[name], optim.clip)

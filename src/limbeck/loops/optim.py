@@ -32,6 +32,7 @@ class Optim:
         schedule: ``"constant"``, ``"cosine"`` or ``"linear"`` to zero, or ``"steps"``.
         milestones: of ``"steps"``: shares of the whole at which the rate is multiplied by `decay`.
         decay: of ``"steps"``.
+        restart: of ``"steps"``: momentum and other state start anew at every milestone.
         warmup: share of the whole during which the rate rises linearly.
         clip: largest norm of the gradient of one model, or None.
     """
@@ -45,6 +46,7 @@ class Optim:
     schedule: Literal["constant", "cosine", "linear", "steps"] = "constant"
     milestones: tuple[Share, ...] = ()
     decay: Annotated[float, Field(gt=0)] = 0.1
+    restart: bool = False
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
 
@@ -52,9 +54,17 @@ class Optim:
         """Make the optimiser of some parameters.
 
         Raises:
-            SettingsError: Nesterov's step is asked for without momentum.
+            SettingsError: Nesterov's step is asked for without momentum, or a restart without
+                milestones.
         """
         import torch
+
+        if self.restart and not (self.schedule == "steps" and self.milestones):
+            raise SettingsError(
+                f"restart is true and there is no milestone to restart at: schedule is "
+                f"{self.schedule!r}, milestones {self.milestones}; use schedule steps with "
+                "milestones such as 0.5"
+            )
 
         if self.nesterov and not self.momentum:
             raise SettingsError("nesterov is true and momentum 0: give a momentum, such as 0.9")
@@ -96,5 +106,21 @@ class Optim:
         if self.schedule == "linear":
             return self.lr * (1 - rest)
         if self.schedule == "steps":
-            return self.lr * self.decay ** sum(done >= milestone for milestone in self.milestones)
+            return self.lr * self.decay ** self._passed(step, steps)
         return self.lr
+
+    def restarts(self, step: int, steps: int) -> bool:
+        """Whether the optimiser's state starts anew before a step: a milestone is first passed.
+
+        Example:
+            >>> optim = Optim(schedule="steps", milestones=(0.5,), restart=True)
+            >>> [step for step in range(10) if optim.restarts(step, 10)]
+            [5]
+        """
+        if not self.restart or self.schedule != "steps" or step == 0:
+            return False
+        return self._passed(step, steps) > self._passed(step - 1, steps)
+
+    def _passed(self, step: int, steps: int) -> int:
+        done = step / max(steps, 1)
+        return sum(done >= milestone for milestone in self.milestones)

@@ -1,5 +1,8 @@
-"""Small networks that limbeck ships: named without a prefix, such as ``mlp?hidden=128x128``."""
+"""Networks that limbeck ships: named without a prefix, such as ``mlp?hidden=128x128``."""
 
-from limbeck.networks.small import CNN, MLP, NETWORKS
+from limbeck.networks.convnet import ConvNet
+from limbeck.networks.own import NETWORKS
+from limbeck.networks.reference import VGG11, AlexNet, LeNet, ResNet18
+from limbeck.networks.small import CNN, MLP
 
-__all__ = ["CNN", "MLP", "NETWORKS"]
+__all__ = ["CNN", "MLP", "NETWORKS", "VGG11", "AlexNet", "ConvNet", "LeNet", "ResNet18"]

@@ -14,7 +14,7 @@ from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
 from limbeck.naming import split_name
 from limbeck.networks.adapted import Adapted, adapted
 from limbeck.networks.making import few, last_layer, library, made, mark, with_head
-from limbeck.networks.small import NETWORKS
+from limbeck.networks.own import NETWORKS
 
 PREFIXES = ("timm", "torchvision", "hf", "file")
 SIZE_IS_OURS = "size works only with pretrained=true; other networks take the size of the data"
@@ -31,8 +31,9 @@ def build(
     """Build the network that a name stands for.
 
     Args:
-        name: ``mlp``, ``cnn``, ``timm:NAME``, ``torchvision:NAME``, ``hf:KIND`` (made from its
-            configuration), each with options; ``hf:FOLDER`` or a hub name, with its weights; or
+        name: one of limbeck's own such as ``mlp``, ``cnn`` or ``convnet``, ``timm:NAME``,
+            ``torchvision:NAME``, ``hf:KIND`` (made from its configuration), each with options;
+            ``hf:FOLDER`` or a hub name, with its weights; or
             ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` the network keeps
             its own input space (size, channels, mean, std; another side with ``size=N``) and
             inputs are converted to it.

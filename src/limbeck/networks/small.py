@@ -86,4 +86,4 @@ def _cnn(space: InputSpace, outputs: int, *, width: int = 16, stages: int = 2) -
     return CNN(space.channels, width, stages, outputs)
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp, "cnn": _cnn}
+SMALL: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp, "cnn": _cnn}

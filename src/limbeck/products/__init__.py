@@ -1,5 +1,6 @@
 """What comes out of a method."""
 
 from limbeck.products.student import Student
+from limbeck.products.synthetic_dataset import SyntheticDataset
 
-__all__ = ["Student"]
+__all__ = ["Student", "SyntheticDataset"]

@@ -10,6 +10,7 @@ from limbeck.evaluate.words import table_cells
 from limbeck.naming import without_place
 
 LABELS = 20
+FIGURES = "accuracy, agreement, exact and f1 in percent, ms for one sample"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def model_card(
         "write the folder's path in place of the dot.",
         "## What goes in, what comes out\n\n"
         + "\n".join(f"- {line}" for line in [*notes, *_lines(facts)]),
-        f"## Measured\n\n{_table(origin)}",
+        f"## Measured\n\n{measured(origin, FIGURES, 'weights')}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -91,7 +92,17 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _table(origin: Origin) -> str:
+def measured(origin: Origin, figures: str, what: str) -> str:
+    """The table of the run with a sentence about it.
+
+    Args:
+        origin: with rows.
+        figures: what they are, after the name of the split.
+        what: of the product is that of the first seed, where there are several.
+
+    Returns:
+        Markdown.
+    """
     shown = [{**row, "name": without_place(row["name"])} for row in origin.rows]
     heads, rows = table_cells(shown)
     lines = [heads, ["---"] * len(heads), *rows]
@@ -99,11 +110,12 @@ def _table(origin: Origin) -> str:
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
     )
     of = f" of `{without_place(origin.data)}`" if origin.data else ""
-    text = f"Test split{of}; accuracy, agreement, exact and f1 in percent, ms for one sample."
+    text = f"Test split{of}; {figures}."
     if len(origin.seeds) > 1:
+        verb = "are those" if what.endswith("s") else "is that"
         text = (
-            f"{text} Means ± standard deviations of {len(origin.seeds)} seeds; the weights here "
-            f"are those of seed {origin.seeds[0]}."
+            f"{text} Means ± standard deviations of {len(origin.seeds)} seeds; the {what} here "
+            f"{verb} of seed {origin.seeds[0]}."
         )
     return f"{text}\n\n{table}"
 

@@ -25,11 +25,13 @@ from limbeck.evaluate.quality import collect, quality
 from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
+from limbeck.products.export_folder import FACTS
+from limbeck.products.fitting import check_same, check_shape
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
 
-FACTS, CHUNK = "product.json", 512
+CHUNK = 512
 
 
 class Student:
@@ -152,27 +154,10 @@ class Student:
         Raises:
             ModelError: the data has another task, other classes, or inputs of another shape.
         """
-        if (data.task, data.outputs) != (self.task, self.width):
-            raise ModelError(
-                f"the student does {self.task} with {self.width} outputs and {data.name} is "
-                f"{data.task} with {data.outputs}; take data of the same classes"
-            )
-        if data.classes != self.classes:
-            pairs = enumerate(zip(self.classes, data.classes, strict=True))
-            place, (mine, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
-            raise ModelError(
-                f"class {place} is {mine!r} for the student and {theirs!r} in {data.name}; name "
-                "and order the classes as in training"
-            )
+        check_same(data, self.task, self.width, self.classes, "the student", "does")
         space, seen = self.input_space, data
         if space is not None and data.input_space is not None:
-            if space.shape != data.input_space.shape:
-                images = space.channels is not None and data.input_space.channels is not None
-                fix = f"; resize images with ?size={space.size[-1]} behind the name" * images
-                raise ModelError(
-                    f"the student reads inputs of shape {space.shape} and {data.name} has "
-                    f"{data.input_space.shape}{fix}"
-                )
+            check_shape(data, space, "the student reads")
             named, given = space.names, data.input_space.names
             if named and given and named != given:
                 place = next(n for n, name in enumerate(named) if name != given[n])
@@ -286,13 +271,7 @@ class Student:
         files.check_folder(dir)
         facts = json.loads((dir / FACTS).read_text())
         tensors, _ = files.load_tensors(dir / "network.safetensors")
-        space = None
-        if facts["input_space"]:
-            laid: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in facts["input_space"].items()
-            }
-            space = InputSpace(**laid)
+        space = InputSpace.of_facts(facts["input_space"]) if facts["input_space"] else None
         if network is None:
             if facts["spec"] is None:
                 raise ModelError(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from limbeck import files
-from limbeck.evaluate.words import table_cells, verdict
+from limbeck.evaluate.words import spread_of, table_cells, verdict
 from limbeck.report import plots
-from limbeck.report.story import Story, read_story
-from limbeck.run.exhibits import Chart
+from limbeck.report.story import Story, read_story, sentence
+from limbeck.run.exhibits import Chart, Gallery
 
 TEMPLATES = Path(__file__).parent
+# What quality is drawn against: of models that answer, of sets that models are trained on.
+COSTS = (
+    {"latency_ms": "latency of one sample, ms", "parameters": "parameters"},
+    {"images": "images to train on", "bytes": "bytes of the set"},
+)
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -55,62 +62,84 @@ def _run(story: Story) -> dict[str, Any]:
 
     request = story.request
     heads, cells = table_cells(story.rows)
-    teachers = request.inputs.get("teacher", [])
-    several = [teachers] if isinstance(teachers, str) else list(teachers)
     seeds = len(request.seeds)
-    spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     return {
         "heading": f"{request.method}: {story.name}",
-        "what": f"{', '.join(several)} distilled into {request.inputs.get('student')} on "
-        f"{request.inputs.get('data')}. {story.card.summary} Source: {story.card.paper}.",
+        "what": f"{sentence(story.card, request.inputs)}. {story.card.summary} "
+        f"Source: {story.card.paper}.",
         "verdict": verdict(story.rows, seeds),
-        "caption": f"Test split, {spread}. MACs and latency are for one sample.",
+        "caption": _caption(story.rows, seeds, heads),
         "heads": heads,
         "rows": [
             {"role": row["role"], "cells": line}
             for row, line in zip(story.rows, cells, strict=True)
         ],
         "sheets": story.sheets,
+        "galleries": [_gallery(one) for one in story.galleries],
         "groups": [group for group in _groups(story) if group["plots"]],
         "settings": tomli_w.dumps(request.identity()),
         "environment": json.dumps(dict(story.environment), indent=1),
     }
 
 
-def _groups(story: Story) -> list[dict[str, Any]]:
-    cost = [
-        ("latency_ms", "latency of one sample, ms"),
-        ("parameters", "parameters"),
-    ]
-    groups = [
+def _caption(rows: Sequence[Mapping[str, Any]], seeds: int, heads: Sequence[str]) -> str:
+    spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    if seeds == 1 and any(spread_of(row, "accuracy") is not None for row in rows):
+        spread += ", mean ± standard deviation of its networks"
+    one = [word for head, word in (("MACs", "MACs"), ("ms", "latency")) if head in heads]
+    verb = "are" if "MACs" in one else "is"
+    return f"Test split, {spread}." + (
+        f" {' and '.join(one)} {verb} for one sample." if one else ""
+    )
+
+
+def _gallery(gallery: Gallery) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = [
         {
-            "title": "Quality against cost",
-            "plots": [
-                _plot(plots.quality_against_cost(story.rows, name, label), label)
-                for name, label in cost
-            ],
-        },
+            "name": name,
+            "pictures": [_picture(*one) for one in zip(gallery.columns, row, strict=True)],
+        }
+        for name, row in zip(gallery.rows, gallery.pictures, strict=True)
+    ]
+    return {
+        "title": gallery.title,
+        "caption": gallery.caption,
+        "columns": gallery.columns if any(gallery.columns) else [],
+        "rows": rows,
+        "wide": max(row["pictures"][0]["width"] for row in rows),
+    }
+
+
+def _picture(column: str, text: str) -> dict[str, Any]:
+    # The sizes stand at a fixed place of every PNG file; browsers lay the page out with them.
+    width, height = struct.unpack(">II", base64.b64decode(text[:32])[16:24])
+    return {"column": column, "png": text, "width": width, "height": height}
+
+
+def _groups(story: Story) -> list[dict[str, Any]]:
+    groups = [
+        {"title": "Quality against cost", "plots": _costs(story.rows)},
         *_exhibits(story.charts),
         {"title": "Loss terms", "plots": _stages(story.curves, "loss")},
         {"title": "Gradient norm of each term", "plots": _stages(story.norms, "gradient norm")},
     ]
     sources = story.diagnostics.get("sources", {})
+    names = [row["name"] for row in story.rows if row["role"] in ("product", "baseline")]
     if sources:
-        names = list(sources)
-        product, alone = sources[names[0]], sources[names[2] if len(names) > 2 else names[-1]]
-        change = plots.class_change(
-            story.diagnostics["classes"], product["class_accuracy"], alone["class_accuracy"]
-        )
-        groups.append(
-            {
-                "title": "Where it is right, and how sure",
-                "plots": [
-                    _plot(plots.reliability_diagram(sources), "Reliability, first seed"),
-                    _plot(change, "Change by class, first seed"),
-                ],
-            }
-        )
+        plots_of = [_plot(plots.reliability_diagram(sources), "Reliability, first seed")]
+        if len(names) > 1 and all(name in sources for name in names[:2]):
+            ours, theirs = (sources[name]["class_accuracy"] for name in names[:2])
+            change = plots.class_change(story.diagnostics["classes"], ours, theirs, str(names[1]))
+            plots_of.append(_plot(change, "Change by class, first seed"))
+        groups.append({"title": "Where it is right, and how sure", "plots": plots_of})
     return groups
+
+
+def _costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    costs = next((one for one in COSTS if next(iter(one)) in rows[0]["cost"]), {})
+    return [
+        _plot(plots.quality_against_cost(rows, name, label), label) for name, label in costs.items()
+    ]
 
 
 def _exhibits(charts: Sequence[Chart]) -> list[dict[str, Any]]:

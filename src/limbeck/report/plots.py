@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limbeck.evaluate.words import spread_of
 from limbeck.run.exhibits import Chart
 
 PALETTE = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e6c8a", "#c98b2b", "#5b6770")
@@ -58,7 +59,9 @@ def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: st
     figure, axes = _figure(4.6, 2.8)
     name = "accuracy" if "accuracy" in rows[0]["quality"] else "rmse"
     for place, row in enumerate(rows):
-        spread = row.get("std", {}).get(name, 0)
+        if cost not in row["cost"] or name not in row["quality"]:
+            continue
+        spread = spread_of(row, name) or 0
         axes.errorbar(
             [row["cost"][cost]],
             [row["quality"][name]],
@@ -104,7 +107,9 @@ def reliability_diagram(sources: Mapping[str, Mapping[str, Any]]) -> str:
     return _svg(figure)
 
 
-def class_change(classes: Sequence[str], product: Sequence[Any], alone: Sequence[Any]) -> str:
+def class_change(
+    classes: Sequence[str], product: Sequence[Any], alone: Sequence[Any], baseline: str
+) -> str:
     """Per-class accuracy of the product less that of the baseline, most gained first."""
     changes = [
         (name, ours - theirs)
@@ -118,7 +123,7 @@ def class_change(classes: Sequence[str], product: Sequence[Any], alone: Sequence
     colours = [PALETTE[0] if change >= 0 else PALETTE[1] for _, change in changes]
     axes.barh([name for name, _ in changes], [change for _, change in changes], color=colours)
     axes.axvline(0, color="#666666", linewidth=0.8)
-    axes.set_xlabel("accuracy, product less student alone")
+    axes.set_xlabel(f"accuracy, product less {baseline}")
     axes.tick_params(axis="y", labelsize=8)
     return _svg(figure)
 

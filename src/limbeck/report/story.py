@@ -12,8 +12,8 @@ from typing import Any
 from limbeck import cards
 from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
-from limbeck.naming import without_place
-from limbeck.run.exhibits import Chart, Sheet, read_exhibits
+from limbeck.naming import spaced, without_place
+from limbeck.run.exhibits import Chart, Gallery, Sheet, read_exhibits
 from limbeck.run.folder import ENVIRONMENT
 from limbeck.run.run import METRICS
 
@@ -35,6 +35,7 @@ class Story:
         environment: versions and kind of machine.
         charts: that the first seed brought along.
         sheets: tables that it brought along.
+        galleries: pictures that it brought along.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Story:
     environment: Mapping[str, Any]
     charts: Sequence[Chart] = ()
     sheets: Sequence[Sheet] = ()
+    galleries: Sequence[Gallery] = ()
 
 
 def read_story(folder: Path) -> Story:
@@ -72,7 +74,7 @@ def read_story(folder: Path) -> Story:
     if not (first / METRICS).exists():
         raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
     curves, norms = _curves(first / METRICS)
-    charts, sheets = read_exhibits(first)
+    charts, sheets, galleries = read_exhibits(first)
     return Story(
         name=folder.resolve().name,
         request=request,
@@ -87,7 +89,35 @@ def read_story(folder: Path) -> Story:
         environment=_json(first / ENVIRONMENT),
         charts=charts,
         sheets=sheets,
+        galleries=galleries,
     )
+
+
+def sentence(card: cards.Card, inputs: Mapping[str, Any]) -> str:
+    """What was made of what, as the inputs of a request tell it.
+
+    Args:
+        card: of the method.
+        inputs: names; several teachers are a list.
+
+    Returns:
+        A clause: teachers distilled into a student on data, or data into what the method gives.
+
+    Example:
+        >>> sentence(cards.card("kd"), {"teacher": ["a", "b"], "student": "c", "data": "digits"})
+        'a, b distilled into c on digits'
+    """
+    named = {name: _listed(inputs[name]) for name in card.takes if inputs.get(name)}
+    subject = "teacher" if "teacher" in named else "data"
+    text = f"{named.pop(subject, '')} distilled into "
+    text += named.pop("student", f"a {spaced(card.gives)}")
+    text += f" on {named.pop('data')}" if "data" in named else ""
+    others = " and ".join(f"{name} {value}" for name, value in named.items())
+    return f"{text} with {others}" if others else text
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def shown(value: Any) -> Any:

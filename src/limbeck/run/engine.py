@@ -130,6 +130,12 @@ class Engine:
         """Load a whole state into an optimiser."""
         sharding.load_optimiser(optimiser, state)
 
+    @staticmethod
+    def forget(optimiser: Any) -> None:
+        """Empty an optimiser's memory: momentum and the like start anew."""
+        # The wrapper's own view of the state is stale once a state was loaded.
+        getattr(optimiser, "optimizer", optimiser).state.clear()
+
     def settle(self, model: nn.Module, placed: nn.Module) -> None:
         """Bring the user's own module up to date with the one that was set up from it."""
         if self._sharding:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from limbeck.errors import ArgumentError, Interrupted, LimbeckError, RunError
@@ -98,6 +99,37 @@ class Executor:
             if stop.asked and len(said) < len(jobs):
                 raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
             return [one for one in said if not isinstance(one, LimbeckError)]
+
+    def part(self, name: str) -> Run:
+        """The run folder of a job, ``jobs/NAME`` below that of the run."""
+        from limbeck.run.run import Run
+
+        own = self._run
+        options = replace(own.options, quiet=True, trackers=())
+        return Run(own.dir / "jobs" / name, seed=own.seed, options=options)
+
+    def runs(
+        self,
+        function: Callable[..., T],
+        names: Sequence[str],
+        jobs: Sequence[tuple[Any, ...]],
+        label: str = "jobs",
+    ) -> list[T]:
+        """Call a function as `map` does, on a run folder of the job's own and its items.
+
+        Args:
+            function: a module-level function; what it saves in its run lets it go on after a stop.
+            names: of the folders, one a job.
+            jobs: tuples of further arguments.
+            label: what to call the jobs in the progress display.
+
+        Returns:
+            One result a job.
+        """
+        parts = [self.part(name) for name in names]
+        return self.map(
+            function, [(part, *job) for part, job in zip(parts, jobs, strict=True)], label
+        )
 
     def _in_turn(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], shown: Progress

@@ -1,4 +1,4 @@
-"""Exhibits: charts and tables that a run brings along as data, for whoever shows the run."""
+"""Exhibits: charts, tables and pictures that a run brings along, for whoever shows the run."""
 
 from __future__ import annotations
 
@@ -72,13 +72,39 @@ class Sheet:
     caption: str = ""
 
 
-def write_exhibits(folder: Path, charts: Sequence[Chart], sheets: Sequence[Sheet] = ()) -> None:
-    """Put charts and tables beside a run's other files.
+@dataclass(frozen=True)
+class Gallery:
+    """Rows of pictures, each with a name beside it.
+
+    Args:
+        title: above it.
+        caption: what is to be seen.
+        columns: heads of the columns; a single one may be empty, and its rows then stand side by
+            side where they fit.
+        rows: names of the rows, such as classes.
+        pictures: a PNG file as base64 text a column, for each row.
+    """
+
+    title: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[str]
+    pictures: Sequence[Sequence[str]]
+
+
+def write_exhibits(
+    folder: Path,
+    charts: Sequence[Chart] = (),
+    sheets: Sequence[Sheet] = (),
+    galleries: Sequence[Gallery] = (),
+) -> None:
+    """Put charts, tables and galleries beside a run's other files, in place of earlier ones.
 
     Args:
         folder: of the run.
         charts: numbers that are not finite become gaps.
         sheets: tables.
+        galleries: pictures, such as `limbeck.run.galleries` makes them.
 
     Example:
         >>> import math, tempfile
@@ -91,26 +117,28 @@ def write_exhibits(folder: Path, charts: Sequence[Chart], sheets: Sequence[Sheet
     content = {
         "charts": [finite(asdict(one)) for one in charts],
         "sheets": [asdict(one) for one in sheets],
+        "galleries": [asdict(one) for one in galleries],
     }
     files.write_text(folder / EXHIBITS, json.dumps(content, allow_nan=False) + "\n")
 
 
-def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet]]:
-    """Read the charts and tables of a run; none where it brings none.
+def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet], list[Gallery]]:
+    """Read the charts, tables and galleries of a run; none where it brings none.
 
     Raises:
         CorruptFileError: the file does not read.
     """
     path = folder / EXHIBITS
     if not path.exists():
-        return [], []
+        return [], [], []
     try:
         content = json.loads(path.read_text())
         charts = [
             Chart(**{**one, "lines": [Line(**line) for line in one["lines"]]})
             for one in content["charts"]
         ]
-        return charts, [Sheet(**one) for one in content["sheets"]]
+        galleries = [Gallery(**one) for one in content.get("galleries", ())]
+        return charts, [Sheet(**one) for one in content["sheets"]], galleries
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"{path} does not read ({error}); delete it and resume the run to have it made anew"

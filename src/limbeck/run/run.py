@@ -98,13 +98,19 @@ class Run:
         self._trackers = Trackers(self.options.trackers, self.dir)
 
     def stage(
-        self, name: str, make: Callable[..., Mapping[str, Tensor]], **key: Any
+        self,
+        name: str,
+        make: Callable[..., Mapping[str, Tensor]],
+        *,
+        mapped: bool = False,
+        **key: Any,
     ) -> dict[str, Tensor]:
         """Return what ``make(**key)`` gives, computing it only if this run has not done so before.
 
         Args:
             name: of the stage, a word.
             make: returns named tensors.
+            mapped: leave the numbers on disk until they are read.
             key: arguments of `make`; their content, the seed and the name decide whether a
                 stored result is the same.
 
@@ -115,7 +121,7 @@ class Run:
 
         word = fingerprint(name, self.seed, key)
         file = f"{name}-{word}.safetensors"
-        found = self._stored(file)
+        found = self._stored(file, mapped)
         # Processes that do not see the same file must not go different ways.
         if not self.engine.any(found is None):
             assert found is not None
@@ -127,12 +133,13 @@ class Run:
             # What the loop of this stage saved on the way is not needed any more.
             shutil.rmtree(self.dir / "checkpoints" / name, ignore_errors=True)
         self.engine.barrier()
-        return made
+        return self._stored(file, mapped) or made if mapped else made
 
-    def _stored(self, file: str) -> dict[str, Tensor] | None:
+    def _stored(self, file: str, mapped: bool) -> dict[str, Tensor] | None:
+        read = files.map_tensors if mapped else files.load_tensors
         for folder in (self.dir, *self._shared):
             try:
-                return files.load_tensors(folder / "stages" / file)[0]
+                return read(folder / "stages" / file)[0]
             except CorruptFileError as error:
                 self._note(f"{error}; made anew")
             except RunError:

@@ -1,0 +1,13 @@
+"""Own: every network that limbeck ships, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from limbeck.networks.convnet import CONVNETS
+from limbeck.networks.reference import REFERENCES
+from limbeck.networks.small import SMALL
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {**SMALL, **CONVNETS, **REFERENCES}

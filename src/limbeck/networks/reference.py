@@ -1,0 +1,254 @@
+"""Reference networks: what sets distilled with one network are tried on.
+
+Their published forms are for 32 pixels. Here other sizes work too: the last layer takes what the
+features give, and a halving that would leave single pixels before a normalisation is left out,
+because over one pixel an instance norm gives its bias whatever comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from limbeck.checks import check_choice
+from limbeck.data.space import InputSpace
+from limbeck.errors import ArgumentError
+from limbeck.networks.convnet import Size, normalisation
+from limbeck.networks.headed import Headed, first_padding, image_shape
+
+NORMS = ("instance", "batch")
+VGG11_STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+RESNET18_STAGES = (64, 128, 256, 512)
+
+
+class LeNet(Headed):
+    """Two 5x5 convolutions with max pooling, and three linear layers.
+
+    Images below 32 pixels are padded by 2 at first, as published for grey ones of 28.
+
+    Args:
+        channels: of the image.
+        size: H and W in pixels, at least 12.
+        outputs: numbers that come out.
+
+    Raises:
+        ArgumentError: images are too small.
+
+    Example:
+        >>> sum(one.numel() for one in LeNet(3, (32, 32), 10).parameters())
+        62006
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 1998, in the form of
+    VICO-UoE/DatasetCondensation.
+    """
+
+    def __init__(self, channels: int, size: Size, outputs: int) -> None:
+        _check_side(size, 12, "lenet")
+        padding = 2 if min(size) < 32 else 0
+        left = [((side + 2 * padding - 4) // 2 - 4) // 2 for side in size]
+        features = nn.Sequential(
+            nn.Conv2d(channels, 6, 5, padding=padding),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16 * left[0] * left[1], 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+        )
+        super().__init__(features, nn.Linear(84, outputs))
+
+
+class AlexNet(Headed):
+    """Five convolutions, three max poolings, one linear layer, no normalisation.
+
+    Args:
+        channels: of the image.
+        size: H and W in pixels, at least 8.
+        outputs: numbers that come out.
+
+    Raises:
+        ArgumentError: images are too small.
+
+    Example:
+        >>> sum(one.numel() for one in AlexNet(3, (32, 32), 10).parameters())
+        1872202
+
+    Source: Krizhevsky, Sutskever and Hinton, NeurIPS 2012, in the form of
+    VICO-UoE/DatasetCondensation.
+    """
+
+    def __init__(self, channels: int, size: Size, outputs: int) -> None:
+        _check_side(size, 8, "alexnet")
+        padding = first_padding(channels, size, 2)
+        left = [(side + 2 * padding - 4) // 8 for side in size]
+        layers: list[nn.Module] = []
+        stages = ((128, 5, True), (192, 5, True), (256, 3, False), (192, 3, False), (192, 3, True))
+        for wide, kernel, pooled in stages:
+            layers += [nn.Conv2d(channels, wide, kernel, padding=padding), nn.ReLU()]
+            layers += [nn.MaxPool2d(2)] if pooled else []
+            channels, padding = wide, 2 if wide == 128 else 1
+        head = nn.Linear(channels * left[0] * left[1], outputs)
+        super().__init__(nn.Sequential(*layers), head)
+
+
+class VGG11(Headed):
+    """Eight 3x3 convolutions in five stages with max pooling, one linear layer.
+
+    Args:
+        channels: of the image.
+        size: H and W in pixels, at least 2.
+        outputs: numbers that come out.
+        norm: ``"instance"`` or ``"batch"``.
+
+    Raises:
+        ArgumentError: images are too small, or the norm is unknown.
+
+    Example:
+        >>> sum(one.numel() for one in VGG11(3, (32, 32), 10).parameters())
+        9231114
+
+    Source: Simonyan and Zisserman, arXiv 1409.1556, in the form of VICO-UoE/DatasetCondensation.
+    """
+
+    def __init__(self, channels: int, size: Size, outputs: int, *, norm: str = "instance") -> None:
+        check_choice(norm, "norm", NORMS)
+        _check_side(size, 2, "vgg11")
+        padding = first_padding(channels, size, 1)
+        size = (size[0] + 2 * padding - 2, size[1] + 2 * padding - 2)
+        layers: list[nn.Module] = []
+        for number, widths in enumerate(VGG11_STAGES, 1):
+            for wide in widths:
+                layers += [
+                    nn.Conv2d(channels, wide, 3, padding=padding),
+                    normalisation(norm, wide, size),
+                    nn.ReLU(),
+                ]
+                channels, padding = wide, 1
+            if min(size) >= (2 if number == len(VGG11_STAGES) else 4):
+                layers.append(nn.MaxPool2d(2))
+                size = (size[0] // 2, size[1] // 2)
+        super().__init__(nn.Sequential(*layers), nn.Linear(channels * size[0] * size[1], outputs))
+
+
+class ResNet18(Headed):
+    """Eight residual blocks of two 3x3 convolutions, without pooling at the start.
+
+    Args:
+        channels: of the image.
+        size: H and W in pixels, at least 2.
+        outputs: numbers that come out.
+        norm: ``"instance"`` or ``"batch"``.
+        averaging: halve by averages of 2x2 instead of strides, and give all pixels of the last
+            block to the linear layer instead of their mean.
+
+    Raises:
+        ArgumentError: images are too small, or the norm is unknown.
+
+    Example:
+        >>> sum(one.numel() for one in ResNet18(3, (32, 32), 10).parameters())
+        11173962
+        >>> sum(one.numel() for one in ResNet18(3, (32, 32), 10, averaging=True).parameters())
+        11250762
+
+    Source: He, Zhang, Ren and Sun, arXiv 1512.03385, in the form of VICO-UoE/DatasetCondensation.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: Size,
+        outputs: int,
+        *,
+        norm: str = "instance",
+        averaging: bool = False,
+    ) -> None:
+        check_choice(norm, "norm", NORMS)
+        _check_side(size, 2, "resnet18")
+        wide = RESNET18_STAGES[0]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, wide, 3, padding=1, bias=False),
+            normalisation(norm, wide, size),
+            nn.ReLU(),
+        ]
+        for stage, width in enumerate(RESNET18_STAGES):
+            halved = [side // 2 if averaging else (side + 1) // 2 for side in size]
+            halve = stage > 0 and min(halved) > 1
+            size = (halved[0], halved[1]) if halve else size
+            layers.append(_Block(wide, width, size, norm, halve, averaging))
+            layers.append(_Block(width, width, size, norm, False, averaging))
+            wide = width
+        if not averaging:
+            layers.append(nn.AdaptiveAvgPool2d(1))
+        pixels = size[0] * size[1] if averaging else 1
+        super().__init__(nn.Sequential(*layers), nn.Linear(wide * pixels, outputs))
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut; `halve` by a stride or by averages."""
+
+    def __init__(
+        self, channels: int, width: int, size: Size, norm: str, halve: bool, averaging: bool
+    ) -> None:
+        super().__init__()
+        stride = 2 if halve and not averaging else 1
+        averages = halve and averaging
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
+            normalisation(norm, width, size),
+            nn.ReLU(),
+            nn.AvgPool2d(2) if averages else nn.Identity(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            normalisation(norm, width, size),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if channels != width:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, width, 1, stride=stride, bias=False),
+                nn.AvgPool2d(2) if averages else nn.Identity(),
+                normalisation(norm, width, size),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.inner(x) + self.shortcut(x)).relu()
+
+
+def _check_side(size: Size, least: int, name: str) -> None:
+    if min(size) < least:
+        raise ArgumentError(
+            f"{name} takes images of at least {least}x{least} pixels and these have "
+            f"{size[0]}x{size[1]}; use convnet or mlp"
+        )
+
+
+def _lenet(space: InputSpace, outputs: int) -> nn.Module:
+    return LeNet(*image_shape(space, "lenet"), outputs)
+
+
+def _alexnet(space: InputSpace, outputs: int) -> nn.Module:
+    return AlexNet(*image_shape(space, "alexnet"), outputs)
+
+
+def _vgg11(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Module:
+    return VGG11(*image_shape(space, "vgg11"), outputs, norm=norm)
+
+
+def _resnet18(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Module:
+    return ResNet18(*image_shape(space, "resnet18"), outputs, norm=norm)
+
+
+def _resnet18_ap(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Module:
+    return ResNet18(*image_shape(space, "resnet18-ap"), outputs, norm=norm, averaging=True)
+
+
+REFERENCES: dict[str, Callable[..., nn.Module]] = {
+    "lenet": _lenet,
+    "alexnet": _alexnet,
+    "vgg11": _vgg11,
+    "resnet18": _resnet18,
+    "resnet18-ap": _resnet18_ap,
+}

@@ -1,0 +1,322 @@
+"""Synthetic dataset: a few learnt images that stand for a whole training set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck import files
+from limbeck.data.data import Data
+from limbeck.data.space import InputSpace
+from limbeck.data.splits import Subset, TensorSplit
+from limbeck.errors import ArgumentError, ModelError
+from limbeck.products.export_folder import FACTS
+from limbeck.products.fitting import check_same, check_shape
+
+if TYPE_CHECKING:
+    from torch.utils.data import TensorDataset
+
+    from limbeck.functional.whitening import Zca
+    from limbeck.products.model_card import Origin
+
+KIND, TENSORS = "synthetic-dataset", "synthetic.safetensors"
+TASK = "classification"
+
+
+class SyntheticDataset:
+    """Images to train on, with their labels and the transform of the space they live in.
+
+    Args:
+        images: ``(N, C, H, W)`` as networks read them: normalised by `space`, or whitened.
+        labels: class indices ``(N,)``.
+        space: of the original images, before whitening.
+        classes: names of the K classes.
+        label_logits: soft labels ``(N, K)``, whose softmax gives the probabilities; None where
+            the labels are hard.
+        step_size: the learning rate that was learnt with the images, or None.
+        zca: the whitening of values from 0 to 1 that the images came through, or None for
+            normalisation.
+        name: what to call the set.
+
+    Raises:
+        ArgumentError: shapes do not belong together, labels lie outside the classes, or images
+            hold NaN.
+
+    Example:
+        >>> space = InputSpace((8, 8), channels=1, mean=(0.5,), std=(0.25,))
+        >>> small = SyntheticDataset(torch.zeros(2, 1, 8, 8), torch.arange(2), space, ("a", "b"))
+        >>> small.pictures().shape, int(small.pictures().max())
+        ((2, 8, 8, 1), 128)
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        space: InputSpace,
+        classes: tuple[str, ...],
+        *,
+        label_logits: Tensor | None = None,
+        step_size: float | None = None,
+        zca: Zca | None = None,
+        name: str = "synthetic",
+    ) -> None:
+        self.images = images.detach().cpu().float()
+        self.labels = labels.detach().cpu().long()
+        self.label_logits = None if label_logits is None else label_logits.detach().cpu().float()
+        self.space, self.classes, self.zca, self.name = space, tuple(classes), zca, name
+        self.step_size = None if step_size is None else float(step_size)
+        self._check()
+
+    def _check(self) -> None:
+        count, shape = len(self.images), self.space.shape
+        if self.space.channels is None or tuple(self.images.shape[1:]) != shape or not count:
+            laid = ", ".join(map(str, shape))
+            raise ArgumentError(
+                f"images have shape {tuple(self.images.shape)}, expected one image or more of the "
+                f"space, (N, {laid})"
+            )
+        if tuple(self.labels.shape) != (count,):
+            raise ArgumentError(
+                f"labels have shape {tuple(self.labels.shape)} for {count} images, expected "
+                f"({count},); give soft labels as label_logits"
+            )
+        low, high, width = int(self.labels.min()), int(self.labels.max()), len(self.classes)
+        if low < 0 or high >= width:
+            raise ArgumentError(f"labels go from {low} to {high}, expected 0 to {width - 1}")
+        soft = self.label_logits
+        if soft is not None and tuple(soft.shape) != (count, width):
+            raise ArgumentError(
+                f"label_logits have shape {tuple(soft.shape)}, expected ({count}, {width})"
+            )
+        for what, values in (("images", self.images), ("label_logits", soft)):
+            if values is not None and not bool(torch.isfinite(values).all()):
+                raise ArgumentError(f"{what} hold NaN or infinite values; lower the learning rate")
+
+    def pixels(self) -> Tensor:
+        """The images in the value range of the space, as people see them, not clipped.
+
+        Returns:
+            ``(N, C, H, W)``.
+        """
+        if self.zca is None:
+            return self.space.denormalise(self.images)
+        low, high = self.space.range
+        return low + (high - low) * self.zca.restore(self.images)
+
+    def pictures(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The images as bytes, clipped to the value range, channels last.
+
+        Returns:
+            uint8 ``(N, H, W, C)``.
+        """
+        low, high = self.space.range
+        shares = (self.pixels().double() - low) / (high - low)
+        return (shares.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+    def clipped(self) -> float:
+        """The share of pixel values outside the value range, which `pictures` cuts off."""
+        low, high = self.space.range
+        pixels, slack = self.pixels(), (high - low) / 510
+        return float(((pixels < low - slack) | (pixels > high + slack)).double().mean())
+
+    def as_torch(self) -> TensorDataset:
+        """A torch data set of ``(x, y)``, or of ``(x, y, label_logits)`` where labels are soft."""
+        from torch.utils.data import TensorDataset
+
+        return TensorDataset(*self._columns().values())
+
+    def as_data(self, real: Data) -> Data:
+        """Data to train on this set and to choose and report on the real one.
+
+        Args:
+            real: the original data; its validation and test images are brought into the space
+                that the synthetic images live in, its training images are left out.
+
+        Returns:
+            Data whose `train` has the columns ``x``, ``y`` and, where labels are soft,
+            ``label_logits``; its input space normalises no further.
+
+        Raises:
+            ModelError: the data has another task, other classes, or images of another shape.
+        """
+        check_same(real, TASK, len(self.classes), self.classes, "the synthetic set", "is for")
+        if real.input_space is None:
+            raise ModelError(
+                f"{real.name} has no single input space, which the synthetic set needs; take data "
+                "whose images have one size"
+            )
+        check_shape(real, self.space, "the synthetic set has")
+        from limbeck.data.whitened import normalised, whitened
+
+        # The large part of the data is not needed, and one image costs nothing to bring along.
+        few = dataclasses.replace(
+            real, input_space=self.space, train=Subset(real.validation, np.arange(1)), rest=None
+        )
+        ready = normalised(few) if self.zca is None else whitened(few, self.zca)[0]
+        assert ready.input_space is not None
+        seen = float(self.images.min()), float(self.images.max())
+        return dataclasses.replace(
+            ready,
+            train=TensorSplit(self._columns()),
+            input_space=dataclasses.replace(ready.input_space, range=seen),
+            name=self.name,
+        )
+
+    def _columns(self) -> dict[str, Tensor]:
+        soft = {} if self.label_logits is None else {"label_logits": self.label_logits}
+        return {"x": self.images, "y": self.labels, **soft}
+
+    def bytes(self) -> dict[str, int]:
+        """What the set costs to store and to send.
+
+        Returns:
+            Bytes of ``images`` and ``labels``; of ``transform``, which others need to prepare real
+            images; and the ``total``.
+
+        Example:
+            >>> space = InputSpace((8, 8), channels=1, mean=(0.5,), std=(0.25,))
+            >>> SyntheticDataset(torch.zeros(2, 1, 8, 8), torch.zeros(2), space, ("a",)).bytes()
+            {'images': 512, 'labels': 16, 'transform': 8, 'total': 536}
+        """
+        tensors = self.tensors()
+        transform = 4 * (len(self.space.mean) + len(self.space.std))
+        if self.zca is not None:
+            transform = sum(tensors[name].nbytes for name in tensors if name.startswith("zca."))
+        labels = sum(tensors[name].nbytes for name in tensors if name.startswith("label"))
+        images = tensors["images"].nbytes
+        total = images + labels + transform
+        return {"images": images, "labels": labels, "transform": transform, "total": total}
+
+    def predict(self, x: Any = None) -> NoReturn:
+        """Raise: this product is data.
+
+        Raises:
+            ModelError: how to train on it.
+        """
+        raise ModelError(
+            f"{self.name} is a synthetic dataset: it holds data and predicts nothing; train a "
+            "network on it: as_data(real) gives the data for a student of limbeck, as_torch() the "
+            "samples for a loop of your own"
+        )
+
+    def evaluate(self, data: Data) -> NoReturn:
+        """Raise as `predict` does: quality is that of networks trained on the set."""
+        self.predict()
+
+    def measure(self, data: Data) -> NoReturn:
+        """Raise as `predict` does."""
+        self.predict()
+
+    def summary(self) -> str:
+        """One line about the set."""
+        counts = torch.bincount(self.labels, minlength=len(self.classes))
+        fewest, most = int(counts.min()), int(counts.max())
+        each = f"{most}" if fewest == most else f"{fewest} to {most}"
+        soft = "hard" if self.label_logits is None else "soft"
+        rate = "" if self.step_size is None else f", learning rate {self.step_size:.4g}"
+        space = "normalised" if self.zca is None else "ZCA-whitened"
+        size = " x ".join(map(str, self.space.shape))
+        return (
+            f"{self.name}: {len(self.images):,} images of {size}, {each} a class, {soft} labels"
+            f"{rate}, {space}; {self.bytes()['total']:,} bytes"
+        )
+
+    def save(self, dir: str | Path) -> None:
+        """Write the set: numbers and facts, no code, no time, no path.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        with files.new_folder(Path(dir)) as part:
+            self.write(part)
+
+    def write(self, part: Path) -> None:
+        """Put the set's files into a folder that `limbeck.files.new_folder` makes whole."""
+        facts = {
+            "kind": KIND,
+            "name": self.name,
+            "task": TASK,
+            "classes": self.classes,
+            "input_space": dataclasses.asdict(self.space),
+            "step_size": self.step_size,
+            "zca_eps": None if self.zca is None else float(self.zca.eps),
+        }
+        files.save_tensors(part / TENSORS, self.tensors(), {})
+        files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is stored, by name: images, labels and the whitening where there is one."""
+        tensors = {"images": self.images, "labels": self.labels}
+        if self.label_logits is not None:
+            tensors["label_logits"] = self.label_logits
+        if self.zca is not None:
+            names = ("mean", "vectors", "values")
+            tensors |= {f"zca.{name}": getattr(self.zca, name) for name in names}
+        return tensors
+
+    @classmethod
+    def load(cls, dir: str | Path) -> SyntheticDataset:
+        """Read what `save` wrote.
+
+        Raises:
+            CorruptFileError: a file is missing or was altered.
+        """
+        dir = Path(dir)
+        files.check_folder(dir)
+        facts = json.loads((dir / FACTS).read_text())
+        tensors, _ = files.load_tensors(dir / TENSORS)
+        zca = None
+        if facts["zca_eps"] is not None:
+            from limbeck.functional.whitening import Zca
+
+            parts = {name: tensors[f"zca.{name}"] for name in ("mean", "vectors", "values")}
+            zca = Zca(**parts, eps=facts["zca_eps"])
+        return cls(
+            tensors["images"],
+            tensors["labels"],
+            InputSpace.of_facts(facts["input_space"]),
+            tuple(facts["classes"]),
+            label_logits=tensors.get("label_logits"),
+            step_size=facts["step_size"],
+            zca=zca,
+            name=facts["name"],
+        )
+
+    def export(self, dir: str | Path, *, to: str, origin: Origin | None = None) -> dict[str, Any]:
+        """Write the set in a form that other programs read, beside a file that explains it.
+
+        ``dataset.json`` holds classes, shapes, the value range, the transform and the learnt
+        learning rate. Pictures are as people see them, eight bits a value.
+
+        Args:
+            dir: the folder; an earlier export of the same set is replaced.
+            to: ``"folder"`` (a sub-folder of PNG files a class, and ``labels.csv``), ``"hf"`` (a
+                folder that ``datasets.load_dataset`` reads, with a card), or ``"safetensors"``
+                (the exact numbers, which `limbeck.load` reads).
+            origin: the run that the set comes from, for its card.
+
+        Returns:
+            ``format``, ``folder``, ``files``, ``bytes``.
+
+        Raises:
+            ArgumentError: the format is unknown, or the images are no pictures.
+            RunError: the folder holds something else or cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> space = InputSpace((8, 8), channels=1)
+            >>> small = SyntheticDataset(torch.zeros(1, 1, 8, 8), torch.zeros(1), space, ("a",))
+            >>> small.export(tempfile.mkdtemp(), to="folder")["files"]
+            ['a/0.png', 'dataset.json', 'labels.csv', 'manifest.json']
+        """
+        # Here, because the exporters read what this module defines.
+        from limbeck.products.dataset_exporting import export
+
+        return export(self, dir, to=to, origin=origin)

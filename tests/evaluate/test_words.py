@@ -1,0 +1,99 @@
+"""Words about rows: columns and sentences follow from what the rows hold."""
+
+import pytest
+
+from limbeck.evaluate.words import table_cells, verdict
+
+MODEL = {"parameters": 1066, "macs": 1032, "latency_ms": 0.031, "bytes": 4264, "train_seconds": 3.0}
+
+
+def row(name, role, accuracy, cost, **more):
+    return {"name": name, "role": role, "quality": {"accuracy": accuracy}, "cost": cost, **more}
+
+
+def few(images, network=24_714):
+    return {
+        "images": images, "bytes": images * 12_296, "train_seconds": 2.345,
+        "parameters": network, "macs": 3 * network,
+    }  # fmt: skip
+
+
+STUDENTS = [
+    row("kd", "product", 0.936, MODEL, std={"accuracy": 0.0049}),
+    row("student alone", "baseline", 0.898, MODEL),
+    row("mlp?hidden=64", "teacher", 0.97, MODEL),
+]
+SETS = [
+    row("datm", "product", 0.468, few(100), std={"accuracy": 0.002}),
+    row("random images", "baseline", 0.31, few(100)),
+    row("all images", "reference", 0.848, few(50_000)),
+]
+
+
+def test_students_have_the_cost_of_an_answer():
+    heads, lines = table_cells(STUDENTS)
+    assert heads == ["", "accuracy", "parameters", "MACs", "ms"]
+    assert lines == [
+        ["kd", "93.6 ±0.5", "1,066", "1,032", "0.03"],
+        ["student alone", "89.8", "1,066", "1,032", "0.03"],
+        ["teacher mlp?hidden=64", "97.0", "1,066", "1,032", "0.03"],
+    ]
+
+
+def test_sets_have_the_cost_of_training_on_them():
+    heads, lines = table_cells(SETS)
+    assert heads == ["", "accuracy", "images", "KB", "train s"]
+    assert lines[0] == ["datm", "46.8 ±0.2", "100", "1,229.6", "2.3"]
+    assert lines[2] == ["all images", "84.8", "50,000", "614,800.0", "2.3"]
+
+
+def test_networks_of_other_sizes_are_told_apart():
+    other = row("datm on vgg11", "reference", 0.4, few(100, 9_231_114))
+    heads, lines = table_cells([*SETS, other])
+    assert heads[-2:] == ["parameters", "MACs"]
+    assert lines[-1][-2:] == ["9,231,114", "27,693,342"]
+
+
+def test_what_a_row_lacks_is_a_gap():
+    bare = row("whole set", "reference", 0.9, {"images": 5})
+    assert table_cells([*SETS, bare])[1][-1] == ["whole set", "90.0", "5", "", ""]
+
+
+def test_a_spread_over_networks_stands_beside_the_mean_until_there_are_seeds():
+    own = {"accuracy": 0.468, "accuracy_std": 0.01}
+    one = {**SETS[1], "quality": own}
+    heads, ((_, told, *_),) = table_cells([one])
+    assert (heads[1], told) == ("accuracy", "46.8 ±1.0")
+    seeded = {**one, "std": {"accuracy": 0.02, "accuracy_std": 0.0}}
+    assert table_cells([seeded])[1][0][1] == "46.8 ±2.0"
+
+
+@pytest.mark.parametrize(
+    ("rows", "seeds", "said"),
+    [
+        (STUDENTS, 1, "distilled is 3.8 points ahead of the same student alone"),
+        (
+            SETS, 5,
+            "distilled is 15.8 points ahead of random images of the same number in the mean of 5 "
+            "seeds",
+        ),
+        (
+            [SETS[0], row("random", "baseline", 0.468, few(100))], 1,
+            "distilled is level with random images of the same number",
+        ),
+        (
+            [SETS[0], row("all images", "baseline", 0.848, few(50_000))], 1,
+            "distilled is 38.0 points behind all images (50,000)",
+        ),
+    ],
+)  # fmt: skip
+def test_the_verdict_names_whom_it_compares_with(rows, seeds, said):
+    assert verdict(rows, seeds) == said
+
+
+def test_numbers_are_compared_by_rmse():
+    rows = [
+        {"role": role, "name": role, "quality": {"rmse": value}, "cost": MODEL}
+        for role, value in (("product", 2.0), ("baseline", 2.5))
+    ]
+    assert verdict(rows, 1) == "distilled has an rmse 0.5 lower than the same student alone"
