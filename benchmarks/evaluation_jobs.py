@@ -24,15 +24,15 @@ from torch.nn import functional as F
 
 from limbeck.data import digits
 from limbeck.data.splits import Subset
-from limbeck.evaluate.fresh_networks import fresh_network
 from limbeck.evaluate.protocol import Protocol
 from limbeck.evaluate.synthetic_sets import judge
+from limbeck.networks.fresh import fresh
 from limbeck.run import Run
 from limbeck.run.run import Options
 from limbeck.selection import random_selection
 
 FASTER, CLOSE = 1.5, 1.25
-NETWORK, STEPS, REPEATS, BLOCKS = "cnn?width=16", 400, 5, 3
+NETWORK, STEPS, REPEATS, BLOCKS = "convnet-d2?width=16", 400, 5, 3
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         return time.perf_counter() - begun
 
     def plain() -> float:
-        network = fresh_network(NETWORK, small, 0)
+        network = fresh(NETWORK, small.input_space, 10, 0)
         columns = small.normalise(small.columns(small.train, np.arange(100)))
         x, y = columns["x"], columns["y"]
         optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck import keyed
 from limbeck import outputs as reading
@@ -23,7 +23,7 @@ from limbeck.evaluate.quality import Figures, collect, quality
 from limbeck.evaluate.watch import validation_watch
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import fit
-from limbeck.networks.names import build
+from limbeck.networks.fresh import fresh
 from limbeck.run.run import Options, Run
 
 FOLDER = "judged"
@@ -89,12 +89,6 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
     return [by_folder[folder] for folder in folders]
 
 
-def fresh_network(name: str, data: Data, seed_key: int) -> nn.Module:
-    """A network with initial weights that depend on the key alone."""
-    with keyed.torch_seeded(seed_key):
-        return build(name, data.input_space, data.outputs)
-
-
 def _train(folder: Path, seed: int, options: Options, case: Case) -> Figures:
     """The job: one network, in a run folder of its own."""
     run, stage = Run(folder, seed=seed, options=options), f"{FOLDER}-{case.repeat}"
@@ -102,7 +96,9 @@ def _train(folder: Path, seed: int, options: Options, case: Case) -> Figures:
     def make(
         data: Data, protocol: Protocol, network: str, repeat: int, scored: str
     ) -> dict[str, Tensor]:
-        learner = fresh_network(network, data, keyed.key(seed, FOLDER, network, repeat))
+        learner = fresh(
+            network, data.input_space, data.outputs, keyed.key(seed, FOLDER, network, repeat)
+        )
         images, watch = len(data.train), None
         steps = protocol.steps_for(images)
         if protocol.selection == "validation":

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
+from limbeck.data.siamese import FULL
 from limbeck.data.views import Views
-from limbeck.functional.divergences import soft_target_loss
+from limbeck.functional.soft_labels import learned_label_loss
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Term, label_term
 from limbeck.settings import settings
 
 Augmentation = Literal["none", "dsa", "autoaugment", "randaugment", "imagenet", "cifar"]
 SOFT_LABELS = "label_logits"
-SIAMESE = "color_crop_cutout_flip_scale_rotate"
 
 
 @settings
@@ -83,7 +83,7 @@ class Protocol:
             weight_decay=self.weight_decay,
             schedule="steps",
             milestones=(min(falls, 1.0),),
-            **_restart(),
+            restart=True,
         )
 
     def views(self, data: Data) -> Views:
@@ -91,7 +91,7 @@ class Protocol:
         if self.augmentation == "none":
             return Views()
         if self.augmentation == "dsa":
-            return _siamese()
+            return Views(siamese=FULL)
         low, high = data.input_space.range if data.input_space else (0.0, 1.0)
         return EightBit(recipe=self.augmentation, low=low, high=high)
 
@@ -99,8 +99,7 @@ class Protocol:
         """Cross-entropy with the set's soft labels where it has them, else with its classes."""
         if SOFT_LABELS not in columns_of(data):
             return label_term(data.task)
-        options: dict[str, Any] = {"divergence": "cross_entropy"}
-        return Term("soft", soft_target_loss, teacher=None, target=SOFT_LABELS, **options)
+        return Term("soft", learned_label_loss, teacher=None, target=SOFT_LABELS)
 
     def _step_of(self, epoch: int, images: int) -> int:
         """First step that belongs to an epoch as a whole."""
@@ -112,14 +111,3 @@ def columns_of(data: Data) -> list[str]:
     import numpy as np
 
     return list(data.train.take(np.arange(1)))
-
-
-def _restart() -> dict[str, Any]:
-    """Clear the momentum where the rate falls, from the version of `Optim` on that can."""
-    return {"restart": True} if "restart" in Optim.__dataclass_fields__ else {}
-
-
-def _siamese() -> Views:
-    """One of six differentiable changes a batch, each image with draws of its own."""
-    options: dict[str, Any] = {"siamese": SIAMESE}
-    return Views(**options)

@@ -14,11 +14,12 @@ from limbeck import outputs as reading
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.evaluate.cost import multiply_adds, weights
-from limbeck.evaluate.fresh_networks import Case, fresh_network, trained
+from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.memory import content_bytes
 from limbeck.evaluate.protocol import Protocol
 from limbeck.evaluate.quality import Figures
 from limbeck.features import evaluating
+from limbeck.networks.fresh import fresh
 from limbeck.run.run import Run
 
 SELECTED = {
@@ -158,7 +159,7 @@ def judge(
 
 def _cost(name: str, data: Data) -> Figures:
     """Found before the first job: a name that is unknown or does not fit is told at once."""
-    network = fresh_network(name, data, 0)
+    network = fresh(name, data.input_space, data.outputs, 0)
     one = next(sequential(data, data.test, 1))
     with evaluating(network):
         count = multiply_adds(lambda batch: reading.of(network, batch), one)
