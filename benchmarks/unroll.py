@@ -40,8 +40,7 @@ def published(network: nn.Module, start: Tensor, goal: Tensor, x: Tensor, y: Ten
         order = torch.randperm(len(x))
         parts = theta.split([shape.numel() for shape in named.values()])
         given = {
-            name: part.view(shape)
-            for (name, shape), part in zip(named.items(), parts, strict=True)
+            name: part.view(shape) for (name, shape), part in zip(named.items(), parts, strict=True)
         }
         logits = torch.func.functional_call(network, given, (x[order],))
         loss = nn.functional.cross_entropy(logits, y[order])

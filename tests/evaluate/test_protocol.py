@@ -52,6 +52,7 @@ def test_steps_stand_instead_of_epochs():
         0.001,
     ]
     assert (optim.name, optim.momentum, optim.weight_decay) == ("sgd", 0.9, 5e-4)
+    assert [step for step in range(300) if optim.restarts(step, 300)] == [150]
 
 
 def test_what_is_unknown_is_refused():
@@ -67,9 +68,9 @@ def test_augmentations_are_views(data):
     assert Protocol(augmentation="cifar").views(data) == expected
 
 
-@pytest.mark.skipif("siamese" not in Views.__dataclass_fields__, reason="Views has none yet")
 def test_dsa_is_a_view(data):
-    assert Protocol(augmentation="dsa").views(data).changing
+    strategy = "color_crop_cutout_flip_scale_rotate"
+    assert Protocol(augmentation="dsa").views(data) == Views(siamese=strategy)
 
 
 def test_soft_labels_are_learned_where_the_set_has_them(data):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from limbeck import keyed
 from limbeck.data import Subset, TensorSplit, digits, from_arrays
 from limbeck.errors import ArgumentError, Interrupted, ModelError
 from limbeck.evaluate import fresh_networks
@@ -40,15 +41,14 @@ def here(folder, seed=0):
 def test_the_figures_are_those_of_a_plain_loop(data, small, tmp_path):
     """One network trained by hand from the same weights on whole batches, where order is nought."""
     found = judge(here(tmp_path), "few", small, dataclasses.replace(PROTOCOL, repeats=1))
-    key = fresh_networks.keyed.key(0, "judged", "mlp?hidden=16", 0)
-    network = fresh("mlp?hidden=16", data.input_space, data.outputs, key)
+    key = keyed.key(0, "judged", "mlp?hidden=16", 0)
+    network = fresh("mlp?hidden=16", data.input_space, 10, key)
     columns = data.normalise(data.columns(small.train, np.arange(30)))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     for step in range(60):
         if step == 30:
             optimiser.param_groups[0]["lr"] = 0.01
-            if "restart" in vars(PROTOCOL.optim(30)):
-                optimiser.state.clear()
+            optimiser.state.clear()
         loss = torch.nn.functional.cross_entropy(network(columns["x"]), columns["y"])
         optimiser.zero_grad()
         loss.backward()
@@ -86,16 +86,6 @@ def test_jobs_side_by_side_find_the_same(small, tmp_path):
     assert alone.accuracies() == beside.accuracies()
 
 
-def test_first_weights_depend_on_seed_network_and_repeat_alone(data):
-    def weights(*parts):
-        network = fresh("mlp", data.input_space, data.outputs, fresh_networks.keyed.key(*parts))
-        return torch.cat([one.flatten() for one in network.parameters()])
-
-    assert torch.equal(weights(0, "judged", "mlp", 1), weights(0, "judged", "mlp", 1))
-    assert not torch.equal(weights(0, "judged", "mlp", 1), weights(0, "judged", "mlp", 2))
-    assert not torch.equal(weights(0, "judged", "mlp", 1), weights(1, "judged", "mlp", 1))
-
-
 def test_another_set_is_judged_by_the_same_networks(data, small, tmp_path, monkeypatch):
     begun = []
     plain = fresh_networks.fit
@@ -110,11 +100,14 @@ def test_another_set_is_judged_by_the_same_networks(data, small, tmp_path, monke
     )
     for name, one in (("few", small), ("other", other)):
         judge(here(tmp_path), name, one, PROTOCOL)
+    judge(here(tmp_path, seed=1), "few", small, dataclasses.replace(PROTOCOL, repeats=1))
     names, weights = zip(*begun, strict=True)
-    assert names == ("judged-0", "judged-1") * 2
+    assert names == ("judged-0", "judged-1", "judged-0", "judged-1", "judged-0")
     for first, second in ((0, 2), (1, 3)):
         assert all(map(torch.equal, weights[first], weights[second]))
-    assert not all(map(torch.equal, weights[0], weights[1]))
+    # Another repeat and another seed are other networks.
+    for other in (1, 4):
+        assert not any(map(torch.equal, weights[0], weights[other]))
 
 
 def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
@@ -208,6 +201,12 @@ def test_pictures_are_changed_while_networks_learn(small, tmp_path):
         for one in ("none", "cifar")
     )
     assert plain.accuracies() != cut.accuracies()
+
+
+def test_a_convnet_with_siamese_views_learns(small, tmp_path):
+    """The published protocol in small."""
+    protocol = Protocol(network="convnet-d2?width=8", repeats=1, epochs=60, lr=0.05)
+    assert judge(here(tmp_path), "few", small, protocol).mean > 0.5
 
 
 def test_wrong_sets_and_names_are_refused(small, tmp_path):

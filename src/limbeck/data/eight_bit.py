@@ -60,17 +60,7 @@ class EightBit(Views):
         return True
 
     def apply(self, x: Tensor, ids: np.ndarray, numbers: np.ndarray, seed_key: int) -> Tensor:
-        """Change images; the same key, id and number give the same change.
-
-        Args:
-            x: images ``(N, C, H, W)``, not yet normalised.
-            ids: stable sample ids ``(N,)``.
-            numbers: of the views ``(N,)``.
-            seed_key: stands for (seed, stage).
-
-        Returns:
-            Images ``(N, C, H, W)``.
-        """
+        """Change images ``(N, C, H, W)``, not yet normalised, with draws keyed as in `Views`."""
         if x.ndim != 4:
             raise ArgumentError(
                 f"the inputs have shape {tuple(x.shape)} and only images (N, C, H, W) have eight "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -11,7 +11,7 @@ from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
 from limbeck.data.siamese import FULL
 from limbeck.data.views import Views
-from limbeck.functional.divergences import soft_target_loss
+from limbeck.functional.soft_labels import learned_label_loss
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Term, label_term
 from limbeck.settings import settings
@@ -99,8 +99,7 @@ class Protocol:
         """Cross-entropy with the set's soft labels where it has them, else with its classes."""
         if SOFT_LABELS not in columns_of(data):
             return label_term(data.task)
-        options: dict[str, Any] = {"divergence": "cross_entropy"}
-        return Term("soft", soft_target_loss, teacher=None, target=SOFT_LABELS, **options)
+        return Term("soft", learned_label_loss, teacher=None, target=SOFT_LABELS)
 
     def _step_of(self, epoch: int, images: int) -> int:
         """First step that belongs to an epoch as a whole."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from limbeck import keyed
 from limbeck.data.data import Data
@@ -18,6 +19,7 @@ from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.protocol import SOFT_LABELS, Protocol, columns_of
 from limbeck.evaluate.quality import Figures, collect
 from limbeck.evaluate.synthetic_sets import SELECTED
+from limbeck.functional.synthetic_scores import augmentation_robust_score, label_robust_score
 from limbeck.run.run import Run
 from limbeck.selection import random_selection
 from limbeck.teachers import Teacher
@@ -215,36 +217,16 @@ def _searched(
 
 def _scores(accuracies: Mapping[str, Each], weight: float) -> tuple[Each, Each]:
     """LRS and ARS of every run."""
-    from limbeck.functional.synthetic_scores import (
-        augmentation_robust_score,
-        label_robust_score,
-    )
 
-    label, augmentation = [], []
-    for place in range(len(accuracies["real, hard"])):
-        of = {
-            name: torch.tensor(each[place], dtype=torch.float64)
-            for name, each in accuracies.items()
-        }
-        label.append(
-            label_robust_score(
-                of["real, hard"],
-                of["synthetic, hard"],
-                of["synthetic, own"],
-                of["random, own"],
-                weight=weight,
-            )
-        )
-        augmentation.append(
-            augmentation_robust_score(
-                of["synthetic, augmented"],
-                of["random, augmented"],
-                of["synthetic, plain"],
-                of["random, plain"],
-                weight=weight,
-            )
-        )
-    return tuple(map(float, label)), tuple(map(float, augmentation))
+    def of(*cases: str) -> list[Tensor]:
+        return [torch.tensor(accuracies[case], dtype=torch.float64) for case in cases]
+
+    hard, own = ("real, hard", "synthetic, hard"), ("synthetic, own", "random, own")
+    changed = ("synthetic, augmented", "random, augmented")
+    plain = ("synthetic, plain", "random, plain")
+    label = label_robust_score(*of(*hard, *own), weight=weight)
+    augmentation = augmentation_robust_score(*of(*changed, *plain), weight=weight)
+    return tuple(label.tolist()), tuple(augmentation.tolist())
 
 
 def _check_alike(small: Data, subsets: Sequence[Data]) -> None:
