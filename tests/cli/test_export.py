@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+from tests.products.sets import made
 
 from limbeck import cards, load
 from limbeck.cli import main
@@ -144,6 +145,29 @@ def test_bad_usage_speaks_and_changes_nothing(words, status, said, here, monkeyp
     assert code == status
     assert said in told
     assert {file: file.read_bytes() for file in here.rglob("*") if file.is_file()} == before
+
+
+def test_a_synthetic_dataset_goes_to_its_own_formats(here, monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "set"
+    made(soft=True).save(folder / "product")
+    shutil.copy(here / "first" / "settings.toml", folder)
+    shutil.copy(here / "first" / "table.json", folder)
+    monkeypatch.chdir(tmp_path)
+    status, said, _ = called(monkeypatch, capsys, "export", "set", "--to", "folder", "--json")
+    facts = json.loads(said)
+    assert (status, facts["format"], facts["folder"]) == (0, "folder", "set/export/folder")
+    assert "ant/0.png" in facts["files"]
+    status, _, _ = called(monkeypatch, capsys, "export", "set", "--to", "hf")
+    assert status == 0
+    assert "## Measured" in (folder / "export" / "hf" / "README.md").read_text()
+    for to in ("onnx", "torch-export"):
+        status, _, told = called(monkeypatch, capsys, "export", "set", "--to", to)
+        assert (status, "Valid: folder, hf, safetensors" in told) == (2, True)
+    status, _, told = called(monkeypatch, capsys, "export", str(here / "first"), "--to", "folder")
+    assert (status, "Valid: hf, onnx, safetensors, torch-export" in told) == (2, True)
+    for words in (("evaluate", "set"), ("predict", "set", "--data", "digits")):
+        status, _, told = called(monkeypatch, capsys, *words)
+        assert (status, "holds data and predicts nothing" in told) == (1, True)
 
 
 def test_a_missing_library_names_the_extra(here, monkeypatch, capsys):

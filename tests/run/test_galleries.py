@@ -58,8 +58,8 @@ def test_a_wall_has_a_row_for_each_class_that_has_images():
     ("each", "told"),
     [
         (10, r"All images\."),
-        (50, r"All images, in (256|64) colours a class\."),
-        (300, r"The first \d\d of up to 300 images a class, in 64 colours a class\."),
+        (50, r"All images, in (256|64) colours a picture\."),
+        (300, r"The first \d\d of up to 300 images a class, in 64 colours a picture\."),
     ],
 )
 def test_many_images_keep_within_the_budget(each, told):

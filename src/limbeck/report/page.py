@@ -16,6 +16,8 @@ from limbeck.report.story import Story, read_story, sentence
 from limbeck.run.exhibits import Chart, Gallery
 
 TEMPLATES = Path(__file__).parent
+# Letters of a name before it is broken, beside a row of pictures.
+NAME = 14
 # What quality is drawn against: of models that answer, of sets that models are trained on.
 COSTS = (
     {"latency_ms": "latency of one sample, ms", "parameters": "parameters"},
@@ -106,6 +108,7 @@ def _gallery(gallery: Gallery) -> dict[str, Any]:
         "caption": gallery.caption,
         "columns": gallery.columns if any(gallery.columns) else [],
         "rows": rows,
+        "name": min(NAME, max(len(name) for name in gallery.rows) + 1),
         "wide": max(row["pictures"][0]["width"] for row in rows),
     }
 

@@ -112,7 +112,7 @@ def wall(
         labels: class indices, N of them.
         classes: names; those without an image are left out.
         caption: before the sentence about how many are shown.
-        budget: bytes; where all images take more, each row keeps fewer colours, and where that
+        budget: bytes; where all images take more, each picture keeps fewer colours, and where that
             is not enough, its first images.
 
     Returns:
@@ -131,9 +131,7 @@ def wall(
         pictures = _strips(groups, shown, colours)
     rows = _spread(list(groups), max(1, int(len(groups) * budget / _size(pictures))))
     told = "all images" if shown == most else f"the first {shown} of up to {most} images a class"
-    told += _left_out(rows, groups)
-    if colours is not None and images.shape[3] == 3:
-        told += f", in {colours} colours a class"
+    told += _left_out(rows, groups) + _fewer(colours, images)
     kept = [picture for name, picture in zip(groups, pictures, strict=True) if name in rows]
     return Gallery(title, _sentence(caption, told), [""], rows, kept)
 
@@ -181,7 +179,8 @@ def evolution(
         classes: names; of more than ten, ten evenly spread ones.
         each: images of a class.
         caption: before the sentence about what is shown.
-        budget: bytes; where the images take more, fewer classes are shown.
+        budget: bytes; where the images take more, each picture keeps fewer colours, and where that
+            is not enough, fewer classes are shown.
 
     Returns:
         The gallery.
@@ -192,16 +191,25 @@ def evolution(
         ['step 0', 'step 2', 'step 4', 'step 6', 'step 8']
     """
     names = _spread(list(moments), MOMENTS)
-    table: dict[str, list[str]] = {}
-    for name in names:
-        for row, group in _by_class(moments[name], labels, classes).items():
-            table.setdefault(row, []).append(_text(grid(group[:each], across=each)))
-    largest = max(_size([row]) for row in table.values())
-    rows = _spread(list(table), min(ROWS, max(1, budget // largest)))
+    groups = [_by_class(moments[name], labels, classes) for name in names]
+    rows = _spread(list(groups[0]), ROWS)
+    for colours in PALETTES:
+        pictures = [
+            [_text(grid(group[row][:each], across=each), colours) for group in groups]
+            for row in rows
+        ]
+        if _size(pictures) <= budget:
+            break
+    kept = _spread(rows, max(1, int(len(rows) * budget / _size(pictures))))
     few = min(each, int(np.bincount(np.asarray(labels)).max()))
     told = f"the first {few} images of a class" if few > 1 else "the first image of a class"
-    told += _left_out(rows, table)
-    return Gallery(title, _sentence(caption, told), names, rows, [table[row] for row in rows])
+    told += _left_out(kept, groups[0]) + _fewer(colours, moments[names[0]])
+    shown = [row for name, row in zip(rows, pictures, strict=True) if name in kept]
+    return Gallery(title, _sentence(caption, told), names, kept, shown)
+
+
+def _fewer(colours: int | None, images: Images) -> str:
+    return f", in {colours} colours a picture" if colours and images.shape[3] == 3 else ""
 
 
 def _by_class(images: Images, labels: Sequence[int], classes: Sequence[str]) -> dict[str, Images]:
