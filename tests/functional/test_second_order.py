@@ -17,6 +17,8 @@ def layers(kind):
         "strided and dilated": nn.Conv2d(4, 6, (3, 2), stride=(2, 1), dilation=2, groups=2),
         "without bias": nn.Conv2d(3, 4, 1, bias=False),
         "instance norm": nn.GroupNorm(4, 4),
+        "average pool": nn.Sequential(nn.Conv2d(3, 2, 1), nn.Tanh(), nn.AvgPool2d(2)),
+        "overlapping pool": nn.Sequential(nn.Conv2d(3, 2, 1), nn.Tanh(), nn.AvgPool2d(3, 2)),
         "group norm": nn.GroupNorm(2, 6),
         "a network": nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1),
@@ -44,6 +46,8 @@ def layers(kind):
         "without bias",
         "instance norm",
         "group norm",
+        "average pool",
+        "overlapping pool",
         "a network",
     ],
 )

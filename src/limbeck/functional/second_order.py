@@ -1,4 +1,4 @@
-"""Convolution and group normalisation whose second derivatives are written out.
+"""Convolution, group normalisation and pooling whose second derivatives are written out.
 
 A gradient of a gradient goes through the derivative of each layer's backward pass. What torch
 composes for it from general parts takes more passes over memory than the closed forms here.
@@ -23,7 +23,7 @@ Maybe = Tensor | None
 
 
 def closed_form(size: int = WORTHWHILE) -> AbstractContextManager[Any]:
-    """Let convolutions and group normalisations of a block have closed-form second derivatives.
+    """Let convolutions, group norms and average pools have closed-form second derivatives.
 
     Values and derivatives are those of torch; only layers on the CPU with at least `size` numbers
     in their input are taken over.
@@ -241,6 +241,44 @@ class _GroupNormBackward(torch.autograd.Function):
         return sums["grad"], sums["x"], grad_weight, None, None, None, None
 
 
+def _average_pool(
+    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **more: Any
+) -> Maybe:
+    side = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
+    plain = (side, (side, side), [side, side])
+    same = kernel_size in plain and (stride is None or stride in plain)
+    if x.ndim != 4 or not same or padding not in (0, (0, 0), [0, 0]) or any(rest) or more:
+        return None
+    if x.shape[2] % side or x.shape[3] % side:
+        return None
+    return _AveragePool.apply(x, side)
+
+
+class _AveragePool(torch.autograd.Function):
+    """Means of squares that lie side by side; linear, and its transpose spreads them evenly."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, side: int) -> Tensor:
+        ctx.side = side
+        return _aten.avg_pool2d(x, (side, side), (side, side))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Spread.apply(grad, ctx.side), None
+
+
+class _Spread(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, side: int) -> Tensor:
+        ctx.side = side
+        size = (grad.shape[2] * side, grad.shape[3] * side)
+        return _aten.upsample_nearest2d(grad / side**2, size)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _AveragePool.apply(grad, ctx.side), None
+
+
 def _added(parts: Sequence[Tensor]) -> Maybe:
     if not parts:
         return None
@@ -254,4 +292,5 @@ _TAKEN: dict[Any, Callable[..., Maybe]] = {
     torch.conv2d: _convolution,
     functional.conv2d: _convolution,
     functional.group_norm: _group_norm,
+    functional.avg_pool2d: _average_pool,
 }
