@@ -322,15 +322,6 @@ class SyntheticDataset:
             f"{rate}, {space}; {self.bytes()['total']:,} bytes"
         )
 
-    def save(self, dir: str | Path) -> None:
-        """Write the set: numbers and facts, no code, no time, no path.
-
-        Raises:
-            RunError: the folder cannot be written.
-        """
-        with files.new_folder(Path(dir)) as part:
-            self.write(part)
-
     def write(self, part: Path) -> None:
         """Put the set's files into a folder that `limbeck.files.new_folder` makes whole."""
         facts = {
@@ -355,6 +346,18 @@ class SyntheticDataset:
             names = ("mean", "vectors", "values")
             tensors |= {f"zca.{name}": getattr(self.zca, name) for name in names}
         return tensors
+
+    def save(self, dir: str | Path) -> None:
+        """Write the set so that the same set makes the same bytes.
+
+        Args:
+            dir: the folder; an older one there is replaced.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        with files.new_folder(Path(dir)) as part:
+            self.write(part)
 
     @classmethod
     def load(cls, dir: str | Path) -> SyntheticDataset:
