@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from limbeck.run.run import Run
 
 T = TypeVar("T")
-TRIES = 2
+TRIES, JOBS = 2, "jobs"
 # Whether this process computes a job of another executor: its cores are shared out already.
 _in_job = False
 
@@ -106,7 +106,8 @@ class Executor:
 
         own = self._run
         options = replace(own.options, quiet=True, trackers=())
-        return Run(own.dir / "jobs" / name, seed=own.seed, options=options)
+        shared = own.shared and own.shared / JOBS / name
+        return Run(own.dir / JOBS / name, seed=own.seed, options=options, shared=shared)
 
     def runs(
         self,

@@ -93,7 +93,7 @@ class Run:
         shared: Path | None = None,
     ) -> None:
         self.dir, self.seed, self.options = Path(dir), seed, options or Options()
-        self._shared = () if shared is None else (shared,)
+        self.shared = shared
         self._begun = time.monotonic()
         self._trackers = Trackers(self.options.trackers, self.dir)
 
@@ -137,7 +137,9 @@ class Run:
 
     def _stored(self, file: str, mapped: bool) -> dict[str, Tensor] | None:
         read = files.map_tensors if mapped else files.load_tensors
-        for folder in (self.dir, *self._shared):
+        for folder in (self.dir, self.shared):
+            if folder is None:
+                continue
             try:
                 return read(folder / "stages" / file)[0]
             except CorruptFileError as error:
