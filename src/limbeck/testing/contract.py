@@ -22,6 +22,7 @@ from limbeck.data.names import resolve
 from limbeck.errors import Interrupted, LimbeckError
 from limbeck.files import MANIFEST, load_tensors
 from limbeck.fingerprint import fingerprint
+from limbeck.loading import load
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run import Run
@@ -162,13 +163,11 @@ class Contract:
         assert all(grad is None for grad in grads), "a teacher got a gradient"
 
     def product_survives_saving(self) -> None:
-        """A product saved and loaded says the same, also when copied elsewhere."""
-        kind = type(self.product)
-        again = kind.load(self.folder / "first" / "product")
-        batch = next(sequential(self.data, self.data.test, 64))
-        assert torch.equal(
-            again.outputs(batch).read("logits"), self.product.outputs(batch).read("logits")
-        )
+        """A product saved and loaded is the same, also when copied elsewhere."""
+        assert self.product is not None
+        again = load(self.folder / "first" / "product")
+        assert type(again) is type(self.product)
+        assert fingerprint(self._said(again)) == fingerprint(self._said(self.product))
         again.save(self.folder / "copy")
         assert self._sums("copy", "") == self._sums("first"), "saving again gave other bytes"
 
@@ -232,6 +231,13 @@ class Contract:
         if nan:
             x[7] = np.nan
         return from_arrays(x, np.arange(60) % 10)
+
+    def _said(self, product: Any) -> Any:
+        """What a product is for: what it says about samples, or the tensors that it holds."""
+        if not hasattr(product, "outputs"):
+            return product.tensors()
+        batch = next(sequential(self.data, self.data.test, 64))
+        return product.outputs(batch).read("logits")
 
     def _sums(self, name: str, product: str = "product") -> dict[str, str]:
         return json.loads((self.folder / name / product / MANIFEST).read_text())

@@ -34,6 +34,7 @@ from limbeck.products import SyntheticDataset
 from limbeck.products.origins import Origins
 from limbeck.run import Run
 from limbeck.run.run import At
+from limbeck.selection import random_selection
 from limbeck.selection.starts import Start, start_images
 
 MOMENTS = 5
@@ -170,6 +171,10 @@ class DATM:
     ) -> tuple[Origins, nn.Module, Trajectories]:
         """The data in the space of the images, and experts trained on it."""
         self._check_window()
+        # Experts take long: what they cannot mend is told first.
+        random_selection(data.train.y, self.images_per_class, 0)
+        if network is not None:
+            check_stateless(network)
         origins = Origins.of(data, whitening=self.whitening)
         if network is None:
             with keyed.torch_seeded(keyed.key(run.seed, "network")):
