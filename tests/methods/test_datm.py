@@ -54,18 +54,19 @@ def written_out(settings, folder, network, data):
     count = len(labels)
     for step in range(settings.steps):
         key = run.at("synthetic", step).key
+        walk = keyed.key(key, 0)
         round_, place = divmod(step, len(experts))
         expert = keyed.permutation(keyed.key(0, "experts", round_), len(experts))[place]
-        epoch = int(keyed.permutation(keyed.key(key, "epoch"), settings.max_start_epoch)[0])
+        epoch = int(keyed.permutation(keyed.key(key, "epoch", 0), settings.max_start_epoch)[0])
         start = experts.weights(expert, epoch)
         goal = experts.weights(expert, epoch + settings.expert_epochs)
         theta = start.requires_grad_()
         for inner in range(settings.student_steps):
             chunks = -(-count // settings.batch_size)
             turn, part = divmod(inner, chunks)
-            order = torch.from_numpy(keyed.permutation(keyed.key(key, "order", turn), count))
+            order = torch.from_numpy(keyed.permutation(keyed.key(walk, "order", turn), count))
             rows = order.split(settings.batch_size)[chunks - 1 - part]
-            x = Siamese().apply(learned[0][rows], keyed.key(key, "student", inner))
+            x = Siamese().apply(learned[0][rows], keyed.key(walk, "student", inner))
             target = learned[1][rows].softmax(1)
             loss = -(target * flat(theta, x).log_softmax(1)).sum(1).mean()
             theta = theta - learned[2] * torch.autograd.grad(loss, theta, create_graph=True)[0]
@@ -139,6 +140,22 @@ def test_a_network_of_ones_own_teaches_and_judges(tmp_path):
     assert {row["cost"]["parameters"] for row in rows} == {parameters}
     assert [row["role"] for row in rows] == ["product", "baseline", *["reference"] * 3]
     assert [row["cost"]["images"] for row in rows] == [10, 10, 10, 10, len(digits().train)]
+
+
+def test_several_students_walk_together_or_one_by_one(tmp_path):
+    def made(name, **changes):
+        settings = method(stretches=3, threshold=None, steps=4, **changes)
+        return settings.distill(Run(tmp_path / name), data=digits())
+
+    loop, batched = made("loop", together="loop"), made("batched", together="vmap")
+    torch.testing.assert_close(loop.images, batched.images, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(
+        loop.images,
+        method(threshold=None, steps=4).distill(Run(tmp_path / "one"), data=digits()).images,
+    )
+    probed = made("auto", together="auto")
+    assert torch.equal(probed.images, loop.images) or torch.equal(probed.images, batched.images)
+    assert len(list((tmp_path / "auto" / "stages").glob("probe-*"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ recursion), and is exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -38,6 +39,24 @@ class Batches(Protocol):
 
     def __call__(self, step: int, *sources: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, made from the sources, ``(N, ...)`` each."""
+
+
+class Together:
+    """Batches of several students at once.
+
+    Args:
+        several: batches of each student; all have the same sources and sizes.
+    """
+
+    def __init__(self, several: Sequence[Batches]) -> None:
+        self.sources, self._several = several[0].sources, several
+
+    def __len__(self) -> int:
+        return len(self._several[0])
+
+    def __call__(self, step: int, *sources: Tensor) -> tuple[Tensor, Tensor]:
+        pairs = [one(step, *sources) for one in self._several]
+        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
 
 
 class Listed:
@@ -145,10 +164,12 @@ class _Training:
         self, step: int, weights: Tensor, sources: Sequence[Tensor], *, graph: bool = False
     ) -> Tensor:
         """Gradient of the loss of a step, like the weights, which must require grad."""
-        with closed_form():
+        single = weights.ndim == 1
+        # Several students are one batched call, which has no room for layers of our own.
+        with closed_form() if single else nullcontext():
             x, y = self.batches(step, *sources)
             said = self.network(weights, x)
-            losses = self.loss(said, y) if weights.ndim == 1 else vmap(self.loss)(said, y)
+            losses = self.loss(said, y) if single else vmap(self.loss)(said, y)
             return torch.autograd.grad(losses.sum() * self.scale, weights, create_graph=graph)[0]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -24,7 +26,7 @@ from limbeck.functional import (
 from limbeck.loops import Optim
 from limbeck.loops.experts import Experts, Trajectories, trained_experts
 from limbeck.loops.synthesize import Learned, synthesize
-from limbeck.loops.unroll import Gradient, unroll
+from limbeck.loops.unroll import Batches, Gradient, Together, unroll
 from limbeck.method import method
 from limbeck.networks.flat import Flat
 from limbeck.networks.fresh import check_stateless
@@ -37,7 +39,7 @@ from limbeck.run.run import At
 from limbeck.selection import random_selection
 from limbeck.selection.starts import Start, start_images
 
-MOMENTS = 5
+MOMENTS, PROBE_STEPS = 5, 3
 
 
 @method("datm")
@@ -60,6 +62,11 @@ class DATM:
         student_steps: S, steps of the student along one stretch.
         expert_epochs: M, epochs of the expert along it.
         batch_size: images a step of the student, at most all.
+        stretches: how many students walk, each along a stretch of its own, before images learn
+            from their mean.
+        together: whether several students walk as one batched call (``"vmap"``) or one after
+            another (``"loop"``); ``"auto"`` takes what is quicker in a probe of three steps, which
+            changes the last bits.
         min_start_epoch: stretches begin here or later.
         first_max_start_epoch: they begin before this epoch at first.
         max_start_epoch: and before this one at last.
@@ -88,6 +95,8 @@ class DATM:
     student_steps: Annotated[int, Field(ge=1)] = 80
     expert_epochs: Annotated[int, Field(ge=1)] = 2
     batch_size: Annotated[int, Field(ge=1)] = 100
+    stretches: Annotated[int, Field(ge=1)] = 1
+    together: Literal["auto", "loop", "vmap"] = "auto"
     min_start_epoch: Annotated[int, Field(ge=0)] = 0
     first_max_start_epoch: Annotated[int, Field(ge=1)] = 10
     max_start_epoch: Annotated[int, Field(ge=1)] = 20
@@ -133,6 +142,8 @@ class DATM:
         if self.labels == "soft":
             learned["labels"] = Learned(label_logits)
             optims["labels"] = self.label_optim
+        step = _Matching(self, run, Flat(network), experts, labels)
+        step.choose({name: one.value for name, one in learned.items()})
         moments = sorted({round(self.steps * part / MOMENTS) for part in range(MOMENTS)})
         seen = synthesize(
             run,
@@ -140,7 +151,7 @@ class DATM:
             learned,
             optims,
             self.steps,
-            step=_Matching(self, run, Flat(network), experts, labels),
+            step=step,
             accept=lambda terms: self.threshold is None or bool(terms["match"] <= self.threshold),
             watched="images",
             moments=moments,
@@ -210,44 +221,81 @@ class DATM:
 
 
 class _Matching:
-    """One step: a student walks along a stretch of an expert, and its end is compared."""
+    """One step: students walk along stretches of experts, and where they end is compared."""
 
     def __init__(
         self, settings: DATM, run: Run, network: Flat, experts: Trajectories, labels: Tensor
     ) -> None:
         self._settings, self._run, self._network = settings, run, network
         self._experts, self._labels = experts, labels
+        self._together = settings.together == "vmap"
+
+    def choose(self, values: Mapping[str, Tensor]) -> None:
+        """Find out whether several students walk quicker together, once for a run."""
+        if self._settings.stretches > 1 and self._settings.together == "auto":
+            found = self._run.stage("probe", self._probe, values=dict(values))
+            self._together = bool(found["together"])
 
     def __call__(self, values: Mapping[str, Tensor], at: At) -> Terms:
-        settings, device = self._settings, values["images"].device
-        expert, epoch = self._stretch(at)
-        start = self._experts.weights(expert, epoch).to(device)
-        goal = self._experts.weights(expert, epoch + settings.expert_epochs).to(device)
-        soft = "labels" in values
-        end = unroll(
-            self._network,
-            start,
-            _Chunks(settings, at.key, values, self._labels.to(device)),
-            learned_label_loss if soft else cross_entropy,
-            values["step_size"],
-            gradient=settings.gradient,
-            kept_steps=settings.kept_steps,
-        )[-1]
-        match = relative_distance(end, goal, start)
+        stretches = [self._stretch(at, number) for number in range(self._settings.stretches)]
+        match = self._match(values, at, stretches, self._together)
         if not bool(torch.isfinite(match)):
+            settings = self._settings
+            walked = " and ".join(
+                f"epochs {epoch} to {epoch + settings.expert_epochs} of expert {expert}"
+                for expert, epoch in stretches
+            )
             raise RunError(
-                f"the distance is not finite at step {at.step} along epochs {epoch} to "
-                f"{epoch + settings.expert_epochs} of expert {expert}, with a step size of "
+                f"the distance is not finite at step {at.step} along {walked}, with a step size of "
                 f"{float(values['step_size'].detach()):.4g}; lower step_size, image_optim.lr "
                 f"({settings.image_optim.lr:g}) or step_size_optim.lr "
                 f"({settings.step_size_optim.lr:g})"
             )
         return {"match": match}
 
-    def _stretch(self, at: At) -> tuple[int, int]:
+    def _match(
+        self,
+        values: Mapping[str, Tensor],
+        at: At,
+        stretches: Sequence[tuple[int, int]],
+        together: bool,
+    ) -> Tensor:
+        settings, device = self._settings, values["images"].device
+        ahead = settings.expert_epochs
+        starts = [self._experts.weights(expert, epoch).to(device) for expert, epoch in stretches]
+        goals = [
+            self._experts.weights(expert, epoch + ahead).to(device) for expert, epoch in stretches
+        ]
+        labels = self._labels.to(device)
+        chunks = [
+            _Chunks(settings, keyed.key(at.key, number), values, labels)
+            for number in range(len(stretches))
+        ]
+        if together:
+            start, goal = torch.stack(starts), torch.stack(goals)
+            return relative_distance(self._walked(start, Together(chunks), values), goal, start)
+        walks = zip(starts, chunks, goals, strict=True)
+        distances = [
+            relative_distance(self._walked(start, chunk, values), goal, start)
+            for start, chunk, goal in walks
+        ]
+        return torch.stack(distances).mean()
+
+    def _walked(self, start: Tensor, batches: Batches, values: Mapping[str, Tensor]) -> Tensor:
+        return unroll(
+            self._network,
+            start,
+            batches,
+            learned_label_loss if "labels" in values else cross_entropy,
+            values["step_size"],
+            gradient=self._settings.gradient,
+            kept_steps=self._settings.kept_steps,
+        )[-1]
+
+    def _stretch(self, at: At, number: int) -> tuple[int, int]:
         """Every expert in turn, in an order of its own each time round; any epoch of the window."""
         settings, seed = self._settings, self._run.seed
-        round_, place = divmod(at.step, len(self._experts))
+        round_, place = divmod(at.step * settings.stretches + number, len(self._experts))
         order = keyed.permutation(keyed.key(seed, "experts", round_), len(self._experts))
         bound = start_epoch_upper_bound(
             at.step,
@@ -257,8 +305,20 @@ class _Matching:
             sequential=settings.sequential,
         )
         wide = bound - settings.min_start_epoch
-        shuffled = keyed.permutation(keyed.key(at.key, "epoch"), wide)
+        shuffled = keyed.permutation(keyed.key(at.key, "epoch", number), wide)
         return int(order[place]), settings.min_start_epoch + int(shuffled[0])
+
+    def _probe(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        seconds = {True: math.inf, False: math.inf}
+        for step in range(PROBE_STEPS):
+            at = self._run.at("probe", step)
+            stretches = [self._stretch(at, number) for number in range(self._settings.stretches)]
+            for together in seconds:
+                given = {name: one.detach().requires_grad_() for name, one in values.items()}
+                begun = time.perf_counter()
+                self._match(given, at, stretches, together).backward()
+                seconds[together] = min(seconds[together], time.perf_counter() - begun)
+        return {"together": torch.tensor(seconds[True] < seconds[False])}
 
 
 class _Chunks:
