@@ -50,26 +50,13 @@ def claims(slug: str) -> str:
 def rows(path: Path) -> str:
     """The table of one run."""
     facts = json.loads(path.read_text())
-    lines = [
-        "| | accuracy | NLL | ECE | parameters | MACs |",
-        "|---|---|---|---|---|---|",
+    shown = [
+        {**row, "name": f"`{row['name']}`" if row["role"] == "teacher" else row["name"]}
+        for row in facts["rows"]
     ]
-    for row in facts["rows"]:
-        quality, spread, cost = row["quality"], row.get("std", {}), row["cost"]
-        name = f"teacher `{row['name']}`" if row["role"] == "teacher" else row["name"]
-        accuracy = f"{quality['accuracy'] * 100:.1f}"
-        if "accuracy" in spread:
-            accuracy += f" ± {spread['accuracy'] * 100:.1f}"
-        lines.append(
-            f"| {name} | {accuracy} | {quality['nll']:.3f} | {quality['ece']:.3f} "
-            f"| {cost['parameters']:,.0f} | {cost['macs']:,.0f} |"
-        )
     seeds = len(facts["seeds"])
-    return (
-        f"`{facts['command']}`: test split, mean ± standard deviation of {seeds} seeds.\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    return f"`{facts['command']}`: test split, {spread}.\n\n{table(*words.table_cells(shown))}\n"
 
 
 def systems() -> str:

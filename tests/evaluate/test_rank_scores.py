@@ -60,7 +60,7 @@ def test_scores_come_from_the_eight_accuracies(data, small, tmp_path):
     assert of["synthetic, plain"] != of["synthetic, own"]
     # Class labels on the set are its own labels here.
     assert of["synthetic, hard"] == of["synthetic, own"]
-    assert len(list((tmp_path / "judged").iterdir())) == 2 * (1 + 2 + 2)
+    assert len(list((tmp_path / "jobs").iterdir())) == 2 * (1 + 2 + 2)
     real, hard, own, random = (
         np.array(of[name])
         for name in ("real, hard", "synthetic, hard", "synthetic, own", "random, own")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from limbeck.evaluate.watch import validation_watch
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import fit
 from limbeck.networks.fresh import fresh
-from limbeck.run.run import Options, Run
+from limbeck.run.run import Run
 
 FOLDER = "judged"
 
@@ -65,10 +65,9 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
         ArgumentError: a set is no classification.
         Others as `fit`.
     """
-    options = dataclasses.replace(run.options, quiet=True, trackers=())
     light: dict[tuple[int, str, str], Data] = {}
-    jobs: dict[Path, tuple[Path, int, Options, Case]] = {}
-    folders = []
+    jobs: dict[str, tuple[Case]] = {}
+    names = []
     for case in cases:
         if case.data.task != "classification":
             raise ArgumentError(
@@ -81,23 +80,27 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
         # What does not change the training is no part of the folder's name.
         protocol = dataclasses.replace(case.protocol, network="", others=(), repeats=1)
         case = dataclasses.replace(case, data=light[kept], protocol=protocol)
+        called = f"{FOLDER}-{_called(case.network)}-{len(case.data.train)}"
         word = fingerprint(run.seed, _content(case))
-        folders.append(run.dir / FOLDER / word)
-        jobs[folders[-1]] = (folders[-1], run.seed, options, case)
-    found = run.executor.map(_train, list(jobs.values()), label)
-    by_folder = dict(zip(jobs, found, strict=True))
-    return [by_folder[folder] for folder in folders]
+        names.append(f"{re.sub('[^A-Za-z0-9]+', '-', called)}-{word}")
+        jobs[names[-1]] = (case,)
+    found = run.executor.runs(_train, list(jobs), list(jobs.values()), label)
+    by_name = dict(zip(jobs, found, strict=True))
+    return [by_name[name] for name in names]
 
 
-def _train(folder: Path, seed: int, options: Options, case: Case) -> Figures:
+def _called(network: str | nn.Module) -> str:
+    return network if isinstance(network, str) else type(network).__name__
+
+
+def _train(run: Run, case: Case) -> Figures:
     """The job: one network, in a run folder of its own."""
-    run, stage = Run(folder, seed=seed, options=options), f"{FOLDER}-{case.repeat}"
+    stage = f"{FOLDER}-{case.repeat}"
 
     def make(
         data: Data, protocol: Protocol, network: str | nn.Module, repeat: int, scored: str
     ) -> dict[str, Tensor]:
-        word = network if isinstance(network, str) else type(network).__name__
-        key = keyed.key(seed, FOLDER, word, repeat)
+        key = keyed.key(run.seed, FOLDER, _called(network), repeat)
         learner = fresh(network, data.input_space, data.outputs, key)
         images, watch = len(data.train), None
         steps = protocol.steps_for(images)
