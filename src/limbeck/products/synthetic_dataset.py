@@ -26,8 +26,6 @@ from limbeck.evaluate.table import ROLES
 from limbeck.plain import to_plain
 from limbeck.products.export_folder import FACTS
 from limbeck.products.fitting import check_same, check_shape
-from limbeck.run.exhibits import write_exhibits
-from limbeck.run.galleries import evolution, wall
 from limbeck.run.run import Run
 
 if TYPE_CHECKING:
@@ -242,22 +240,12 @@ class SyntheticDataset:
         Raises:
             ModelError: the data has other classes, or images of another shape.
         """
+        seen, called = self.as_data(data), name or self.name
         with _kept(run) as run:
-            return judge(
-                run,
-                name or self.name,
-                self.as_data(data),
-                self.protocol,
-                lr=self.step_size,
-                network=network,
-            )
+            return judge(run, called, seen, self.protocol, lr=self.step_size, network=network)
 
     def evaluate(self, data: Data) -> dict[str, float]:
-        """Quality of networks trained on this set, on the test split of some data.
-
-        Raises:
-            ModelError: the data has other classes, or images of another shape.
-        """
+        """Quality of networks trained on this set, on the test split of some data."""
         return self.measure(data)["quality"]
 
     def measure(self, data: Data) -> dict[str, Any]:
@@ -288,25 +276,6 @@ class SyntheticDataset:
             found = one.judged(inputs["data"], run, inputs.get("network"), name=label)
             rows += found.rows(role)
         return rows, {}
-
-    def exhibit(self, run: Run, moments: Mapping[int, Tensor]) -> None:
-        """Put the images, and how they came about, beside a run's files for its report.
-
-        Args:
-            run: the folder.
-            moments: images at some steps.
-        """
-        if run.engine.rank:
-            return
-        labels = self.labels.tolist()
-        seen = {
-            f"step {step}": self.with_images(images).pictures() for step, images in moments.items()
-        }
-        galleries = [wall("Synthetic images", self.pictures(), labels, self.classes)]
-        if seen:
-            seen["end"] = self.pictures()
-            galleries.append(evolution("How they came about", seen, labels, self.classes))
-        write_exhibits(run.dir, galleries=galleries)
 
     def summary(self) -> str:
         """One line about the set."""

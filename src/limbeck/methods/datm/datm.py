@@ -34,6 +34,7 @@ from limbeck.networks.names import build
 from limbeck.objectives import Terms
 from limbeck.products import SyntheticDataset
 from limbeck.products.origins import Origins
+from limbeck.products.showing import show_images
 from limbeck.run import Run
 from limbeck.run.run import At
 from limbeck.selection import random_selection
@@ -164,7 +165,7 @@ class DATM:
             protocol=self._protocol(),
             name="datm",
         )
-        made.exhibit(run, seen)
+        show_images(run, made, seen)
         return made
 
     def baselines(
