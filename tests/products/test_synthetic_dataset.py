@@ -13,6 +13,7 @@ import limbeck
 from limbeck import InputSpace, SyntheticDataset, files, load
 from limbeck.data.loader import sequential
 from limbeck.errors import ArgumentError, CorruptFileError, ModelError, RunError
+from limbeck.evaluate.protocol import Protocol
 from limbeck.fingerprint import fingerprint
 
 KINDS = {
@@ -129,11 +130,21 @@ def test_bytes_are_those_of_what_is_stored(small, tmp_path):
         assert told["transform"] == 8 * (2 * size + size**2)
 
 
+def test_a_set_is_worth_what_networks_reach_that_learn_from_it():
+    small = made(rate=0.05)
+    small.protocol = Protocol(network="mlp?hidden=4", repeats=2, steps=5, augmentation="none")
+    row = small.measure(real())
+    found = small.judged(real(), name="other")
+    assert (row["name"], row["role"], row["cost"]["images"]) == ("few", "product", 6)
+    assert row["quality"]["accuracy"] == found.mean == small.evaluate(real())["accuracy"]
+    assert found.protocol.lr == 0.05
+    assert len(found.accuracies()) == 2
+
+
 def test_a_set_predicts_nothing_and_says_what_it_is_for():
     small = made(soft=True, rate=0.01)
-    for ask in (small.predict, small.evaluate, small.measure):
-        with pytest.raises(ModelError, match=r"holds data .* as_data\(real\) .* as_torch\(\)"):
-            ask(real())
+    with pytest.raises(ModelError, match=r"holds data .* as_data\(real\) .* as_torch\(\)"):
+        small.predict(real())
     assert small.summary() == (
         "few: 6 images of 1 x 8 x 8, 2 a class, soft labels, learning rate 0.01, normalised; "
         "1,664 bytes"

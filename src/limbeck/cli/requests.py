@@ -197,6 +197,11 @@ def _with_epochs(
 
     if not 0 < epochs < math.inf:
         raise SettingsError(f"--epochs is {epochs}, expected a finite number above 0")
+    if "student" not in cards.card(method).takes:
+        raise SettingsError(
+            f"--epochs counts how often a student sees the training samples, and {method} trains "
+            "none; give --steps"
+        )
     made, samples = cards.load_class(method)(**settings), len(resolve(inputs["data"]).train)
     # A loader never takes more samples a step than there are.
     return {**settings, "steps": math.ceil(epochs * samples / min(made.batch_size, samples))}
