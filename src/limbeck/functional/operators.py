@@ -12,9 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from limbeck.checks import check_choice, check_probabilities, check_temperature, check_weights
+from limbeck.checks import check_choice, check_temperature, check_weights
 from limbeck.errors import ArgumentError
-from limbeck.functional.guards import widened
+from limbeck.functional.guards import proper
 from limbeck.functional.recursion import (
     Family,
     Mixture,
@@ -50,6 +50,11 @@ class Softening:
     def __post_init__(self) -> None:
         check_choice(self.family, "family", ("power", "uniform"))
         check_temperature(self.temperature)
+
+    @property
+    def least_temperature(self) -> float:
+        """The lowest T that the family is defined for."""
+        return 1.0 if self.family == "uniform" else 0.0
 
     @property
     def name(self) -> str:
@@ -218,8 +223,7 @@ def keep_largest(probabilities: Tensor, count: int) -> Tensor:
     """
     if count < 1:
         raise ArgumentError(f"count is {count}, expected at least 1")
-    check_probabilities(probabilities, "probabilities")
-    probabilities = widened(probabilities)
+    probabilities = proper(probabilities, "probabilities")
     classes = probabilities.shape[-1]
     if count >= classes:
         return probabilities
