@@ -149,7 +149,14 @@ def test_schedules_go_on_with_their_last_number(data, tmp_path):
     distil(tmp_path / "run", data, {"anchor": (0.5, 0.2), "temperature": (4.0, 2.0)})
     report = found(tmp_path / "run")
     assert (report["anchors"], report["temperature"]) == ([0.5, 0.2], 2.0)
+    assert report["temperatures"] == [4.0, 2.0]
     assert len(report["axioms"]) == 3
+    tensors = probe(tmp_path / "run")
+    known, said = (tensors[name].double().softmax(-1) for name in ("members", "logits"))
+    for number in (1, 2):
+        rule = method.operator(number)
+        gap = total_variation(rule(said[number - 1], known), rule.soft(said[number]))
+        assert report["generations"][number]["error"] == pytest.approx(float(gap.mean()))
 
 
 def test_a_chain_that_has_settled_may_stop(data, tmp_path):

@@ -164,8 +164,7 @@ class RecursiveMetaDistillation:
         self, run: Run, base: EnsembleTeacher, student: nn.Module, data: Data
     ) -> list[nn.Module]:
         """Train generation after generation; those that are done come back from the run."""
-        weights = _weights(base, self.weights)
-        rules = [self.operator(number, weights) for number in range(1, self.generations + 1)]
+        rules = self._rules(base)
         if not any(self.anchors):
             warnings.warn(
                 "anchor is 0 in every generation: the base teachers teach nothing and the chain "
@@ -187,6 +186,11 @@ class RecursiveMetaDistillation:
                 if before - now < self.stop_below:
                     break
         return networks
+
+    def _rules(self, base: EnsembleTeacher) -> list[MetaTeacher]:
+        """The operator of every generation."""
+        weights = _weights(base, self.weights)
+        return [self.operator(number, weights) for number in range(1, self.generations + 1)]
 
     def _labels(self, run: Run, stage: str, network: nn.Module, data: Data, steps: int) -> None:
         if self.initial_labels is not None:
@@ -241,25 +245,30 @@ class RecursiveMetaDistillation:
         """Keep what every generation says about the test split, and what follows from it."""
         generations = len(networks) - 1
         anchors = self.anchors[:generations]
-        rule = self.operator(generations, _weights(base, self.weights))
+        rules = self._rules(base)[:generations]
+        rule = rules[-1]
         members, target = _collected(base.members, data, data.test)
         logits, _ = _collected([teacher(one) for one in networks], data, data.test)
-        probabilities = logits.double().softmax(-1)
+        probabilities, known = logits.double().softmax(-1), members.double().softmax(-1)
+        meant = [one(last, known) for one, last in zip(rules, probabilities, strict=False)]
+        matched = [one.soft(own) for one, own in zip(rules, probabilities[1:], strict=True)]
         chain = Chain(
-            base=rule.base(members.double().softmax(-1)),
+            base=rule.base(known),
             students=rule.soft(probabilities),
             logits=logits,
             target=target,
             anchors=anchors,
             mixture=self.mixture,
             temperature=rule.softening.temperature,
-            clipped=rule.clipped(torch.cat([members.double().softmax(-1), probabilities])),
+            clipped=rule.clipped(torch.cat([known, probabilities])),
+            temperatures=tuple(one.softening.temperature for one in rules),
+            matches=(torch.stack(meant), torch.stack(matched)),
         )
         report = convergence_report(chain, seed=run.seed)
         spec = AxiomSpec(trials=60, classes=(max(2, data.outputs),), seed=run.seed)
-        rules: list[Pooling | Anchoring] = [rule.pooling]
-        rules += [Anchoring(value, self.mixture) for value in dict.fromkeys(anchors)]
-        axioms = [check_axioms(one, spec) for one in rules]
+        tried: list[Pooling | Anchoring] = [rule.pooling]
+        tried += [Anchoring(value, self.mixture) for value in dict.fromkeys(anchors)]
+        axioms = [check_axioms(one, spec) for one in tried]
         if run.engine.rank:
             return
         tensors = {
