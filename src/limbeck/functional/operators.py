@@ -6,6 +6,7 @@ Each is a frozen dataclass that is called like the function behind it: `soften`,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -147,7 +148,8 @@ class MetaTeacher:
 
     Args:
         softening: of every base teacher and of the last student.
-        pooling: of the softened base teachers.
+        pooling: of the softened base teachers; a `Pooling`, or a function of members
+            ``(K, ..., C)`` and, if they are given, weights ``(K,)``.
         anchoring: of the last student to the pool.
         least: every class gets this probability, so that divergences are finite.
         keep: how many classes of the base teachers are known; None knows all.
@@ -162,7 +164,7 @@ class MetaTeacher:
     """
 
     softening: Softening = field(default_factory=Softening)
-    pooling: Pooling = field(default_factory=Pooling)
+    pooling: Pooling | Callable[..., Tensor] = field(default_factory=Pooling)
     anchoring: Anchoring = field(default_factory=Anchoring)
     least: float = 1e-8
     keep: int | None = None
@@ -171,7 +173,8 @@ class MetaTeacher:
     def name(self) -> str:
         """What a report calls it."""
         kept = "" if self.keep is None else f"largest {self.keep}; "
-        return f"{kept}{self.softening.name}; {self.pooling.name}; {self.anchoring.name}"
+        pooling = getattr(self.pooling, "name", None) or getattr(self.pooling, "__name__", "pool")
+        return f"{kept}{self.softening.name}; {pooling}; {self.anchoring.name}"
 
     def soft(self, probabilities: Tensor) -> Tensor:
         """Soften and clip ``(..., C)``: the student as the recursion sees it."""
