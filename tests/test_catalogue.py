@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import limbeck
+import limbeck.functional
+import limbeck.objectives
 from limbeck import catalogue, functional
 from limbeck.catalogue import Loss, loss_for_outputs, loss_named, losses
+from limbeck.data import Batch
 from limbeck.errors import SettingsError
+from limbeck.outputs import Outputs
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,6 +105,9 @@ def test_an_unknown_name_gives_the_nearest():
         ("rkd-distance", "student='features.PATH'"),
         ("margin-mse", "needs student scores, teacher scores, ordered pairs"),
         ("token-kl", "limbeck.functional.token_divergence_loss"),
+        ("token-js", r"token_divergence_loss\(..., divergence='js'\)"),
+        ("minilm", "compare='kl'"),
+        ("patient-kd", "normalize=True"),
     ],
 )
 def test_a_loss_that_needs_more_says_how_it_is_used(name, said):
@@ -121,3 +129,41 @@ def test_listing_needs_no_torch():
     facts, has_torch = done.stdout.splitlines()[-2:]
     assert has_torch == "False"
     assert [one["name"] for one in json.loads(facts)["losses"]] == [one.name for one in losses()]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [one for one in losses() if one.student in ("features", "attention")],
+    ids=lambda one: one.name,
+)
+def test_what_is_said_about_features_works(entry):
+    """The text that an error shows is an objective with the options of the name."""
+    with pytest.raises(SettingsError) as refused:
+        loss_for_outputs(entry.name)
+    text = str(refused.value).partition("in Python: ")[2].partition(" with the paths")[0]
+    objective = eval(text.replace("PATH", "body"), {"limbeck": limbeck, "Term": limbeck.Term})
+    shape = (4, 2, 3, 3) if entry.name in ("attention-transfer", "fsp", "gram") else (4, 3)
+    shape = (4, 2, 3, 3) if entry.student == "attention" else shape
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(shape, generator=generator) for _ in range(2))
+    said, told = (Outputs(features={"body": x}) for x in (student.requires_grad_(), teacher))
+    objective.prepare(said, told)
+    value = objective(said, told, Batch({}))[entry.name]
+    value.backward()
+    assert bool(student.grad.isfinite().all())
+    assert objective.student_features == {"body"}
+    if entry.name not in ("fsp", "vid"):
+        expected = function_of(entry)(student, teacher, **entry.options)
+        torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("name", ["ranknet-ranks", "adr-mse-ranks"])
+def test_losses_for_ranks_take_1_as_the_best(name):
+    entry = loss_named(name)
+    student = torch.zeros(1, 3, requires_grad=True)
+    function_of(entry)(student, torch.tensor([[2.0, 1.0, 3.0]]), **entry.options).backward()
+    assert student.grad[0].argsort().tolist() == [1, 0, 2]
+    rows = catalogue.by_what_you_have()
+    table = {row[:2]: [one.name for one in row[2]] for row in rows}
+    assert name in table["ranks", ""]
+    assert name.removesuffix("-ranks") not in table["ranks", ""]

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from limbeck.checks import (
+    check_axis,
     check_choice,
     check_class_indices,
     check_dimensions,
+    check_floating,
     check_no_grad,
     check_probabilities,
     check_same_shape,
     check_temperature,
+    check_unit_interval,
     check_weights,
 )
 from limbeck.errors import ArgumentError, LimbeckError
@@ -175,3 +178,40 @@ def test_values_are_not_looked_at_where_that_would_break_a_graph(check, value):
     refuses(passed, value, match="expected|must")
     assert torch.equal(torch.compile(passed, fullgraph=True, backend="eager")(value), value + 1)
     assert torch.equal(torch.func.vmap(passed)(value), value + 1)
+
+
+def test_axis():
+    for axis in (-2, -1, 0, 1):
+        check_axis(torch.zeros(2, 3), axis, "x")
+    for axis in (-3, 2):
+        message = rf"^axis is {axis} and x has shape \(2, 3\), expected an axis from -2 to 1$"
+        refuses(check_axis, torch.zeros(2, 3), axis, "x", match=message)
+    refuses(check_axis, torch.tensor(1.0), -1, "x", match="x is a single number")
+
+
+def test_floating():
+    for dtype in (torch.float16, torch.float64):
+        check_floating(torch.zeros(2, dtype=dtype), "x")
+    for dtype in (torch.int64, torch.bool):
+        refuses(check_floating, torch.zeros(2, dtype=dtype), "x", match=f"x has dtype {dtype}.*x.f")
+
+
+def test_a_temperature_must_have_a_square():
+    check_temperature(1e19)
+    refuses(check_temperature, 1e20, match="whose square float32 cannot hold; expected at most 1.8")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_probabilities_of_half_precision_pass(dtype):
+    for classes in (2, 100, 30_000):
+        check_probabilities((4 * torch.randn(20, classes)).softmax(-1).to(dtype), "p")
+    refuses(check_probabilities, torch.tensor([[0.5, 0.46]], dtype=dtype), "p", match="off 1 by 0.")
+
+
+def test_unit_interval():
+    check_unit_interval(torch.tensor([0.0, 0.5, 1.0]))
+    check_unit_interval(torch.tensor([0, 1]), whole=True)
+    check_unit_interval(torch.zeros(0))
+    refuses(check_unit_interval, torch.tensor([0, 7]), match="^target holds values from 0 to 7")
+    with pytest.raises(ArgumentError, match="expected 0 or 1"):
+        check_unit_interval(torch.tensor([0.5, 1.0]), whole=True)

@@ -9,8 +9,16 @@ from torch import nn
 from limbeck.catalogue import losses
 from limbeck.data import Batch
 from limbeck.errors import ArgumentError, ModelError, SettingsError
-from limbeck.functional import cross_entropy, soft_target_loss
-from limbeck.objectives import Objective, Term, label_term, named, soft_term, sum_terms
+from limbeck.functional import cross_entropy, fsp_loss, soft_target_loss, vid_loss
+from limbeck.objectives import (
+    Objective,
+    Term,
+    Variational,
+    label_term,
+    named,
+    soft_term,
+    sum_terms,
+)
 from limbeck.outputs import Outputs
 
 STUDENT = Outputs(
@@ -198,3 +206,80 @@ def test_a_name_is_its_function_with_its_options():
 def test_names_that_make_no_objective_say_why(name, task, options, said):
     with pytest.raises((SettingsError, ArgumentError), match=said):
         named(name, task=task, **options)
+
+
+def test_several_outputs_go_to_a_function_as_a_tuple():
+    maps = {"a": torch.ones(2, 3, 4, 4), "b": torch.ones(2, 5, 4, 4)}
+    teacher = {"a": torch.ones(2, 3, 2, 2), "c": 3 * torch.ones(2, 5, 2, 2)}
+    paths = {"student": ("features.a", "features.b"), "teacher": ("features.a", "features.c")}
+    flow = Term("flow", fsp_loss, **paths)
+    assert flow(Outputs(features=maps), Outputs(features=teacher), BATCH)["flow"].item() == 4
+    assert flow.student_features == {"a", "b"}
+    assert flow.teacher_outputs == {"features.a", "features.c"}
+    with pytest.raises(ArgumentError, match="reads only one of them, or several"):
+        Term("flow", fsp_loss, **paths, project=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "said"),
+    [
+        (vid_loss, {}, "vid_loss cannot be called with .*student, teacher: missing.*log_variance"),
+        (cross_entropy, {}, "cross_entropy cannot be called with .*student: missing"),
+        (cross_entropy, {"target": "y", "teacher": "logits"}, "too many positional"),
+        (gap, {"target": "y"}, "gap cannot be called with what the term gives it"),
+    ],
+)
+def test_a_function_that_needs_more_is_refused_at_once(function, options, said):
+    options = {"teacher": None, **options} if function is cross_entropy else options
+    with pytest.raises(ArgumentError, match=said):
+        Term("wrong", function, **options)
+
+
+def test_a_value_for_every_sample_is_no_term():
+    each = Term("each", soft_target_loss, reduction="none")
+    with pytest.raises(ArgumentError, match=r"term 'each' gave shape \(2,\).*reduction=\"mean\""):
+        each(STUDENT, TEACHER, BATCH)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 5, 4), (6, 4, 3, 3)])
+def test_variances_are_learned_along_with_the_projector(shape):
+    wide = list(shape)
+    wide[1 if len(shape) == 4 else -1] = 8
+    generator = torch.Generator().manual_seed(0)
+    small, big = torch.randn(shape, generator=generator), torch.randn(wide, generator=generator)
+    said, told = Outputs(features={"body": small}), Outputs(features={"body": big})
+    vid = Variational("vid", student="features.body", teacher="features.body")
+    assert (2 * vid + label_term("classification")).projects
+    assert (vid.student_features, vid.teacher_outputs) == ({"body"}, {"features.body"})
+    with pytest.raises(ArgumentError, match=r"not made; call prepare"):
+        vid(said, told, BATCH)
+    with pytest.raises(ArgumentError, match="term 'vid' reads a teacher and there is none"):
+        vid.prepare(said, None)
+    vid.prepare(said, told)
+    made = list(vid.parameters())
+    vid.prepare(said, told)
+    assert [id(one) for one in vid.parameters()] == [id(one) for one in made]
+    optimiser = torch.optim.Adam(vid.parameters(), lr=0.05)
+    values = []
+    for _ in range(60):
+        optimiser.zero_grad()
+        value = vid(said, told, BATCH)["vid"]
+        value.backward()
+        optimiser.step()
+        values.append(value.item())
+    assert values[-1] < values[0] - 0.05
+    assert (vid.likelihood.log_variance != 0).all()
+    axis = 1 if len(shape) == 4 else len(shape) - 1
+    expected = vid_loss(vid.term.projector(small), big, vid.likelihood.log_variance, axis=axis)
+    torch.testing.assert_close(vid(said, told, BATCH)["vid"], expected)
+
+
+def test_variances_without_a_projector():
+    said = Outputs(features={"body": torch.zeros(2, 4)})
+    options = {"student": "features.body", "teacher": "features.body", "project": False}
+    vid = Variational("vid", **options)
+    with pytest.raises(ArgumentError, match="the variances of term 'vid' are not made"):
+        vid(said, said, BATCH)
+    vid.prepare(said, said)
+    assert [tuple(one.shape) for one in vid.parameters()] == [(4,)]
+    assert vid(said, said, BATCH)["vid"].item() == pytest.approx(0, abs=1e-4)

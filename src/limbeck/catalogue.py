@@ -21,6 +21,20 @@ LABELS = (
     "class labels", "label sets", "target numbers", "relevance grades", "marked positives",
     "ordered pairs",
 )  # fmt: skip
+# How losses between features become an objective: the text, and the paths that it asks for.
+TERM = "Term({name!r}, {call}, student='features.PATH', teacher='features.PATH'{options})"
+OBJECTIVES = {
+    "fsp": (
+        "Term({name!r}, {call}, student=('features.PATH', 'features.PATH'), "
+        "teacher=('features.PATH', 'features.PATH'))",
+        "two modules each",
+    ),
+    "vid": (
+        "limbeck.objectives.Variational({name!r}, student='features.PATH', "
+        "teacher='features.PATH')",
+        "two modules",
+    ),
+}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -138,13 +152,15 @@ def loss_for_outputs(name: str) -> Loss:
     if found.tasks:
         return found
     call = f"limbeck.functional.{found.function}"
+    options = "".join(f", {option}={value!r}" for option, value in found.options.items())
     if found.student in ("features", "attention"):
+        made, of = OBJECTIVES.get(name, (TERM, "two modules"))
         how = (
-            f"Term({name!r}, {call}, student='features.PATH', teacher='features.PATH') with the "
-            "paths of two modules, plus label_term(task), is an objective that "
-            "KD().distill(..., objective=...) takes"
+            f"{made.format(name=name, call=call, options=options)} with the paths of {of}, plus "
+            "label_term(task), is an objective that KD().distill(..., objective=...) takes"
         )
     else:
+        call += f"(...{options})" if options else ""
         how = f"call {call} in a loop of your own, or in a Term whose inputs your models give"
     raise SettingsError(
         f"loss {name!r} needs {found.needs}: its name alone does not say which; in Python: {how}"

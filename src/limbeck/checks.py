@@ -9,6 +9,11 @@ from torch import Tensor
 
 from limbeck.errors import ArgumentError
 
+# Losses are multiplied by T squared, in float32 as a rule.
+HOTTEST = math.sqrt(torch.finfo(torch.float32).max)
+# How far the sum of rows that a softmax gives in these types may be off 1.
+ROUNDED_SUM = {torch.bfloat16: 1e-2, torch.float16: 5e-3}
+
 
 def check_same_shape(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
     """Raise `ArgumentError` unless both tensors have the same shape."""
@@ -29,10 +34,34 @@ def check_dimensions(value: Tensor, name: str, dimensions: int, letters: str) ->
         raise ArgumentError(f"{name} has shape {tuple(value.shape)}, expected {letters}")
 
 
+def check_axis(value: Tensor, axis: int, name: str) -> None:
+    """Raise `ArgumentError` unless `value` has the axis."""
+    if not -value.ndim <= axis < value.ndim:
+        raise ArgumentError(
+            f"axis is {axis} and {name} has shape {tuple(value.shape)}, expected an axis from "
+            f"{-value.ndim} to {value.ndim - 1}"
+            if value.ndim
+            else f"axis is {axis} and {name} is a single number, expected a tensor with that axis"
+        )
+
+
+def check_floating(value: Tensor, name: str) -> None:
+    """Raise `ArgumentError` unless `value` holds floating-point numbers."""
+    if not value.is_floating_point():
+        raise ArgumentError(
+            f"{name} has dtype {value.dtype}, expected floating-point numbers; use {name}.float()"
+        )
+
+
 def check_temperature(temperature: float) -> None:
-    """Raise `ArgumentError` unless the temperature is above zero and finite."""
+    """Raise `ArgumentError` unless the temperature is above zero and its square is finite."""
     if not 0 < temperature < math.inf:
         raise ArgumentError(f"temperature is {temperature}, expected a finite number above 0")
+    if temperature > HOTTEST:
+        raise ArgumentError(
+            f"temperature is {temperature}, whose square float32 cannot hold; expected at most "
+            f"{HOTTEST:.3g}"
+        )
 
 
 def check_choice(value: str, name: str, valid: tuple[str, ...]) -> None:
@@ -50,11 +79,18 @@ def check_no_grad(value: Tensor, name: str) -> None:
         )
 
 
-def check_probabilities(value: Tensor, name: str, tolerance: float = 1e-3) -> None:
-    """Raise `ArgumentError` unless rows along the last axis are probabilities that sum to one."""
+def check_probabilities(value: Tensor, name: str, tolerance: float | None = None) -> None:
+    """Raise `ArgumentError` unless rows along the last axis are probabilities that sum to one.
+
+    Without a `tolerance` a row may be off 1 by 1e-3, or by what half precision rounds off.
+    """
+    check_axis(value, -1, name)
     if is_traced(value) or value.numel() == 0:
         return
-    lowest, total = value.detach().amin(), value.detach().sum(-1)
+    tolerance = ROUNDED_SUM.get(value.dtype, 1e-3) if tolerance is None else tolerance
+    # A sum in half precision is further off than its terms.
+    wide = value.detach().to(torch.promote_types(value.dtype, torch.float32))
+    lowest, total = wide.amin(), wide.sum(-1)
     worst = (total - 1).abs().amax()
     if not bool((lowest >= 0) & (worst <= tolerance)):
         raise ArgumentError(
@@ -89,6 +125,19 @@ def check_class_indices(target: Tensor, classes: int, name: str = "target") -> N
         raise ArgumentError(
             f"{name} holds class indices from {low} to {high}, expected 0 to {classes - 1}; "
             "do the labels start at 0 and does the model have enough classes?"
+        )
+
+
+def check_unit_interval(value: Tensor, name: str = "target", *, whole: bool = False) -> None:
+    """Raise `ArgumentError` unless entries lie from 0 to 1, or are 0 or 1 if `whole`."""
+    if is_traced(value) or value.numel() == 0:
+        return
+    inside = (value == 0) | (value == 1) if whole else (value >= 0) & (value <= 1)
+    if not bool(inside.all()):
+        raise ArgumentError(
+            f"{name} holds values from {float(value.min()):.4g} to {float(value.max()):.4g}, "
+            f"expected {'0 or 1' if whole else '0 to 1'}; for graded relevance pass "
+            f"({name} >= grade).long(), or use a pair-wise or list-wise loss"
         )
 
 

@@ -2,13 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from limbeck.errors import ArgumentError
 from limbeck.evaluate.convergence import Chain, convergence_report
 from limbeck.evaluate.convergence_charts import convergence_exhibits
-from limbeck.functional import anchored_recursion
+from limbeck.functional import (
+    Anchoring,
+    MetaTeacher,
+    Pooling,
+    Softening,
+    anchored_recursion,
+)
 
 
 def pair(seed=0, samples=300, classes=5):
@@ -106,3 +114,60 @@ def test_reports_are_saved_as_plain_values(tmp_path):
     heads, cells = report.table()
     assert heads[:2] == ["generation", "TV"]
     assert len(cells) == 5
+
+
+def test_the_error_is_that_at_the_temperature_of_the_generation():
+    """Students that match their teachers have no error, whatever the temperature was."""
+    generator = torch.Generator().manual_seed(0)
+    start, known = (2 * torch.randn(2, 100, 5, generator=generator).double()).softmax(-1)
+    anchors, temperatures = (0.5, 0.5), (4.0, 1.0)
+    rules = [
+        MetaTeacher(Softening(t), Pooling(1.0), Anchoring(a))
+        for t, a in zip(temperatures, anchors, strict=True)
+    ]
+    students, meant, matched = [start], [], []
+    for rule in rules:
+        target = rule(students[-1], known[None])
+        # What softens to the target.
+        own = target.pow(rule.softening.temperature)
+        students.append(own / own.sum(-1, keepdim=True))
+        meant.append(target)
+        matched.append(rule.soft(students[-1]))
+    last = rules[-1]
+    facts = {
+        "base": last.base(known[None]),
+        "students": last.soft(torch.stack(students)),
+        "logits": torch.stack(students).log(),
+        "target": known.argmax(-1),
+        "anchors": anchors,
+        "temperature": 1.0,
+        "temperatures": temperatures,
+    }
+    exact = Chain(**facts, matches=(torch.stack(meant), torch.stack(matched)))
+    report = convergence_report(exact, resamples=20)
+    assert report.column("error")[1:] == pytest.approx([0, 0], abs=1e-6)
+    assert report.facts["temperatures"] == [4.0, 1.0]
+    with pytest.raises(ArgumentError, match="give matches"):
+        Chain(**facts)
+
+
+def test_an_anchored_chain_that_begins_at_its_floor_is_floored():
+    made = chain([0.3] * 4, error=0.05, at_base=True)
+    report = convergence_report(made, resamples=20)
+    assert report.column("tv")[-1] > report.column("tv")[0]
+    assert report.column("tv")[-1] <= report.prediction.floor
+    assert report.state == "floored"
+    assert "predicted to end at" in report.verdict
+    assert convergence_report(chain([0.3] * 5), resamples=20).facts["temperatures"] == [1.0] * 5
+
+
+def test_an_anchored_chain_that_leaves_its_floor_drifts():
+    """A generation whose teacher was another than the anchored one ends above what is allowed."""
+    made = chain([0.3] * 3, error=0.01, at_base=True)
+    far = made.base.flip(-1)
+    students = torch.cat([made.students[:3], far[None]])
+    meant = students[1:] * 0.99 + 0.01 * made.base
+    other = replace(made, students=students, matches=(meant, students[1:]))
+    report = convergence_report(other, resamples=20)
+    assert report.state == "drifting"
+    assert "is anchored" in report.verdict

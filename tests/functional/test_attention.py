@@ -287,3 +287,11 @@ def test_shapes_are_named():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ArgumentError, match=message):
         call(numbers(2, 2, 3, 3))
+
+
+def test_an_axis_that_is_not_there_is_named():
+    maps = torch.zeros(3, 2, 2)
+    with pytest.raises(ArgumentError, match=r"axis is 3 and student has shape \(3, 2, 2\)"):
+        attention_transfer_loss(maps, maps, axis=3)
+    with pytest.raises(ArgumentError, match="axis is -4 and features"):
+        spatial_attention(maps, axis=-4)

@@ -54,7 +54,11 @@ def test_the_linear_pool_commutes_with_softening_towards_uniform():
 def test_softening_towards_uniform_holds_from_one_on_only():
     rule = Softening(family="uniform")
     assert check_axioms(rule, AxiomSpec(**SMALL, temperatures=(1.0, 2.0, 8.0))).passed
-    report = check_axioms(rule, AxiomSpec(**SMALL))
+
+    def unaware(probabilities, temperature):
+        return soften(probabilities, temperature=temperature, family="uniform")
+
+    report = check_axioms(unaware, AxiomSpec("softening", **SMALL))
     assert "argmax as T tends to 0" in report.failed
     assert "needs at least 1" in report["ranking preservation"].reason
 
@@ -191,3 +195,30 @@ def test_rules_that_cannot_be_called_are_refused():
         AxiomSpec(least=0.0)
     with pytest.raises(ArgumentError, match="there is no axiom 'continuty'"):
         check_axioms(Pooling(), AxiomSpec(**SMALL))["continuty"]
+
+
+def test_a_rule_that_works_in_place_is_judged_by_what_it_gives():
+    def pooled(members, weights):
+        members.log_().mul_(weights[:, None, None])
+        return members.sum(0).softmax(-1)
+
+    def mixed(student, base):
+        return student.mul_(0.7).add_(base.mul_(0.3))
+
+    def softened(probabilities, temperature):
+        return probabilities.log_().div_(temperature).softmax(-1)
+
+    assert check_axioms(pooled, AxiomSpec("pool", **SMALL)).failed == []
+    assert check_axioms(mixed, AxiomSpec("anchoring", **SMALL)).failed == []
+    assert check_axioms(softened, AxiomSpec("softening", **SMALL)).failed == []
+
+
+def test_softening_is_tried_where_it_is_defined():
+    report = check_axioms(Softening(2.0, "uniform"), AxiomSpec(**SMALL))
+    assert report.failed == []
+    assert "argmax as T tends to 0" not in [one.axiom for one in report.verdicts]
+    assert check_axioms(Softening(2.0), AxiomSpec(**SMALL))["argmax as T tends to 0"].passed
+    with pytest.raises(ArgumentError, match="the rule is defined for 1 and more"):
+        check_axioms(Softening(2.0, "uniform"), AxiomSpec(temperatures=(0.5,), **SMALL))
+    with pytest.raises(ArgumentError, match="softening 'uniform'.*one of at least 1"):
+        AxiomSpec(softening="uniform", temperatures=(0.5,))

@@ -288,3 +288,19 @@ def test_options_outside_their_range_are_named():
         negative_log_likelihood(logits, target, reduction="max")
     with pytest.raises(ArgumentError, match=r"student_logits has shape \(40, 5\) and teacher"):
         agreement(logits, logits[:, :4])
+
+
+@pytest.mark.parametrize("score", [*LOSSES, expected_calibration_error, reliability])
+def test_a_model_that_diverged_has_no_score(score):
+    logits, target = predictions()
+    logits[3, 1] = NAN
+    with pytest.raises(ArgumentError, match=r"NaN or infinity at 1 of 40.*index \(3,\)"):
+        score(logits, target)
+
+
+def test_no_class_is_agreed_on_with_what_is_no_number():
+    wrong, right = torch.full((2, 3), NAN), torch.zeros(2, 3)
+    for pair in ((wrong, right), (right, wrong)):
+        with pytest.raises(ArgumentError, match="NaN or infinity at 6 of 6"):
+            agreement(*pair)
+        assert torch.func.vmap(agreement)(*(x[None] for x in pair)).item() == 0

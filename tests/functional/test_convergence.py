@@ -134,3 +134,11 @@ def test_variance_of_a_pool_of_correlated_errors():
         pooled_variance([1.0], correlation=2)
     with pytest.raises(ArgumentError, match="weights"):
         pooled_variance([1.0, 1.0], [1.0])
+
+
+def test_errors_cannot_all_be_at_odds():
+    assert pooled_variance([1.0] * 3, correlation=-0.5) == pytest.approx(0, abs=1e-12)
+    assert pooled_variance([1.0, 1.0], correlation=-1) == 0
+    assert pooled_variance([1.0], correlation=-1) == 1
+    with pytest.raises(ArgumentError, match="correlation is -1.0, expected from -0.5 to 1 for 3"):
+        pooled_variance([1.0, 1.0, 1.0], correlation=-1.0)

@@ -133,3 +133,31 @@ def test_standardised_divergence_refuses_other_shapes_and_learning_teachers():
         standardised_divergence_loss(torch.zeros(2, 3), torch.zeros(2, 4))
     with pytest.raises(ArgumentError, match="teacher_logits"):
         standardised_divergence_loss(torch.zeros(2, 3), torch.zeros(2, 3, requires_grad=True))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_none_is_no_constant(bad):
+    x, y = logits(4, 5), logits(4, 5, seed=1)
+    wrong = x.clone()
+    wrong[0, 0] = bad
+    for call in (
+        lambda: pearson_correlation(wrong, y),
+        lambda: pearson_correlation(y, wrong),
+        lambda: standardise_logits(wrong),
+        lambda: standardised_divergence_loss(wrong, y),
+        lambda: standardised_divergence_loss(y, wrong),
+    ):
+        with pytest.raises(ArgumentError, match=r"NaN or infinity at 1 of 20 .*index \(0, 0\)"):
+            call()
+    # In a graph nothing can be looked at: what is no number must stay none.
+    mapped = torch.func.vmap(standardise_logits)(wrong)
+    assert mapped[0].isnan().all()
+    assert mapped[1:].isfinite().all()
+
+
+def test_an_axis_that_is_not_there_is_named():
+    x = logits(4, 5)
+    with pytest.raises(ArgumentError, match=r"axis is 2 and first has shape \(4, 5\)"):
+        pearson_correlation(x, x, axis=2)
+    with pytest.raises(ArgumentError, match="axis is -3 and logits"):
+        standardise_logits(x, axis=-3)

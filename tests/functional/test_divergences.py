@@ -378,3 +378,41 @@ def test_entropy_names_its_options():
         entropy(logits(2, 3), kind="probabilities")
     with pytest.raises(ArgumentError, match="reduction is 'max'"):
         entropy(logits(2, 3), reduction="max")
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("bad", [math.nan, INF])
+def test_a_number_that_is_none_is_named(divergence, bad):
+    wrong = logits(3, 4)
+    wrong[1, 2] = bad
+    for pair in ((wrong, logits(3, 4)), (logits(3, 4), wrong)):
+        with pytest.raises(ArgumentError, match=r"NaN or infinity at 1 of 3 samples.*index \(1,\)"):
+            soft_target_loss(*pair, divergence=divergence)
+        with pytest.raises(ArgumentError, match="NaN or infinity"):
+            soft_multilabel_loss(*pair, divergence=divergence)
+    with pytest.raises(ArgumentError, match="NaN or infinity"):
+        entropy(wrong)
+
+
+def test_shapes_and_dtypes_that_cannot_be_softened_are_named():
+    z = logits(2, 3)
+    with pytest.raises(ArgumentError, match=r"axis is 2 and student has shape \(2, 3\)"):
+        soft_target_loss(z, z, axis=2)
+    with pytest.raises(ArgumentError, match=r"student has dtype torch.int64.*student.float\(\)"):
+        soft_target_loss(z.long(), z.long())
+    with pytest.raises(ArgumentError, match="student is a single number"):
+        soft_target_loss(z[0, 0], z[0, 0])
+    with pytest.raises(ArgumentError, match="axis is 5"):
+        entropy(z, axis=5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_probabilities_of_half_precision_are_made_to_sum_to_one(dtype):
+    student, teacher = logits(50, 100), logits(50, 100, seed=1)
+    rounded = teacher.softmax(-1).to(dtype)
+    found = log_probabilities(rounded, "probabilities").exp().sum(-1)
+    torch.testing.assert_close(found, torch.ones(50))
+    given = soft_target_loss(student.float(), rounded.clone(), teacher_is="probabilities")
+    torch.testing.assert_close(
+        given.double(), soft_target_loss(student, teacher), rtol=2e-2, atol=1e-2
+    )

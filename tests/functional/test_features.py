@@ -270,3 +270,21 @@ def test_options_and_masks_are_named():
         cosine_loss(*pair, mask=torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(ArgumentError, match=r"torch.float32.*use mask.bool\(\)"):
         feature_mse_loss(*pair, mask=torch.ones(2))
+
+
+def test_second_derivatives_of_zero_vectors_are_zero():
+    value = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64)
+    found = torch.autograd.functional.hessian(lambda x: unit_vectors(x)[:, 0].sum(), value)
+    assert found.isfinite().all()
+    assert (found[0] == 0).all()
+    assert (found[1, :, 1] != 0).any()
+
+
+def test_axes_and_maps_that_are_not_there_are_named():
+    flat, maps = torch.zeros(3, 2), torch.zeros(3, 2, 2)
+    for loss in (feature_mse_loss, cosine_loss):
+        with pytest.raises(ArgumentError, match=r"axis is 2 and student has shape \(3, 2\)"):
+            loss(flat, flat, axis=2)
+    for pair in ((maps, maps), ((maps, maps), maps), ((maps, maps, maps), (maps, maps))):
+        with pytest.raises(ArgumentError, match="expected the feature maps of two layers"):
+            fsp_loss(*pair)

@@ -310,3 +310,13 @@ def test_lists_without_a_place_for_candidates_are_an_error(name):
     given = [x[:, :0] if x.ndim == 2 else x for x in make(name)]
     with pytest.raises(ArgumentError, match=r"without a candidate|expected 0 to -1"):
         TABLE[name].loss(*given)
+
+
+@pytest.mark.parametrize("size", [1e10, -1e10, 1e30])
+def test_padding_does_not_count_whatever_the_size_of_scores(size):
+    scores = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.001, 0.0]]) * size
+    teacher = torch.tensor([[3.0, 2.0, 9.0], [3.0, 2.0, 9.0]])
+    mask = torch.tensor([[True, True, False]] * 2)
+    padded = list_mle_loss(scores, teacher, mask=mask, reduction="none")
+    alone = list_mle_loss(scores[:, :2], teacher[:, :2], reduction="none")
+    torch.testing.assert_close(padded, alone)

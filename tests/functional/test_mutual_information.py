@@ -263,3 +263,9 @@ def test_a_shift_of_scores_and_baseline_changes_nothing(scores, shift):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ArgumentError, match=message):
         call(numbers(3, 3))
+
+
+def test_features_without_the_axis_of_channels_are_named():
+    vector = torch.zeros(3)
+    with pytest.raises(ArgumentError, match=r"axis is 1 and student has shape \(3,\)"):
+        vid_loss(vector, vector, vector)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from limbeck.errors import ArgumentError
-from limbeck.functional import pairwise as module
+from limbeck.functional import pairs as module
 from limbeck.functional.pairwise import (
     lambda_loss,
     margin_mse_loss,

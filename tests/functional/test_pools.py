@@ -248,3 +248,15 @@ def test_argument_that_does_not_fit_is_named(pool, shape, weights, message):
 def test_temperature_is_named():
     with pytest.raises(ArgumentError, match=r"temperature is 0, expected a finite number above 0"):
         mean_probabilities(torch.zeros(2, 1, 3), temperature=0)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_member_that_diverged_is_named_unless_it_has_no_weight(pool):
+    members = logits(2, 3, 4)
+    members[1, 2, 0] = math.nan
+    with pytest.raises(ArgumentError, match="member_logits hold NaN or infinity"):
+        pool(members)
+    with pytest.raises(ArgumentError, match="member_logits hold NaN or infinity"):
+        pool(members[1:])
+    if pool is mean_logits:
+        assert pool(members, torch.tensor([1.0, 0.0])).isfinite().all()

@@ -199,3 +199,11 @@ def test_list_net_is_soft_target_cross_entropy():
         student, teacher, divergence="cross_entropy", temperature=2.0, temperature_squared=False
     )
     torch.testing.assert_close(list_net_loss(student, teacher, temperature=2.0), expected)
+
+
+def test_whole_numbers_are_no_logits():
+    zeros, target = torch.zeros(2, 3), torch.tensor([0, 1])
+    with pytest.raises(ArgumentError, match=r"teacher_logits has dtype torch.int64.*s.float\(\)"):
+        plackett_luce_loss(zeros, zeros.long(), target)
+    with pytest.raises(ArgumentError, match="student_logits has dtype"):
+        plackett_luce_loss(zeros.long(), zeros, target)

@@ -182,3 +182,57 @@ def test_arguments_are_checked():
         contraction_bound(1.0, [0.5], error=-1)
     with pytest.raises(ArgumentError, match="finite and at least 0"):
         contraction_rate([math.nan, 1.0])
+
+
+@pytest.mark.parametrize("exponent", [1e-7, -1e-7, 1e-12, -0.01, 0.0999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_small_exponents_are_near_the_geometric_pool(exponent, dtype):
+    members = torch.tensor([[0.9, 0.1], [0.3, 0.7]], dtype=dtype)
+    wide, q = members.double(), torch.tensor(exponent, dtype=torch.float64)
+    mean = wide.log().mean(0)
+    # To the third order of q; the spread of the logarithms decides how fast the mean leaves g.
+    away = wide.log() - mean
+    moments = [away.pow(k).mean(0) for k in (2, 3, 4)]
+    expected = mean + q * moments[0] / 2 + q**2 * moments[1] / 6
+    expected = expected + q**3 * (moments[2] - 3 * moments[0] ** 2) / 24
+    found = power_pool(members, exponent=exponent)
+    torch.testing.assert_close(found.double(), expected.softmax(-1), rtol=2e-5, atol=0)
+    if abs(exponent) < 1e-6:
+        geometric = power_pool(members, exponent=0.0)
+        torch.testing.assert_close(found, geometric, rtol=1e-6, atol=0)
+
+
+def test_small_exponents_join_the_larger_ones():
+    members = torch.randn(3, 5, 4, dtype=torch.float64).softmax(-1).requires_grad_()
+    weights = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    for sign in (1, -1):
+        near, far = (power_pool(members, weights, exponent=sign * q) for q in (0.1 - 1e-14, 0.1))
+        torch.testing.assert_close(near, far, rtol=1e-10, atol=0)
+    assert torch.autograd.gradcheck(
+        lambda p: power_pool(p.softmax(-1), weights, exponent=1e-3), members
+    )
+
+
+@pytest.mark.parametrize("exponent", [1e-3, 0.05, -0.05])
+def test_small_exponents_with_classes_ruled_out(exponent):
+    members = torch.tensor([[0.5, 0.5, 0.0], [0.3, 0.0, 0.7], [0.6, 0.4, 0.0]]).double()
+    leaf = members.requires_grad_()
+    found = power_pool(leaf, torch.tensor([0.5, 0.5, 0.0]), exponent=exponent)
+    means = 0.5 * members[:2].detach().pow(exponent).sum(0)
+    expected = means.pow(1 / exponent)
+    torch.testing.assert_close(found, expected / expected.sum())
+    assert torch.autograd.grad(found[0], leaf)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_taken_and_made_to_sum_to_one(dtype):
+    student, base = torch.randn(2, 30, 100, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    low = student.to(dtype), base.to(dtype)
+    for mixture in ("linear", "geometric"):
+        found = anchored_teacher(*low, mixture=mixture)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.sum(-1), torch.ones(30))
+        exact = anchored_teacher(student, base, mixture=mixture)
+        torch.testing.assert_close(found, exact, rtol=2e-2, atol=1e-4)
+    assert float((total_variation(*low) - total_variation(student, base)).abs().max()) < 0.01
+    assert (total_variation(low[0], low[0]) == 0).all()

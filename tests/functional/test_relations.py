@@ -313,3 +313,15 @@ def test_distances_want_a_matrix():
         pairwise_distances(torch.zeros(3))
     with pytest.raises(ArgumentError, match="value holds NaN or infinity at 6 of 6"):
         pairwise_distances(torch.full((2, 3), math.nan))
+
+
+def test_angles_have_second_derivatives():
+    student, teacher = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 2).double()
+    student[3] = student[2]
+    found = torch.autograd.functional.hessian(lambda x: rkd_angle_loss(x, teacher), student)
+    assert found.isfinite().all()
+    assert (found != 0).any()
+    different = student + torch.eye(4, 3, dtype=torch.float64)
+    assert torch.autograd.gradgradcheck(
+        lambda x: rkd_angle_loss(x, teacher), different.requires_grad_()
+    )

@@ -12,7 +12,7 @@ from limbeck.errors import ArgumentError, Interrupted
 from limbeck.functional import feature_mse_loss, soft_target_loss
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim, fit
-from limbeck.objectives import Term, label_term, soft_term
+from limbeck.objectives import Term, Variational, label_term, soft_term
 from limbeck.outputs import Outputs
 from limbeck.run import Run
 from limbeck.teachers import teacher
@@ -105,3 +105,13 @@ def test_columns_of_the_batch_become_keywords(data):
     torch.testing.assert_close(value, expected)
     assert term.targets == {"valid"}
     assert label_term("classification").targets == {"y"}
+
+
+def test_variances_learn_with_the_student(data, tmp_path):
+    vid = Variational("vid", student="features.1", teacher="features.1")
+    whole = trained(tmp_path, data, label_term("classification") + vid)
+    assert vid.likelihood.log_variance.shape == (8,)
+    assert (vid.likelihood.log_variance != 0).all()
+    again = Variational("vid", student="features.1", teacher="features.1")
+    second = trained(tmp_path / "again", data, label_term("classification") + again)
+    assert torch.equal(whole[0].weight, second[0].weight)

@@ -149,7 +149,14 @@ def test_schedules_go_on_with_their_last_number(data, tmp_path):
     distil(tmp_path / "run", data, {"anchor": (0.5, 0.2), "temperature": (4.0, 2.0)})
     report = found(tmp_path / "run")
     assert (report["anchors"], report["temperature"]) == ([0.5, 0.2], 2.0)
+    assert report["temperatures"] == [4.0, 2.0]
     assert len(report["axioms"]) == 3
+    tensors = probe(tmp_path / "run")
+    known, said = (tensors[name].double().softmax(-1) for name in ("members", "logits"))
+    for number in (1, 2):
+        rule = method.operator(number)
+        gap = total_variation(rule(said[number - 1], known), rule.soft(said[number]))
+        assert report["generations"][number]["error"] == pytest.approx(float(gap.mean()))
 
 
 def test_a_chain_that_has_settled_may_stop(data, tmp_path):
@@ -234,3 +241,51 @@ def test_values_outside_their_range_and_ensembles_that_route_are_refused(data, t
     weighted = ensemble(teacher(network(1)), teacher(network(2)), weights=[1, 2])
     with pytest.raises(SettingsError, match="weights are set and the ensemble has its own"):
         distil(tmp_path / "run", data, {"weights": (1, 1)}, teacher=weighted)
+
+
+def middle(members, weights=None):
+    found = members.median(0).values
+    return found / found.sum(-1, keepdim=True)
+
+
+def test_an_operator_of_ones_own_makes_every_generation(data, tmp_path):
+    rule = MetaTeacher(Softening(2.0, "uniform"), middle, Anchoring(0.4, "geometric"))
+    folder = tmp_path / "run"
+    distil(folder, data, {"steps": 60}, operator=rule)
+    report = found(folder)
+    assert report["operator"] == "uniform softening, T=2; middle; geometric anchoring, alpha=0.4"
+    assert (report["anchors"], report["mixture"]) == ([0.4, 0.4], "geometric")
+    assert report["axioms"][0]["rule"] == "middle"
+    tensors = probe(folder)
+    known, said = (tensors[name].double().softmax(-1) for name in ("members", "logits"))
+    torch.testing.assert_close(tensors["base"], rule.base(known))
+    for number in (1, 2):
+        gap = total_variation(rule(said[number - 1], known), rule.soft(said[number]))
+        assert report["generations"][number]["error"] == pytest.approx(float(gap.mean()))
+    losses = [row["meta"] for row in rows(folder, "generation-1")]
+    assert losses[-1] < losses[0]
+
+
+def test_an_operator_that_is_the_settings_changes_nothing(data, tmp_path):
+    rule = RecursiveMetaDistillation(**FAST).operator(1)
+    plain = distil(tmp_path / "plain", data)
+    given = distil(tmp_path / "given", data, operator=rule)
+    for one, other in zip(plain.network.parameters(), given.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    method = RecursiveMetaDistillation(**FAST)
+    inputs = {"teacher": [network(1), network(2)], "student": network(3), "data": data}
+    made = method.baselines(Run(tmp_path / "given"), **inputs, operator=rule)
+    assert "pool at once" in made
+
+
+@pytest.mark.parametrize(
+    ("changes", "operator", "said"),
+    [
+        ({}, Pooling(), "expected a MetaTeacher"),
+        ({"weights": (1.0, 2.0)}, MetaTeacher(), "give them to its pooling"),
+        ({}, MetaTeacher(least=0.2), "clip is 0.2 for 10 classes"),
+    ],
+)
+def test_operators_that_do_not_fit_are_named(data, tmp_path, changes, operator, said):
+    with pytest.raises(SettingsError, match=said):
+        distil(tmp_path / "run", data, changes, operator=operator)

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from limbeck import files
+from limbeck.errors import ArgumentError
 from limbeck.evaluate.quality import quality
 from limbeck.functional.classification import agreement
 from limbeck.functional.convergence import (
@@ -55,6 +56,10 @@ class Chain:
         mixture: family of the mixture.
         temperature: at which base and students are compared.
         clipped: mean mass that clipping added to a row, of base and students.
+        temperatures: at which each of the G generations learned; empty where it was `temperature`.
+        matches: what each generation was to match and what it says, at the temperature at which
+            it learned, both ``(G, N, C)``; None mixes the former from `students` and `base`, which
+            is right where all generations learned at `temperature`.
     """
 
     base: Tensor
@@ -65,6 +70,27 @@ class Chain:
     mixture: Mixture = "linear"
     temperature: float = 1.0
     clipped: float = 0.0
+    temperatures: tuple[float, ...] = ()
+    matches: tuple[Tensor, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.matches is None and any(one != self.temperature for one in self.temperatures):
+            raise ArgumentError(
+                f"temperatures is {self.temperatures} and everything is compared at "
+                f"{self.temperature}: give matches, each at its generation's temperature"
+            )
+
+    @property
+    def errors(self) -> list[float]:
+        """Mean total variation of each generation to what it was to match, as it learned it."""
+        if self.matches is not None:
+            return total_variation(*self.matches).mean(1).tolist()
+        found = []
+        for number, anchor in enumerate(self.anchors):
+            last, own = self.students[number], self.students[number + 1]
+            meant = anchored_teacher(last, self.base, anchor=anchor, mixture=self.mixture)
+            found.append(float(total_variation(meant, own).mean()))
+        return found
 
 
 @dataclass(frozen=True)
@@ -138,7 +164,8 @@ def convergence_report(
 
     Returns:
         The report. The ``error`` of generation k is the mean total variation between the student
-        and the teacher that it was to match, :math:`\varepsilon_k`.
+        and the teacher that it was to match, :math:`\varepsilon_k`, at the temperature at which
+        it learned; all else is at the chain's.
 
     Raises:
         ArgumentError: shapes do not fit, or rows do not sum to one.
@@ -156,12 +183,7 @@ def convergence_report(
         ('contracting', 0.7)
     """
     distances = chain_distances(chain.base, chain.students)
-    errors = [math.nan]
-    for number, anchor in enumerate(chain.anchors):
-        meant = anchored_teacher(
-            chain.students[number], chain.base, anchor=anchor, mixture=chain.mixture
-        )
-        errors.append(float(total_variation(meant, chain.students[number + 1]).mean()))
+    errors = [math.nan, *chain.errors]
     rows = []
     for number, student in enumerate(chain.students):
         figures = {name: float(values[number].mean()) for name, values in distances.items()}
@@ -179,7 +201,7 @@ def convergence_report(
     start = rows[0]["tv" if linear else "kl"]
     prediction = predict_rate(anchors, chain.mixture, largest, start=start)
     means = [row["tv"] for row in rows]
-    state = _state(means)
+    state = _state(means, prediction)
     falls = [before - after for before, after in itertools.pairwise(means)]
     settled = next((k + 1 for k, fall in enumerate(falls) if fall < tolerance), None)
     return ConvergenceReport(
@@ -195,6 +217,7 @@ def convergence_report(
             "anchors": list(chain.anchors),
             "mixture": chain.mixture,
             "temperature": chain.temperature,
+            "temperatures": list(chain.temperatures or [chain.temperature] * len(chain.anchors)),
             "mean_error": statistics.fmean(errors[1:] or [0.0]),
             "largest_error": largest,
             "ended_at": statistics.fmean(means[-2:]),
@@ -204,10 +227,14 @@ def convergence_report(
     )
 
 
-def _state(means: Sequence[float]) -> str:
-    """Whether a distance still falls, has stopped falling, or has risen."""
+def _state(means: Sequence[float], prediction: RatePrediction) -> str:
+    """Whether a distance still falls, has stopped falling, or has risen without need.
+
+    An anchored chain that begins at its floor, or below, moves about within it.
+    """
     if means[-1] > 0 and means[-1] >= means[0] * (1 - SETTLED):
-        return "drifting"
+        within = prediction.converges and means[-1] <= prediction.floor
+        return "floored" if within else "drifting"
     if len(means) > 1 and abs(means[-1] - means[-2]) <= SETTLED * means[-2]:
         return "floored"
     return "contracting"

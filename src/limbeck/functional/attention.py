@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import loss
-from limbeck.checks import check_choice, check_dimensions, check_no_grad
+from limbeck.checks import check_axis, check_choice, check_dimensions, check_no_grad
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.features import SHORTEST, Total
@@ -67,6 +67,8 @@ def attention_transfer_loss(
     """
     check_no_grad(teacher, "teacher")
     check_choice(over_positions, "over_positions", ("mean", "sum"))
+    check_axis(student, axis, "student")
+    check_axis(teacher, axis, "teacher")
     shapes = [(*x.shape[:axis], *x.shape[axis:][1:]) for x in (student, teacher)]
     if shapes[0] != shapes[1]:
         raise ArgumentError(
@@ -244,6 +246,7 @@ def _attention(features: Tensor, name: str, power: float, norm: Norm, axis: int)
             f"{name} has shape {tuple(features.shape)}, expected (N, D, H, W) or another shape "
             "with samples, channels and positions"
         )
+    check_axis(features, axis, name)
     if not 1 <= power < torch.inf:
         raise ArgumentError(f"power is {power}, expected a finite number of at least 1")
     check_finite(features, name)

@@ -104,8 +104,11 @@ def cases(spec: AxiomSpec, axiom: str, *, awkward: bool = True) -> Iterator[Case
 
 
 def tried(rule: Rule, inputs: Inputs, temperature: float | None = None) -> Tensor:
-    """Call a rule the way its kind is called; temperatures are plain numbers."""
-    values: list[Any] = [x for x in inputs.values() if x.ndim]
+    """Call a rule the way its kind is called; temperatures are plain numbers.
+
+    It gets copies: a rule that works in place must not change what it is judged by.
+    """
+    values: list[Any] = [x.clone() for x in inputs.values() if x.ndim]
     out = rule(*values) if temperature is None else rule(*values, temperature)
     return out.detach().double() if isinstance(out, Tensor) else out
 

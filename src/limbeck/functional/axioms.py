@@ -72,6 +72,11 @@ class AxiomSpec:
             raise ArgumentError(f"concentrations is {self.concentrations}, expected above 0")
         if not self.temperatures or min(self.temperatures) <= 0:
             raise ArgumentError(f"temperatures is {self.temperatures}, expected above 0")
+        if self.softening == "uniform" and max(self.temperatures) < 1:
+            raise ArgumentError(
+                f"temperatures is {self.temperatures} and softening 'uniform', which is defined "
+                "for 1 and more: give one of at least 1"
+            )
         if not 0 < self.least < 1 / max(self.classes):
             raise ArgumentError(
                 f"least is {self.least}, expected above 0 and below 1/C, which is "
@@ -191,7 +196,8 @@ def check_axioms(operator: Callable[..., Tensor], spec: AxiomSpec | None = None)
     Args:
         operator: the rule, in double precision: a pool is called with members ``(K, N, C)`` and
             weights ``(K,)``, an anchoring with student and base ``(N, C)``, a softening with
-            probabilities ``(N, C)`` and a temperature. It gives ``(N, C)``.
+            probabilities ``(N, C)`` and a temperature. It gives ``(N, C)``. A softening with an
+            attribute ``least_temperature`` is tried at no lower one.
         spec: what it is and how hard it is tried.
 
     Returns:
@@ -226,6 +232,8 @@ def check_axioms(operator: Callable[..., Tensor], spec: AxiomSpec | None = None)
             'AxiomSpec(kind="pool")'
         )
     spec = replace(spec, kind=kind)
+    if kind == "softening":
+        spec = _within_reach(operator, spec)
     _try_once(operator, spec)
     verdicts = [
         _verdict(operator, spec, name, test, allowed(spec))
@@ -234,6 +242,18 @@ def check_axioms(operator: Callable[..., Tensor], spec: AxiomSpec | None = None)
     ]
     name = getattr(operator, "name", None) or getattr(operator, "__name__", None)
     return AxiomReport(str(name or type(operator).__name__), kind, tuple(verdicts))
+
+
+def _within_reach(operator: Callable[..., Tensor], spec: AxiomSpec) -> AxiomSpec:
+    """The temperatures that a softening is defined for."""
+    least = getattr(operator, "least_temperature", 0.0)
+    fitting = tuple(one for one in spec.temperatures if one >= least)
+    if not fitting:
+        raise ArgumentError(
+            f"temperatures is {spec.temperatures} and the rule is defined for {least:g} and more: "
+            "give one of these"
+        )
+    return replace(spec, temperatures=fitting)
 
 
 def _verdict(

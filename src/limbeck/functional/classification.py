@@ -8,6 +8,7 @@ from torch import Tensor
 from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import log_probabilities
+from limbeck.functional.guards import check_numbers
 from limbeck.functional.reductions import Reduction, reduce
 
 
@@ -54,13 +55,17 @@ def negative_log_likelihood(
     Returns:
         A scalar, or ``(N,)`` with ``"none"``.
 
+    Raises:
+        ArgumentError: shapes do not fit, or a logit on the CPU is NaN or plus infinity.
+
     Example:
         >>> round(negative_log_likelihood(torch.zeros(1, 2), torch.tensor([1])).item(), 4)
         0.6931
     """
     target = _checked(logits, target)
-    log_p = log_probabilities(logits)
-    return reduce(-log_p.gather(1, target[:, None])[:, 0], reduction)
+    value = -log_probabilities(logits).gather(1, target[:, None])[:, 0]
+    check_numbers(value, "rows of logits")
+    return reduce(value, reduction)
 
 
 def brier_score(logits: Tensor, target: Tensor) -> Tensor:
@@ -73,6 +78,9 @@ def brier_score(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         A scalar, 0 without samples.
 
+    Raises:
+        ArgumentError: as `negative_log_likelihood`.
+
     Example:
         >>> brier_score(torch.zeros(1, 2), torch.tensor([1])).item()
         0.5
@@ -82,7 +90,9 @@ def brier_score(logits: Tensor, target: Tensor) -> Tensor:
     target = _checked(logits, target)
     error = log_probabilities(logits).exp()
     error = error.scatter_add(1, target[:, None], -torch.ones_like(error[:, :1]))
-    return reduce(error.square().sum(1))
+    value = error.square().sum(1)
+    check_numbers(value, "rows of logits")
+    return reduce(value)
 
 
 def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15) -> Tensor:
@@ -97,7 +107,7 @@ def expected_calibration_error(logits: Tensor, target: Tensor, *, bins: int = 15
         A scalar from 0 to 1, 0 without samples.
 
     Raises:
-        ArgumentError: fewer than one bin, or shapes that do not fit.
+        ArgumentError: fewer than one bin, or as `negative_log_likelihood`.
 
     Example:
         >>> logits = torch.tensor([[0.0, 20.0], [0.0, 20.0]])
@@ -122,6 +132,9 @@ def reliability(logits: Tensor, target: Tensor, *, bins: int = 15) -> tuple[Tens
         Samples, mean confidence and accuracy of each bin, three tensors ``(B,)``; 0 where a bin
         is empty.
 
+    Raises:
+        ArgumentError: as `expected_calibration_error`.
+
     Example:
         >>> count, _, _ = reliability(torch.zeros(3, 2), torch.tensor([0, 1, 0]), bins=2)
         >>> count.tolist()
@@ -131,6 +144,7 @@ def reliability(logits: Tensor, target: Tensor, *, bins: int = 15) -> tuple[Tens
     if bins < 1:
         raise ArgumentError(f"bins is {bins}, expected at least 1")
     confidence, guess = logits.double().softmax(-1).max(-1)
+    check_numbers(confidence, "rows of logits")
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     zeros = confidence.new_zeros(bins)
     count = zeros.index_add(0, index, torch.ones_like(confidence))
@@ -151,14 +165,22 @@ def agreement(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         teacher_logits: ``(N, C)``.
 
     Returns:
-        A scalar from 0 to 1, 0 without samples.
+        A scalar from 0 to 1, 0 without samples. With a logit that is not a number a sample names
+        no class.
+
+    Raises:
+        ArgumentError: shapes differ, or a logit on the CPU is NaN.
 
     Example:
         >>> agreement(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 1.0]])).item()
         1.0
     """
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
-    return reduce((student_logits.argmax(-1) == teacher_logits.argmax(-1)).double())
+    check_numbers(student_logits, "entries of student_logits", "places")
+    check_numbers(teacher_logits, "entries of teacher_logits", "places")
+    same = student_logits.argmax(-1) == teacher_logits.argmax(-1)
+    named = ~(student_logits.isnan() | teacher_logits.isnan()).any(-1)
+    return reduce((same & named).double())
 
 
 def _checked(logits: Tensor, target: Tensor) -> Tensor:

@@ -250,7 +250,8 @@ def pooled_variance(
     Args:
         variances: :math:`s_k^2` of each of K teachers, at least 0.
         weights: one a teacher, at least 0, divided by their sum; None weighs all alike.
-        correlation: :math:`\rho` of any two teachers' errors, -1 to 1.
+        correlation: :math:`\rho` of any two teachers' errors, from -1/(K - 1), below which no K
+            errors can be, to 1.
 
     Returns:
         The variance.
@@ -271,10 +272,14 @@ def pooled_variance(
             f"variances is {list(variances)} and weights {list(weights)}, expected as many numbers "
             "of at least 0"
         )
-    if not -1 <= correlation <= 1:
-        raise ArgumentError(f"correlation is {correlation}, expected from -1 to 1")
+    least = -1 / max(count - 1, 1)
+    if not least <= correlation <= 1:
+        raise ArgumentError(
+            f"correlation is {correlation}, expected from {least:.4g} to 1 for {count} teachers: "
+            "more cannot all be at odds with each other"
+        )
     given = torch.tensor(weights, dtype=torch.float64)
     check_weights(given)
     parts = given / given.sum() * torch.tensor(variances, dtype=torch.float64).sqrt()
     own = parts.square().sum()
-    return float(own + correlation * (parts.sum().square() - own))
+    return max(0.0, float(own + correlation * (parts.sum().square() - own)))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from limbeck.catalogue import loss
 from limbeck.checks import (
+    check_axis,
     check_dimensions,
     check_no_grad,
     check_same_shape,
@@ -15,6 +16,9 @@ from limbeck.checks import (
 from limbeck.functional.divergences import Divergence, log_probabilities, soft_target_loss
 from limbeck.functional.guards import check_finite, widened
 from limbeck.functional.reductions import Reduction
+
+# Of the standard deviation: the divisor is C - 1, and this is added to it.
+CORRECTION, EPSILON = 1, 1e-7
 
 
 def pearson_correlation(first: Tensor, second: Tensor, *, axis: int = -1) -> Tensor:
@@ -33,7 +37,7 @@ def pearson_correlation(first: Tensor, second: Tensor, *, axis: int = -1) -> Ten
         along `axis` up to rounding, the correlation is undefined and given as 0 without gradient.
 
     Raises:
-        ArgumentError: shapes differ.
+        ArgumentError: shapes differ, there is no such axis, or a value is NaN or infinite.
 
     Example:
         >>> x = torch.tensor([1.0, 2.0, 3.0])
@@ -41,7 +45,13 @@ def pearson_correlation(first: Tensor, second: Tensor, *, axis: int = -1) -> Ten
         -1.0
     """
     check_same_shape(first, second, ("first", "second"))
-    first, second = widened(first), widened(second)
+    check_axis(first, axis, "first")
+    check_finite(first, "first")
+    check_finite(second, "second")
+    return _correlation(widened(first), widened(second), axis)
+
+
+def _correlation(first: Tensor, second: Tensor, axis: int) -> Tensor:
     (left, left_norm), (right, right_norm) = _centred(first, axis), _centred(second, axis)
     value = (left * right).sum(axis, keepdim=True) / (left_norm * right_norm + 1e-8)
     return value.squeeze(axis)
@@ -107,14 +117,14 @@ def correlation_loss(
     teacher = log_probabilities(teacher_logits, temperature=temperature).exp()
     if student.numel() == 0:
         return student.sum()
-    inter = 1 - pearson_correlation(student, teacher, axis=1).mean()
-    intra = 1 - pearson_correlation(student, teacher, axis=0).mean()
+    inter = 1 - _correlation(student, teacher, 1).mean()
+    intra = 1 - _correlation(student, teacher, 0).mean()
     value = inter_weight * inter + intra_weight * intra
     return value * temperature**2 if temperature_squared else value
 
 
 def standardise_logits(
-    logits: Tensor, *, axis: int = -1, correction: int = 1, epsilon: float = 1e-7
+    logits: Tensor, *, axis: int = -1, correction: int = CORRECTION, epsilon: float = EPSILON
 ) -> Tensor:
     r"""Shift and scale logits to mean 0 and standard deviation 1 in each row.
 
@@ -133,13 +143,21 @@ def standardise_logits(
         The shape of `logits`, in float32 or wider. A row that is constant up to rounding gives
         zeros without gradient.
 
+    Raises:
+        ArgumentError: there is no such axis, or a logit is NaN or infinite.
+
     Example:
         >>> standardise_logits(torch.tensor([[1.0, 2.0, 3.0]])).round(decimals=4).tolist()
         [[-1.0, 0.0, 1.0]]
 
     Source: Sun et al., arXiv 2403.01427.
     """
-    logits = widened(logits)
+    check_axis(logits, axis, "logits")
+    check_finite(logits, "logits")
+    return _standardised(widened(logits), axis, correction, epsilon)
+
+
+def _standardised(logits: Tensor, axis: int, correction: int, epsilon: float) -> Tensor:
     centred, norm = _centred(logits, axis)
     degrees = max(1, logits.shape[axis] - correction)
     return centred / (norm / degrees**0.5 + epsilon)
@@ -181,7 +199,7 @@ def standardised_divergence_loss(
         A scalar, or ``(N,)`` with ``"none"``, in float32 or wider.
 
     Raises:
-        ArgumentError: as `soft_target_loss`.
+        ArgumentError: as `soft_target_loss`, or a logit is NaN or infinite.
 
     Example:
         >>> logits = torch.tensor([[2.0, 1.0, 0.0]])
@@ -192,9 +210,16 @@ def standardised_divergence_loss(
     """
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
     check_no_grad(teacher_logits, "teacher_logits")
+    check_axis(student_logits, -1, "student_logits")
+    check_finite(student_logits, "student_logits")
+    check_finite(teacher_logits, "teacher_logits")
+    student, teacher = (
+        _standardised(widened(logits), -1, CORRECTION, EPSILON)
+        for logits in (student_logits, teacher_logits)
+    )
     return soft_target_loss(
-        standardise_logits(student_logits),
-        standardise_logits(teacher_logits),
+        student,
+        teacher,
         divergence=divergence,
         temperature=temperature,
         temperature_squared=temperature_squared,
@@ -207,6 +232,7 @@ def _centred(value: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     centred = value - value.mean(axis, keepdim=True)
     norm = torch.linalg.vector_norm(centred.detach(), dim=axis, keepdim=True)
     scale = torch.linalg.vector_norm(value.detach(), dim=axis, keepdim=True)
-    varies = norm > 8 * torch.finfo(value.dtype).eps * scale
-    centred = torch.where(varies, centred, 0.0)
+    # Asked this way round, because a comparison with a number that is none is false: NaN stays.
+    constant = norm <= 8 * torch.finfo(value.dtype).eps * scale
+    centred = torch.where(constant, 0.0, centred)
     return centred, torch.linalg.vector_norm(centred, dim=axis, keepdim=True)

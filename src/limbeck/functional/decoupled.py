@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from limbeck.catalogue import loss
 from limbeck.checks import check_no_grad, check_same_shape, check_temperature
-from limbeck.functional.divergences import soft_target_loss
+from limbeck.functional.divergences import divergences, log_probabilities
+from limbeck.functional.flat import FLAT_ABOVE
 from limbeck.functional.guards import check_finite, check_labelled, widened
 from limbeck.functional.reductions import Reduction, reduce
 
@@ -80,19 +83,20 @@ def decoupled_loss(
     if student.shape[-1] == 1:
         return reduce(student.sum(-1) * 0.0, reduction)
     (own_s, others_s), (own_t, others_t) = _parted(student, target), _parted(teacher, target)
-    binary = soft_target_loss(
-        _binary(own_s, others_s, temperature),
-        _binary(own_t, others_t, temperature),
-        reduction="none",
-    )
-    among_others = soft_target_loss(
-        others_s,
-        others_t,
-        temperature=temperature,
-        temperature_squared=False,
-        reduction="none",
-    )
-    value = target_weight * binary + non_target_weight * among_others
+    soft = partial(divergences, temperature=temperature, temperature_squared=False)
+    among_others = soft(others_s, others_t)
+    if temperature > FLAT_ABOVE:
+        # The logits of "any other" of both sides differ by less than they are rounded: the binary
+        # term is what the divergence over all classes has beside that among the others.
+        softened = log_probabilities(teacher, temperature=temperature)
+        rest = 1 - softened.gather(-1, target[..., None].long())[..., 0].exp()
+        value = target_weight * soft(student, teacher)
+        value = value + (non_target_weight - target_weight * rest) * among_others
+    else:
+        binary = divergences(
+            _binary(own_s, others_s, temperature), _binary(own_t, others_t, temperature)
+        )
+        value = target_weight * binary + non_target_weight * among_others
     return reduce(value * temperature**2 if temperature_squared else value, reduction)
 
 

@@ -14,13 +14,16 @@ from torch import Tensor
 
 from limbeck.catalogue import loss
 from limbeck.checks import (
+    check_axis,
     check_choice,
+    check_floating,
     check_no_grad,
-    check_probabilities,
     check_same_shape,
     check_temperature,
 )
 from limbeck.errors import ArgumentError
+from limbeck.functional.flat import FLAT_ABOVE, flat_divergence
+from limbeck.functional.guards import check_numbers, proper, widened
 from limbeck.functional.reductions import Reduction, reduce
 
 Divergence = Literal["kl", "cross_entropy", "reverse_kl", "js"]
@@ -113,7 +116,7 @@ def soft_target_loss(
 
     Raises:
         ArgumentError: shapes differ, the teacher requires grad, probabilities do not sum to one,
-            or an option is outside its range.
+            an input on the CPU is NaN or plus infinity, or an option is outside its range.
 
     Example:
         >>> student = torch.tensor([[2.0, 0.0, -2.0]])
@@ -126,12 +129,63 @@ def soft_target_loss(
     Source: Hinton, Vinyals and Dean, arXiv 1503.02531, section 2; for ``"js"`` Agarwal et al.,
     arXiv 2306.13649.
     """
+    value = divergences(
+        student,
+        teacher,
+        divergence=divergence,
+        temperature=temperature,
+        temperature_squared=temperature_squared,
+        mixture=mixture,
+        student_is=student_is,
+        teacher_is=teacher_is,
+        axis=axis,
+    )
+    check_numbers(value, "student or teacher")
+    return reduce(value, reduction)
+
+
+def divergences(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    divergence: Divergence = "kl",
+    temperature: float = 1.0,
+    temperature_squared: bool = True,
+    mixture: float = 0.5,
+    student_is: Kind = "logits",
+    teacher_is: Kind = "logits",
+    axis: int = -1,
+) -> Tensor:
+    """`soft_target_loss` before the reduction, and without a look at what comes out.
+
+    Args:
+        student: as `soft_target_loss` has it, like all that follows.
+        teacher: teacher.
+        divergence: kind.
+        temperature: T.
+        temperature_squared: multiply by T².
+        mixture: of ``"js"``.
+        student_is: kind of `student`.
+        teacher_is: kind of `teacher`.
+        axis: of the classes.
+
+    Returns:
+        The shape of `student` without `axis`; NaN where an input is.
+
+    Example:
+        >>> divergences(torch.zeros(2, 3), torch.zeros(2, 3)).tolist()
+        [0.0, 0.0]
+    """
     check_same_shape(student, teacher, ("student", "teacher"))
     check_no_grad(teacher, "teacher")
     check_temperature(temperature)
     check_choice(divergence, "divergence", ("kl", "cross_entropy", "reverse_kl", "js"))
-    log_q = log_probabilities(student, student_is, temperature, axis, "student")
-    log_p = log_probabilities(teacher, teacher_is, temperature, axis, "teacher")
+    if divergence == "js" and not 0 <= mixture <= 1:
+        raise ArgumentError(f"mixture is {mixture}, expected a number from 0 to 1")
+    student = _logits(student, student_is, axis, "student")
+    teacher = _logits(teacher, teacher_is, axis, "teacher")
+    log_q = _softened(student, student_is, temperature, axis)
+    log_p = _softened(teacher, teacher_is, temperature, axis)
     if divergence == "js":
         value = _jensen_shannon(log_q, log_p, mixture, axis)
     elif divergence == "reverse_kl":
@@ -140,9 +194,13 @@ def soft_target_loss(
         value = _expectation(log_p, log_p - log_q, axis)
     else:
         value = _expectation(log_p, -log_q, axis)
-    if temperature_squared:
-        value = value * temperature**2
-    return reduce(value, reduction)
+    if temperature > FLAT_ABOVE:
+        gap = (student, teacher, temperature), (log_q, log_p)
+        near, flat = flat_divergence(*gap, divergence=divergence, mixture=mixture, axis=axis)
+        if divergence == "cross_entropy":
+            near = near + _expectation(log_p, -log_p, axis)
+        value = torch.where(flat, near, value)
+    return value * temperature**2 if temperature_squared else value
 
 
 @loss(
@@ -218,16 +276,26 @@ def log_probabilities(
         >>> log_probabilities(torch.tensor([0.0, 0.0])).exp().tolist()
         [0.5, 0.5]
     """
+    return _softened(_logits(value, kind, axis, name), kind, temperature, axis)
+
+
+def _logits(value: Tensor, kind: Kind, axis: int, name: str) -> Tensor:
+    """Logits, or the logarithms of probabilities, in float32 or wider."""
     check_choice(kind, f"{name}_is", ("logits", "probabilities"))
-    if value.dtype in (torch.float16, torch.bfloat16):
-        value = value.float()
+    check_axis(value, axis, name)
     if kind == "logits":
-        return torch.log_softmax(value / temperature if temperature != 1 else value, axis)
-    check_probabilities(value.movedim(axis, -1), name)
+        check_floating(value, name)
+        return widened(value)
+    value = proper(value.movedim(axis, -1), name).movedim(-1, axis)
     zero = value == 0
     # The logarithm of 0 has an infinite slope, which times a weight of 0 would not be a number.
-    log_value = torch.where(zero, 1.0, value).log().masked_fill(zero, -math.inf)
-    return log_value if temperature == 1 else torch.log_softmax(log_value / temperature, axis)
+    return torch.where(zero, 1.0, value).log().masked_fill(zero, -math.inf)
+
+
+def _softened(logits: Tensor, kind: Kind, temperature: float, axis: int) -> Tensor:
+    if kind == "probabilities" and temperature == 1:
+        return logits
+    return torch.log_softmax(logits / temperature if temperature != 1 else logits, axis)
 
 
 def entropy(
@@ -244,12 +312,17 @@ def entropy(
     Returns:
         A scalar, or ``(N,)`` with ``"none"``.
 
+    Raises:
+        ArgumentError: probabilities do not sum to one, or an entry on the CPU is NaN.
+
     Example:
         >>> round(entropy(torch.zeros(1, 2)).item(), 4)
         0.6931
     """
     log_p = log_probabilities(value, kind, axis=axis, name="value")
-    return reduce(_expectation(log_p, -log_p, axis), reduction)
+    found = _expectation(log_p, -log_p, axis)
+    check_numbers(found, "entries of value")
+    return reduce(found, reduction)
 
 
 def _expectation(log_weight: Tensor, value: Tensor, axis: int) -> Tensor:
@@ -259,8 +332,6 @@ def _expectation(log_weight: Tensor, value: Tensor, axis: int) -> Tensor:
 
 
 def _jensen_shannon(log_q: Tensor, log_p: Tensor, mixture: float, axis: int) -> Tensor:
-    if not 0 <= mixture <= 1:
-        raise ArgumentError(f"mixture is {mixture}, expected a number from 0 to 1")
     if mixture == 0:
         return _expectation(log_p, log_p - log_q, axis)
     if mixture == 1:

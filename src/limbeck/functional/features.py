@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import loss
-from limbeck.checks import check_choice, check_no_grad
+from limbeck.checks import check_axis, check_choice, check_no_grad
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_finite, reduce_counted, widened
 from limbeck.functional.reductions import Reduction, reduce
@@ -201,6 +201,12 @@ def fsp_loss(
 
     Source: Yim et al., CVPR 2017.
     """
+    for maps, name in ((student, "student"), (teacher, "teacher")):
+        if isinstance(maps, Tensor) or len(maps) != 2:
+            raise ArgumentError(
+                f"{name} is one tensor or not two, expected the feature maps of two layers: "
+                "(first, second)"
+            )
     for features in teacher:
         check_no_grad(features, "teacher")
     flows = _flow(*student, "student"), _flow(*teacher, "teacher")
@@ -253,9 +259,10 @@ def unit_vectors(value: Tensor, axis: int = -1) -> Tensor:
     """
     largest = value.detach().abs().amax(axis, keepdim=True)
     none = largest <= SHORTEST
-    scaled = value / torch.where(none, 1.0, largest)
+    # Zeros are replaced before the norm, whose second derivative is NaN at them.
+    scaled = torch.where(none, 1.0, value / torch.where(none, 1.0, largest))
     length = torch.linalg.vector_norm(scaled, dim=axis, keepdim=True)
-    return torch.where(none, 0.0, scaled / torch.where(none, 1.0, length))
+    return torch.where(none, 0.0, scaled / length)
 
 
 def check_features(student: Tensor, teacher: Tensor, axis: int = -1) -> None:
@@ -267,7 +274,8 @@ def check_features(student: Tensor, teacher: Tensor, axis: int = -1) -> None:
         axis: the axis of the features, which an adapter can change.
     """
     check_no_grad(teacher, "teacher")
-    if student.ndim == 0 or student.shape[axis] == 0:
+    check_axis(student, axis, "student")
+    if student.shape[axis] == 0:
         raise ArgumentError(f"student has shape {tuple(student.shape)}, expected some features")
     if student.shape == teacher.shape:
         return

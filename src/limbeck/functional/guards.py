@@ -11,6 +11,7 @@ from limbeck.checks import (
     check_class_indices,
     check_dimensions,
     check_no_grad,
+    check_probabilities,
     check_same_shape,
     is_traced,
 )
@@ -54,6 +55,46 @@ def check_finite(value: Tensor, name: str) -> None:
             f"{name} holds NaN or infinity at {int(bad.sum())} of {value.numel()} places, first at "
             f"index {first}; did the model diverge, or is a padded entry missing from the mask?"
         )
+
+
+def check_numbers(value: Tensor, names: str, places: str = "samples", hint: str = "") -> None:
+    """Raise `ArgumentError` if what was computed from the tensors called `names` holds NaN.
+
+    Looking at results is cheaper than looking at inputs, of which minus infinity is a fair value.
+    On an accelerator it would make the host wait: there NaN comes out as NaN, for loops to see.
+
+    Args:
+        value: results, any shape.
+        names: the inputs, as the error calls them.
+        places: what the entries of `value` are.
+        hint: a further guess at the cause.
+    """
+    if value.device.type == "cpu":
+        refuse_nan(value, names, places, hint)
+
+
+def refuse_nan(value: Tensor, names: str, places: str = "samples", hint: str = "") -> None:
+    """`check_numbers` wherever `value` lives."""
+    # One sum tells that all is well; infinities of both signs may make NaN of it.
+    if traced(value) or not bool(value.detach().sum().isnan()):
+        return
+    wrong = value.detach().isnan()
+    if bool(wrong.any()):
+        place = tuple(int(i) for i in wrong.nonzero()[0])
+        raise ArgumentError(
+            f"{names} hold NaN or infinity at {int(wrong.sum())} of {value.numel()} {places}, the "
+            f"first at index {place}; did a model diverge, as at too high a learning rate{hint}?"
+        )
+
+
+def proper(value: Tensor, name: str) -> Tensor:
+    """Checked probabilities along the last axis in float32 or wider.
+
+    Those of half precision are divided by their sum, which rounding has moved off 1.
+    """
+    check_probabilities(value, name)
+    wide = widened(value)
+    return wide if wide.dtype == value.dtype else wide / wide.sum(-1, keepdim=True)
 
 
 def check_labelled(

@@ -6,15 +6,16 @@ Each is a frozen dataclass that is called like the function behind it: `soften`,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from limbeck.checks import check_choice, check_probabilities, check_temperature, check_weights
+from limbeck.checks import check_choice, check_temperature, check_weights
 from limbeck.errors import ArgumentError
-from limbeck.functional.guards import widened
+from limbeck.functional.guards import proper
 from limbeck.functional.recursion import (
     Family,
     Mixture,
@@ -50,6 +51,11 @@ class Softening:
     def __post_init__(self) -> None:
         check_choice(self.family, "family", ("power", "uniform"))
         check_temperature(self.temperature)
+
+    @property
+    def least_temperature(self) -> float:
+        """The lowest T that the family is defined for."""
+        return 1.0 if self.family == "uniform" else 0.0
 
     @property
     def name(self) -> str:
@@ -142,7 +148,8 @@ class MetaTeacher:
 
     Args:
         softening: of every base teacher and of the last student.
-        pooling: of the softened base teachers.
+        pooling: of the softened base teachers; a `Pooling`, or a function of members
+            ``(K, ..., C)`` and, if they are given, weights ``(K,)``.
         anchoring: of the last student to the pool.
         least: every class gets this probability, so that divergences are finite.
         keep: how many classes of the base teachers are known; None knows all.
@@ -157,7 +164,7 @@ class MetaTeacher:
     """
 
     softening: Softening = field(default_factory=Softening)
-    pooling: Pooling = field(default_factory=Pooling)
+    pooling: Pooling | Callable[..., Tensor] = field(default_factory=Pooling)
     anchoring: Anchoring = field(default_factory=Anchoring)
     least: float = 1e-8
     keep: int | None = None
@@ -166,7 +173,8 @@ class MetaTeacher:
     def name(self) -> str:
         """What a report calls it."""
         kept = "" if self.keep is None else f"largest {self.keep}; "
-        return f"{kept}{self.softening.name}; {self.pooling.name}; {self.anchoring.name}"
+        pooling = getattr(self.pooling, "name", None) or getattr(self.pooling, "__name__", "pool")
+        return f"{kept}{self.softening.name}; {pooling}; {self.anchoring.name}"
 
     def soft(self, probabilities: Tensor) -> Tensor:
         """Soften and clip ``(..., C)``: the student as the recursion sees it."""
@@ -218,8 +226,7 @@ def keep_largest(probabilities: Tensor, count: int) -> Tensor:
     """
     if count < 1:
         raise ArgumentError(f"count is {count}, expected at least 1")
-    check_probabilities(probabilities, "probabilities")
-    probabilities = widened(probabilities)
+    probabilities = proper(probabilities, "probabilities")
     classes = probabilities.shape[-1]
     if count >= classes:
         return probabilities

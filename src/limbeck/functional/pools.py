@@ -10,6 +10,7 @@ from torch import Tensor
 from limbeck.checks import check_dimensions, check_temperature, check_weights
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import log_probabilities
+from limbeck.functional.guards import check_numbers
 
 
 def mean_probabilities(
@@ -30,7 +31,8 @@ def mean_probabilities(
         that member's logits unchanged, to the bit.
 
     Raises:
-        ArgumentError: the shapes do not fit, or weights are negative or all zero.
+        ArgumentError: the shapes do not fit, weights are negative or all zero, or a logit of a
+            member with a weight is NaN or plus infinity, on the CPU.
 
     Example:
         >>> members = torch.tensor([[[0.0, 0.0]], [[0.0, 20.0]]])
@@ -42,12 +44,12 @@ def mean_probabilities(
     check_temperature(temperature)
     log_weights = _normalised(member_logits, weights).log()
     if member_logits.shape[0] == 1:
-        return member_logits[0]
+        return _checked(member_logits[0])
     shares = log_probabilities(member_logits, temperature=temperature) + log_weights
     # A class that no member has would give logsumexp a gradient that is not a number.
     nobody = (shares == -math.inf).all(0)
     pooled = torch.logsumexp(shares.masked_fill(nobody, 0.0), dim=0).masked_fill(nobody, -math.inf)
-    return (temperature * pooled).to(member_logits.dtype)
+    return _checked((temperature * pooled).to(member_logits.dtype))
 
 
 def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -62,7 +64,8 @@ def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
         that member's logits unchanged, to the bit.
 
     Raises:
-        ArgumentError: the shapes do not fit, or weights are negative or all zero.
+        ArgumentError: the shapes do not fit, weights are negative or all zero, or a logit of a
+            member with a weight is NaN or plus infinity, on the CPU.
 
     Example:
         >>> mean_logits(torch.tensor([[[0.0, 2.0]], [[0.0, 4.0]]])).tolist()
@@ -70,9 +73,14 @@ def mean_logits(member_logits: Tensor, weights: Tensor | None = None) -> Tensor:
     """
     share = _normalised(member_logits, weights)
     if member_logits.shape[0] == 1:
-        return member_logits[0]
+        return _checked(member_logits[0])
     pooled = (torch.where(share > 0, member_logits, 0.0) * share).sum(0)
-    return pooled.to(member_logits.dtype)
+    return _checked(pooled.to(member_logits.dtype))
+
+
+def _checked(pooled: Tensor) -> Tensor:
+    check_numbers(pooled, "entries of member_logits", "places of the pool")
+    return pooled
 
 
 def _normalised(member_logits: Tensor, weights: Tensor | None) -> Tensor:

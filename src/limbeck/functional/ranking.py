@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from limbeck.catalogue import loss
-from limbeck.checks import check_choice, check_no_grad, check_same_shape, check_temperature
+from limbeck.checks import (
+    check_choice,
+    check_floating,
+    check_no_grad,
+    check_same_shape,
+    check_temperature,
+)
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.guards import (
@@ -25,6 +31,7 @@ from limbeck.functional.reductions import Reduction, reduce
 Weighting = Literal["teacher", "uniform", "position", "ones"]
 # How far below the real candidates of a list a padded one is put: exp(-100) is lost in rounding.
 PADDING = 100.0
+FAR = 1e6
 
 
 @loss(
@@ -182,8 +189,7 @@ def list_mle_loss(
     check_temperature(temperature)
     order = teacher.masked_fill(~real, -torch.inf).argsort(dim=-1, stable=True)
     if mask is not None:
-        lowest = torch.where(real, student, torch.inf).detach().amin(-1, keepdim=True)
-        student = torch.where(real, student, lowest.nan_to_num(posinf=0.0) - PADDING)
+        student = _padded(student, real)
     tempered = (teacher / temperature).masked_fill(~real, torch.finfo(teacher.dtype).min)
     ranks = _rank_weights(weights, tempered, order, real.gather(-1, order))
     return reduce_counted(plackett_luce(student, order, ranks), real.any(-1), reduction)
@@ -249,10 +255,25 @@ def list_net_loss(
     return reduce_counted(value, some, reduction)
 
 
+def _padded(scores: Tensor, real: Tensor) -> Tensor:
+    """Scores of lists with those of padded candidates far below the real ones."""
+    fixed = scores.detach()
+    lowest = torch.where(real, fixed, torch.inf).amin(-1, keepdim=True).nan_to_num(posinf=0.0)
+    highest = torch.where(real, fixed, -torch.inf).amax(-1, keepdim=True)
+    # Far from 0 a step of PADDING is lost in rounding; what the best candidate has is of no effect.
+    far = lowest.abs() > FAR
+    origin = torch.where(far, highest, 0.0)
+    scores, lowest = scores - origin, lowest - origin
+    step = PADDING + torch.where(far, 4 * torch.finfo(scores.dtype).eps * lowest.abs(), 0.0)
+    return torch.where(real, scores, lowest - step)
+
+
 def _worst_first(student_logits: Tensor, teacher_logits: Tensor, target: Tensor) -> Tensor:
     """Checks, then class indices by ascending teacher logit with the true class at the end."""
     check_same_shape(student_logits, teacher_logits, ("student_logits", "teacher_logits"))
     check_no_grad(teacher_logits, "teacher_logits")
+    check_floating(student_logits, "student_logits")
+    check_floating(teacher_logits, "teacher_logits")
     check_labelled(student_logits, target)
     check_finite(teacher_logits, "teacher_logits")
     first = target[..., None].long()

@@ -16,17 +16,18 @@ from torch import Tensor
 
 from limbeck.checks import (
     check_choice,
-    check_probabilities,
     check_same_shape,
     check_temperature,
     check_weights,
 )
 from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import log_probabilities
-from limbeck.functional.guards import traced, widened
+from limbeck.functional.guards import proper, traced
 
 Mixture = Literal["linear", "geometric"]
 Family = Literal["power", "uniform"]
+# Below it the logarithm of a power mean divides a rounded number close to 0 by the exponent.
+SMALL_EXPONENT = 0.1
 
 
 def soften(probabilities: Tensor, *, temperature: float = 1.0, family: Family = "power") -> Tensor:
@@ -64,8 +65,8 @@ def soften(probabilities: Tensor, *, temperature: float = 1.0, family: Family = 
         raise ArgumentError(
             f"temperature is {temperature}: family 'uniform' needs at least 1, use 'power'"
         )
-    check_probabilities(probabilities, "probabilities")
-    return widened(probabilities) / temperature + (1 - 1 / temperature) / probabilities.shape[-1]
+    probabilities = proper(probabilities, "probabilities")
+    return probabilities / temperature + (1 - 1 / temperature) / probabilities.shape[-1]
 
 
 def power_pool(members: Tensor, weights: Tensor | None = None, *, exponent: float = 1.0) -> Tensor:
@@ -114,7 +115,22 @@ def power_pool(members: Tensor, weights: Tensor | None = None, *, exponent: floa
     log_p = torch.where(share > 0, log_p, 0.0)
     if exponent == 0:
         return _normalised((share * log_p).sum(0))
+    if abs(exponent) < SMALL_EXPONENT:
+        return _normalised(_log_power_mean(log_p, share, exponent))
     return _normalised((exponent * log_p + share.log()).logsumexp(0) / exponent)
+
+
+def _log_power_mean(log_p: Tensor, share: Tensor, exponent: float) -> Tensor:
+    r"""Logarithm of the power mean as its distance from the geometric one.
+
+    With :math:`g` the mean of the logarithms it is
+    :math:`g + \log(1 + \sum_k w_k (e^{q (\log p_k - g)} - 1)) / q`, in which nothing close to 1
+    is divided by a small q. Any g will do, so classes that are ruled out need none.
+    """
+    centre = (share * log_p.detach().clamp(min=torch.finfo(log_p.dtype).min)).sum(0)
+    centre = torch.where(log_p.detach().isinf().any(0), 0.0, centre)
+    excess = (share * (exponent * (log_p - centre)).expm1()).sum(0)
+    return centre + excess.log1p() / exponent
 
 
 def clip_probabilities(probabilities: Tensor, *, least: float = 1e-8) -> tuple[Tensor, Tensor]:
@@ -138,8 +154,7 @@ def clip_probabilities(probabilities: Tensor, *, least: float = 1e-8) -> tuple[T
     """
     if not 0 <= least < 1:
         raise ArgumentError(f"least is {least}, expected from 0 to below 1")
-    check_probabilities(probabilities, "probabilities")
-    probabilities = widened(probabilities)
+    probabilities = proper(probabilities, "probabilities")
     lifted = probabilities.clamp(min=least)
     return lifted / lifted.sum(-1, keepdim=True), (lifted - probabilities).sum(-1)
 
@@ -181,9 +196,7 @@ def anchored_teacher(
     check_same_shape(student, teacher, ("student", "teacher"))
     check_choice(mixture, "mixture", ("linear", "geometric"))
     check_anchor(anchor)
-    check_probabilities(student, "student")
-    check_probabilities(teacher, "teacher")
-    student, teacher = widened(student), widened(teacher)
+    student, teacher = proper(student, "student"), proper(teacher, "teacher")
     if mixture == "linear" or anchor in (0, 1):
         return (1 - anchor) * student + anchor * teacher
     log_s = log_probabilities(student, "probabilities", name="student")
@@ -222,7 +235,7 @@ def anchored_recursion(
         >>> anchored_recursion(start, base, anchors=[0.5, 0.5])[:, 0].tolist()
         [0.0, 0.5, 0.75]
     """
-    generations = [widened(student)]
+    generations = [proper(student, "student")]
     for anchor in anchors:
         previous = generations[-1]
         generations.append(anchored_teacher(previous, teacher, anchor=anchor, mixture=mixture))
@@ -247,9 +260,7 @@ def total_variation(first: Tensor, second: Tensor) -> Tensor:
         0.5
     """
     check_same_shape(first, second, ("first", "second"))
-    check_probabilities(first, "first")
-    check_probabilities(second, "second")
-    return (widened(first) - widened(second)).abs().sum(-1) / 2
+    return (proper(first, "first") - proper(second, "second")).abs().sum(-1) / 2
 
 
 def contraction_bound(

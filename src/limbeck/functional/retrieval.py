@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.catalogue import loss
-from limbeck.checks import check_dimensions, check_temperature
+from limbeck.checks import check_dimensions, check_temperature, check_unit_interval
 from limbeck.errors import ArgumentError
-from limbeck.functional.guards import check_labelled, lists, reduce_counted, traced
+from limbeck.functional.guards import check_labelled, lists, reduce_counted
 from limbeck.functional.reductions import Reduction
 
 
@@ -117,7 +117,7 @@ def pointwise_loss(
         0.6931
     """
     student, label, real = lists(student_scores, target, mask, "target")
-    _check_unit(label)
+    check_unit_interval(label)
     value = F.binary_cross_entropy_with_logits(student, label, reduction="none")
     return reduce_counted(value, real, reduction)
 
@@ -186,17 +186,5 @@ def in_batch_negatives(
 
 def _positives(target: Tensor) -> Tensor:
     """Zeros and ones as booleans."""
-    _check_unit(target, whole=True)
+    check_unit_interval(target, whole=True)
     return target > 0.5
-
-
-def _check_unit(target: Tensor, whole: bool = False) -> None:
-    if traced(target):
-        return
-    inside = (target == 0) | (target == 1) if whole else (target >= 0) & (target <= 1)
-    if not bool(inside.all()):
-        raise ArgumentError(
-            f"target holds values from {float(target.min()):.4g} to {float(target.max()):.4g}, "
-            f"expected {'0 or 1' if whole else '0 to 1'}; for graded relevance pass "
-            "(target >= grade).long(), or use a pair-wise or list-wise loss"
-        )

@@ -11,7 +11,8 @@ from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_temperature
 from limbeck.functional.gains import Gain, relative_gains
 from limbeck.functional.guards import lists, reduce_counted
-from limbeck.functional.pairwise import TeacherKind, sum_over_pairs
+from limbeck.functional.pairs import sum_over_pairs
+from limbeck.functional.pairwise import TeacherKind
 from limbeck.functional.reductions import Reduction
 
 Discount = Literal["log2", "reciprocal"]
@@ -81,11 +82,19 @@ def average_ranks(scores: Tensor, *, mask: Tensor | None = None) -> Tensor:
 
 @loss(
     "adr-mse",
-    "Squared error between the student's softened ranks and the teacher's ranks",
+    "Squared error between the student's softened ranks and those of the teacher's scores",
     student="scores",
-    teacher=("scores", "ranks", "logits"),
+    teacher=("scores", "logits"),
     source="arXiv 2405.07920",
     tasks=("classification",),
+)
+@loss(
+    "adr-mse-ranks",
+    "Squared error between the student's softened ranks and the teacher's, 1 being the best",
+    student="scores",
+    teacher=("ranks",),
+    source="arXiv 2405.07920",
+    options={"teacher_is": "ranks"},
 )
 def rank_mse_loss(
     student_scores: Tensor,

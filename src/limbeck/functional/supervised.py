@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.catalogue import loss
-from limbeck.checks import check_class_indices, check_dimensions, check_same_shape
+from limbeck.checks import (
+    check_class_indices,
+    check_dimensions,
+    check_floating,
+    check_no_grad,
+    check_same_shape,
+    check_unit_interval,
+)
 from limbeck.errors import ArgumentError
+from limbeck.functional.guards import check_numbers, widened
 from limbeck.functional.reductions import Reduction, reduce
 
 
@@ -38,12 +45,14 @@ def cross_entropy(
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
-        A scalar, or ``(N,)`` with ``"none"``.
+        A scalar, or ``(N,)`` with ``"none"``, in float32 or wider.
 
     Raises:
-        ArgumentError: shapes do not fit, or a label is no class.
+        ArgumentError: shapes do not fit, a label is no class, `label_smoothing` is outside its
+            range, or a logit on the CPU is NaN or plus infinity.
 
     Example:
+        >>> import torch
         >>> round(cross_entropy(torch.zeros(1, 2), torch.tensor([0])).item(), 4)
         0.6931
     """
@@ -53,13 +62,14 @@ def cross_entropy(
             f"target has shape {tuple(target.shape)} and student {tuple(student.shape)}, expected "
             f"target ({student.shape[0]},)"
         )
+    check_floating(student, "student")
     check_class_indices(target, student.shape[1])
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(f"label_smoothing is {label_smoothing}, expected from 0 to 1")
     value = F.cross_entropy(
-        student.float() if student.dtype in (torch.float16, torch.bfloat16) else student,
-        target,
-        label_smoothing=label_smoothing,
-        reduction="none",
+        widened(student), target.long(), label_smoothing=label_smoothing, reduction="none"
     )
+    check_numbers(value, "logits of student")
     return reduce(value, reduction)
 
 
@@ -78,21 +88,28 @@ def binary_cross_entropy(
 
     Args:
         student: logits ``(N, C)``, one a label.
-        target: 0 or 1 ``(N, C)``.
+        target: 0 or 1 ``(N, C)``, or a probability.
         reduction: ``"mean"`` over samples and labels, ``"sum"`` or ``"none"``.
 
     Returns:
-        A scalar, or ``(N, C)`` with ``"none"``.
+        A scalar, or ``(N, C)`` with ``"none"``, in float32 or wider.
 
     Raises:
-        ArgumentError: shapes differ.
+        ArgumentError: shapes differ, a target requires grad or lies outside 0 to 1, or a logit on
+            the CPU is NaN or infinite.
 
     Example:
+        >>> import torch
         >>> round(binary_cross_entropy(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
         0.6931
     """
     check_same_shape(student, target, ("student", "target"))
+    check_floating(student, "student")
+    check_no_grad(target, "target")
+    check_unit_interval(target)
+    student = widened(student)
     value = F.binary_cross_entropy_with_logits(student, target.to(student.dtype), reduction="none")
+    check_numbers(value, "logits of student", "entries")
     return reduce(value, reduction)
 
 
@@ -117,16 +134,17 @@ def squared_error(student: Tensor, target: Tensor, *, reduction: Reduction = "me
 
     Args:
         student: predictions ``(N,)``, ``(N, 1)`` or ``(N, M)``.
-        target: numbers, or a teacher's predictions, of the same shape.
+        target: numbers, or a teacher's predictions, of the same shape, without gradient.
         reduction: ``"mean"`` over all entries, ``"sum"`` or ``"none"``.
 
     Returns:
-        A scalar, or the shape of `student` with ``"none"``.
+        A scalar, or the shape of `student` with ``"none"``, in float32 or wider.
 
     Raises:
-        ArgumentError: shapes differ.
+        ArgumentError: shapes differ, the target requires grad, or an entry on the CPU is NaN.
 
     Example:
+        >>> import torch
         >>> squared_error(torch.tensor([[3.0]]), torch.tensor([1.0])).item()
         4.0
     """
@@ -135,7 +153,12 @@ def squared_error(student: Tensor, target: Tensor, *, reduction: Reduction = "me
     elif target.ndim == student.ndim + 1 and target.shape[-1] == 1:
         target = target[..., 0]
     check_same_shape(student, target, ("student", "target"))
-    return reduce((student - target.to(student.dtype)).square(), reduction)
+    check_floating(student, "student")
+    check_no_grad(target, "target")
+    student = widened(student)
+    value = (student - target.to(student.dtype)).square()
+    check_numbers(value, "student or target", "entries")
+    return reduce(value, reduction)
 
 
 LABEL_LOSSES: dict[str, Callable[..., Tensor]] = {

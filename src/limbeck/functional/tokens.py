@@ -12,9 +12,9 @@ from torch import Tensor
 from limbeck.catalogue import loss
 from limbeck.checks import check_dimensions, check_no_grad, check_same_shape
 from limbeck.errors import ArgumentError
-from limbeck.functional.divergences import Divergence, soft_target_loss
+from limbeck.functional.divergences import Divergence, divergences
 from limbeck.functional.features import check_mask
-from limbeck.functional.guards import reduce_counted, traced
+from limbeck.functional.guards import reduce_counted, refuse_nan
 from limbeck.functional.reductions import Reduction, reduce
 
 # A chunk's temporaries, in float32 up to 20 times its entries, stay small beside all logits if it
@@ -125,15 +125,15 @@ def token_divergence_loss(
     elif chunk < 1:
         raise ArgumentError(f"chunk is {chunk}, expected at least 1 token")
     loss = partial(
-        soft_target_loss,
+        divergences,
         divergence=divergence,
         temperature=temperature,
         temperature_squared=temperature_squared,
         mixture=mixture,
-        reduction="none",
     )
     value: Tensor = _Tokens.apply(student_logits, teacher_logits, mask, loss, chunk)
-    _check_numbers(value)
+    hint = ", or is a padded token missing from the mask"
+    refuse_nan(value, "student_logits or teacher_logits", "tokens", hint)
     return reduce(value, reduction) if mask is None else reduce_counted(value, mask, reduction)
 
 
@@ -143,19 +143,6 @@ def _default_chunk(logits: Tensor) -> int:
         return max(1, -(-tokens // COMPILED_CHUNKS))
     share = int(SHARE * min(logits.element_size() / 4, 1) * tokens)
     return max(1, min(max(share, FEWEST // words), MOST // words))
-
-
-def _check_numbers(value: Tensor) -> None:
-    if traced(value):
-        return
-    wrong = value.detach().isnan()
-    if bool(wrong.any()):
-        place = tuple(int(i) for i in wrong.nonzero()[0])
-        raise ArgumentError(
-            f"student_logits or teacher_logits hold NaN or infinity at {int(wrong.sum())} of "
-            f"{value.numel()} tokens, the first at index {place}; did a model diverge, or is a "
-            "padded token missing from the mask?"
-        )
 
 
 class _Tokens(torch.autograd.Function):

@@ -6,13 +6,50 @@ from collections.abc import Callable
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.data import Batch
 from limbeck.fingerprint import fingerprint
-from limbeck.functional.operators import MetaTeacher
+from limbeck.functional.divergences import soft_target_loss
+from limbeck.functional.guards import widened
+from limbeck.functional.operators import MetaTeacher, Softening
+from limbeck.objectives import Term
 from limbeck.outputs import Outputs
 from limbeck.teachers import EnsembleTeacher, ModelTeacher
+
+
+def softens_by_a_power(rule: MetaTeacher) -> bool:
+    """Whether softening is a division of logits by the temperature."""
+    return getattr(rule.softening, "family", None) == "power"
+
+
+def softened_loss(student: Tensor, teacher: Tensor, *, softening: Softening) -> Tensor:
+    r"""T² KL between a target and the student softened by any rule.
+
+    Args:
+        student: logits ``(N, C)``.
+        teacher: logarithm of the target, softened already, ``(N, C)``.
+        softening: of probabilities.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> z = torch.tensor([[2.0, 0.0]])
+        >>> softening = Softening(2.0, "uniform")
+        >>> target = softening(z.softmax(-1)).log()
+        >>> abs(round(softened_loss(z, target, softening=softening).item(), 4))
+        0.0
+    """
+    own = softening(widened(student).softmax(-1))
+    return softening.temperature**2 * soft_target_loss(own, teacher, student_is="probabilities")
+
+
+def objective(rule: MetaTeacher) -> Term:
+    """What a student of a generation minimises, a term named ``"meta"``."""
+    if softens_by_a_power(rule):
+        return Term("meta", soft_target_loss, temperature=rule.softening.temperature)
+    return Term("meta", softened_loss, softening=rule.softening)
 
 
 class AnchoredTeacher:
@@ -54,5 +91,6 @@ class AnchoredTeacher:
     def __call__(self, batch: Batch) -> Outputs:
         members = self.base(batch).read("extra.member_logits").softmax(-1)
         target = self.rule(self.last(batch).read("logits").softmax(-1), members)
-        # Logits that soften to the target at the operator's temperature.
-        return Outputs(logits=self.rule.softening.temperature * target.log())
+        # Logits that soften to the target at the operator's temperature, where a power does that.
+        power = softens_by_a_power(self.rule)
+        return Outputs(logits=(self.rule.softening.temperature if power else 1.0) * target.log())

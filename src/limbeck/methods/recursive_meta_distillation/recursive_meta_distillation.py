@@ -22,14 +22,13 @@ from limbeck.evaluate.convergence import Chain, convergence_report
 from limbeck.evaluate.convergence_charts import convergence_exhibits
 from limbeck.evaluate.quality import Source, collect
 from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
-from limbeck.functional.divergences import soft_target_loss
 from limbeck.functional.operators import EXPONENTS, Anchoring, MetaTeacher, Pooling, Softening
 from limbeck.functional.recursion import Mixture, total_variation
 from limbeck.loops import Optim, fit
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
-from limbeck.methods.recursive_meta_distillation.anchored import AnchoredTeacher
-from limbeck.objectives import Term, label_term
+from limbeck.methods.recursive_meta_distillation.anchored import AnchoredTeacher, objective
+from limbeck.objectives import label_term
 from limbeck.products import Student
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet, write_exhibits
@@ -118,7 +117,13 @@ class RecursiveMetaDistillation:
         )
 
     def distill(
-        self, run: Run, *, teacher: EnsembleTeacher, student: nn.Module, data: Data
+        self,
+        run: Run,
+        *,
+        teacher: EnsembleTeacher,
+        student: nn.Module,
+        data: Data,
+        operator: MetaTeacher | None = None,
     ) -> Student:
         """Train the chain, save what it converged to, and return its last student.
 
@@ -128,6 +133,9 @@ class RecursiveMetaDistillation:
             teacher: the base teachers.
             student: the network of every generation.
             data: what they learn from; a classification task.
+            operator: the rule of every generation, instead of the one that `anchor`,
+                `temperature`, `pool`, `exponent`, `weights`, `mixture`, `clip` and `keep` make;
+                its pooling may be a function of your own.
 
         Returns:
             The last student.
@@ -135,24 +143,33 @@ class RecursiveMetaDistillation:
         Raises:
             SettingsError: a schedule or the weights do not fit.
         """
-        if self.clip * data.outputs >= 1:
+        rules = self._rules(teacher, operator)
+        if rules[0].least * data.outputs >= 1:
             raise SettingsError(
-                f"clip is {self.clip} for {data.outputs} classes, expected below 1/classes"
+                f"clip is {rules[0].least} for {data.outputs} classes, expected below 1/classes"
             )
-        networks = self._chain(run, teacher, student, data)
-        self._report(run, teacher, networks, data)
+        networks = self._chain(run, teacher, student, data, rules)
+        self._report(run, teacher, networks, data, rules)
         return Student.of(networks[-1], data)
 
     def baselines(
-        self, run: Run, *, teacher: EnsembleTeacher, student: nn.Module, data: Data
+        self,
+        run: Run,
+        *,
+        teacher: EnsembleTeacher,
+        student: nn.Module,
+        data: Data,
+        operator: MetaTeacher | None = None,
     ) -> dict[str, Student]:
         """The student on labels alone and on the pool alone, as many steps; and the first one."""
-        networks = self._chain(run, teacher, student, data)
+        rules = self._rules(teacher, operator)
+        networks = self._chain(run, teacher, student, data, rules)
         steps = self.initial_steps + (len(networks) - 1) * self.steps
         alone, direct = copy.deepcopy(student), copy.deepcopy(student)
         self._labels(run, "alone", alone, data, steps)
-        rule = self.operator(self.generations, _weights(teacher, self.weights))
-        rule = dataclasses.replace(rule, anchoring=Anchoring(1.0, self.mixture))
+        rule = dataclasses.replace(
+            rules[-1], anchoring=dataclasses.replace(rules[-1].anchoring, anchor=1.0)
+        )
         self._generation(run, "pool", direct, networks[0], teacher, rule, data, steps)
         return {
             "student alone": Student.of(alone, data),
@@ -161,12 +178,15 @@ class RecursiveMetaDistillation:
         }
 
     def _chain(
-        self, run: Run, base: EnsembleTeacher, student: nn.Module, data: Data
+        self,
+        run: Run,
+        base: EnsembleTeacher,
+        student: nn.Module,
+        data: Data,
+        rules: Sequence[MetaTeacher],
     ) -> list[nn.Module]:
         """Train generation after generation; those that are done come back from the run."""
-        weights = _weights(base, self.weights)
-        rules = [self.operator(number, weights) for number in range(1, self.generations + 1)]
-        if not any(self.anchors):
+        if not any(rule.anchoring.anchor for rule in rules):
             warnings.warn(
                 "anchor is 0 in every generation: the base teachers teach nothing and the chain "
                 "drifts; give an anchor above 0",
@@ -187,6 +207,18 @@ class RecursiveMetaDistillation:
                 if before - now < self.stop_below:
                     break
         return networks
+
+    def _rules(self, base: EnsembleTeacher, given: MetaTeacher | None) -> list[MetaTeacher]:
+        """The operator of every generation."""
+        weights = _weights(base, self.weights)
+        if given is not None:
+            if not isinstance(given, MetaTeacher) or weights is not None:
+                raise SettingsError(
+                    f"operator is {given!r}, expected a MetaTeacher, and the weights of the base "
+                    f"teachers {weights}: give them to its pooling"
+                )
+            return [given] * self.generations
+        return [self.operator(number, weights) for number in range(1, self.generations + 1)]
 
     def _labels(self, run: Run, stage: str, network: nn.Module, data: Data, steps: int) -> None:
         if self.initial_labels is not None:
@@ -218,7 +250,6 @@ class RecursiveMetaDistillation:
         data: Data,
         steps: int,
     ) -> None:
-        objective = Term("meta", soft_target_loss, temperature=rule.softening.temperature)
         source: Teacher = AnchoredTeacher(base, teacher(last, name=stage), rule)
         if self.targets == "stored":
             source = cached(source, run, dtype="float32")
@@ -228,7 +259,7 @@ class RecursiveMetaDistillation:
             network,
             data,
             source,
-            objective,
+            objective(rule),
             self.optim,
             steps,
             batch_size=self.batch_size,
@@ -236,30 +267,39 @@ class RecursiveMetaDistillation:
         )
 
     def _report(
-        self, run: Run, base: EnsembleTeacher, networks: list[nn.Module], data: Data
+        self,
+        run: Run,
+        base: EnsembleTeacher,
+        networks: list[nn.Module],
+        data: Data,
+        rules: Sequence[MetaTeacher],
     ) -> None:
         """Keep what every generation says about the test split, and what follows from it."""
-        generations = len(networks) - 1
-        anchors = self.anchors[:generations]
-        rule = self.operator(generations, _weights(base, self.weights))
+        rules = rules[: len(networks) - 1]
+        rule = rules[-1]
+        anchorings = list(dict.fromkeys(one.anchoring for one in rules))
         members, target = _collected(base.members, data, data.test)
         logits, _ = _collected([teacher(one) for one in networks], data, data.test)
-        probabilities = logits.double().softmax(-1)
+        probabilities, known = logits.double().softmax(-1), members.double().softmax(-1)
+        meant = [one(last, known) for one, last in zip(rules, probabilities, strict=False)]
+        matched = [one.soft(own) for one, own in zip(rules, probabilities[1:], strict=True)]
         chain = Chain(
-            base=rule.base(members.double().softmax(-1)),
+            base=rule.base(known),
             students=rule.soft(probabilities),
             logits=logits,
             target=target,
-            anchors=anchors,
-            mixture=self.mixture,
+            anchors=tuple(one.anchoring.anchor for one in rules),
+            mixture=rule.anchoring.mixture,
             temperature=rule.softening.temperature,
-            clipped=rule.clipped(torch.cat([members.double().softmax(-1), probabilities])),
+            clipped=rule.clipped(torch.cat([known, probabilities])),
+            temperatures=tuple(one.softening.temperature for one in rules),
+            matches=(torch.stack(meant), torch.stack(matched)),
         )
         report = convergence_report(chain, seed=run.seed)
-        spec = AxiomSpec(trials=60, classes=(max(2, data.outputs),), seed=run.seed)
-        rules: list[Pooling | Anchoring] = [rule.pooling]
-        rules += [Anchoring(value, self.mixture) for value in dict.fromkeys(anchors)]
-        axioms = [check_axioms(one, spec) for one in rules]
+        spec = AxiomSpec("pool", trials=60, classes=(max(2, data.outputs),), seed=run.seed)
+        axioms = [check_axioms(rule.pooling, spec)]
+        spec = dataclasses.replace(spec, kind="anchoring")
+        axioms += [check_axioms(one, spec) for one in anchorings]
         if run.engine.rank:
             return
         tensors = {
