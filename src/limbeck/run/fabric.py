@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from limbeck.data.batch import Batch
 from limbeck.errors import ArgumentError, nearest
@@ -55,6 +57,29 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
         plugin.convert_output = lambda data: data
     made.launch()
     return made
+
+
+@contextmanager
+def differentiating() -> Iterator[None]:
+    """Let gradients be asked for inside the block by other means than Fabric's own call.
+
+    With a precision that has a backward pass of its own, its modules refuse every other one, and
+    so also `torch.autograd.grad`, which only looks.
+    """
+    from lightning_fabric import wrappers
+
+    before, wrappers._in_fabric_backward = wrappers._in_fabric_backward, True
+    try:
+        yield
+    finally:
+        wrappers._in_fabric_backward = before
+
+
+def without_exchange(model: nn.Module, strategy: Any) -> nn.Module:
+    """A module that casts as the strategy's precision says and exchanges no gradients."""
+    from lightning_fabric.wrappers import _FabricModule
+
+    return _FabricModule(model, strategy)
 
 
 def _cutting(precision: str, world: int) -> dict[str, Any]:
