@@ -1,11 +1,14 @@
 """An experiment ends in its table whatever the precision, and mends what was damaged."""
 
 import json
+import shutil
 
 import pytest
 
 from limbeck import cards
+from limbeck.errors import CorruptFileError
 from limbeck.experiment import Request, perform
+from limbeck.files import read_json
 from limbeck.plain import merge
 from limbeck.run.fabric import PRECISIONS
 
@@ -39,3 +42,57 @@ def test_every_precision_runs_to_its_end_and_measures_gradients(tmp_path, precis
     ]
     assert last["gradient_norm.soft"] > 0
     assert last["gradient_norm.labels"] > 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment") / "run"
+    return folder, perform(request(), folder, quiet=True)
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    folder, rows = finished
+    shutil.copytree(folder, tmp_path / "run")
+    return tmp_path / "run", rows
+
+
+def quality(rows):
+    return [(row["name"], row["role"], row["quality"]) for row in rows]
+
+
+def test_a_damaged_product_is_made_anew(copy):
+    """A copy of it with fresh checksums would pass for whole."""
+    folder, rows = copy
+    network = folder / "seeds" / "0" / "product" / "network.safetensors"
+    whole = network.read_bytes()
+    network.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert quality(perform(request(), folder, quiet=True)) == quality(rows)
+    assert network.read_bytes() == whole
+    assert (folder / "product" / network.name).read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [lambda text: "", lambda text: text.replace("0.", "0.9", 1)])
+def test_a_damaged_table_is_made_anew(copy, damage):
+    folder, rows = copy
+    table = folder / "seeds" / "0" / "table.json"
+    table.write_text(damage(table.read_text()))
+    (folder / "table.json").unlink()
+    assert quality(perform(request(), folder, quiet=True)) == quality(rows)
+    assert quality(read_json(folder / "table.json")) == quality(rows)
+    assert quality(read_json(table)) == quality(rows)
+
+
+def test_a_whole_seed_is_read_back(copy):
+    folder, rows = copy
+    before = (folder / "seeds" / "0" / "table.json").stat().st_mtime_ns
+    assert perform(request(), folder, quiet=True) == rows
+    assert (folder / "seeds" / "0" / "table.json").stat().st_mtime_ns == before
+
+
+def test_inputs_that_do_not_read_are_refused(copy):
+    folder, _ = copy
+    (folder / "seeds" / "0" / "table.json").unlink()
+    (folder / "seeds" / "0" / "inputs.json").write_text("")
+    with pytest.raises(CorruptFileError, match="inputs.json is damaged"):
+        perform(request(), folder, quiet=True)

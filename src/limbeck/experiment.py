@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from limbeck import cards, files
 from limbeck.errors import RunError
 from limbeck.plain import unworded, worded
 from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
-from limbeck.run.processes import rank
+from limbeck.run.processes import rank, world
 
 TABLE, DIAGNOSTICS = "table.json", "diagnostics.json"
 # Options that decide the result to the bit, and so belong to what a run is.
@@ -101,7 +100,7 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         rows = average(tables)
         if rank():
             return rows
-        files.write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
+        files.write_json(folder / TABLE, rows)
         first = folder / "seeds" / str(request.seeds[0]) / "product"
         with files.new_folder(folder / "product") as part:
             for file in first.iterdir():
@@ -115,6 +114,8 @@ def perform_seed(
 ) -> list[dict[str, Any]]:
     """Do one seed of a request and return its table; a finished one is read back.
 
+    Where the product or the table of a finished one is damaged, both are made anew.
+
     Args:
         request: what to do.
         folder: the run folder of this seed.
@@ -127,17 +128,29 @@ def perform_seed(
     from limbeck.method import complete
     from limbeck.run.run import Options, Run
 
-    table = folder / TABLE
-    if table.exists():
-        return json.loads(table.read_text())
-    method = cards.load_class(request.method)(**request.settings)
     run = Run(folder, seed=seed, options=Options(**request.options, quiet=quiet))
+    found = _finished(folder)
+    # Processes that do not find the same must not go different ways.
+    missing = found is None if world() == 1 else run.engine.any(found is None)
+    if found is not None and not missing:
+        return found
+    method = cards.load_class(request.method)(**request.settings)
     product, baselines, ready = complete(method, run, request.inputs)
     rows, drawn = product.compared(run, request.method, baselines, ready)
     if rank():
         return rows
-    files.write_text(folder / DIAGNOSTICS, json.dumps(drawn) + "\n")
-    files.write_text(table, json.dumps(rows, indent=1) + "\n")
+    files.write_json(folder / DIAGNOSTICS, drawn)
+    files.write_json(folder / TABLE, rows)
+    return rows
+
+
+def _finished(folder: Path) -> list[dict[str, Any]] | None:
+    """The table of a seed, where it and the product are whole."""
+    try:
+        files.check_folder(folder / "product")
+        rows: list[dict[str, Any]] = files.read_json(folder / TABLE)
+    except RunError:
+        return None
     return rows
 
 

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import CorruptFileError, LimbeckError, RunError
 
@@ -56,6 +56,63 @@ def _replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, content: str) -> None:
     """Write text as `write_bytes` does."""
     write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON, with their checksum in a hidden file beside it.
+
+    Args:
+        path: the file.
+        value: plain values.
+
+    Raises:
+        RunError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "table.json"
+        >>> write_json(path, [{"accuracy": 0.5}])
+        >>> read_json(path)
+        [{'accuracy': 0.5}]
+    """
+    content = (json.dumps(value, indent=1) + "\n").encode()
+    # The checksum first: a kill in between leaves no content that nothing tells of.
+    write_text(checksum_file(path), _checksum(content) + "\n")
+    write_bytes(path, content)
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote; a file that never had a checksum must only read.
+
+    Raises:
+        CorruptFileError: the file is cut short or altered.
+        RunError: there is no such file.
+    """
+    beside = checksum_file(path)
+    try:
+        content = path.read_bytes()
+        if beside.is_file() and beside.read_text().strip() != _checksum(content):
+            raise ValueError("its checksum differs")
+        return json.loads(content)
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(
+            f"{path} is damaged ({error}); delete it and resume the run to have it made anew"
+        ) from None
+
+
+def stored_json(path: Path) -> Any:
+    """What `write_json` wrote, or None where nothing whole is there and it is to be made anew."""
+    try:
+        return read_json(path)
+    except RunError:
+        return None
+
+
+def checksum_file(path: Path) -> Path:
+    """Where `write_json` keeps the checksum of a file."""
+    return path.with_name(f".{path.name}.sum")
 
 
 def append_text(path: Path, content: str) -> None:
@@ -246,6 +303,10 @@ def _beside(path: Path, suffix: str) -> Path:
 def _file_checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _sync_folder(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Entries of a seed begin from the same, take the same steps, and fail alone."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -136,3 +137,20 @@ def test_entries_that_began_from_other_things_are_not_compared():
     ]
     with pytest.raises(RunError, match="kd and none did not begin seed 0 with the same student"):
         _check_same(rows)
+
+
+def test_damaged_rows_are_made_anew(held, tmp_path):
+    folder, planned, outcome = held
+    shutil.copytree(folder, tmp_path / "copy")
+    entry = tmp_path / "copy" / "entries" / "kd" / "1"
+    (entry / "row.json").write_text("")
+    (tmp_path / "copy" / "teachers" / "0" / "row.json").write_text("[")
+    metrics = entry / METRICS
+    metrics.write_text(metrics.read_text()[:-9])
+    again = compete(planned, tmp_path / "copy", quiet=True)
+    assert not again.failed
+    assert [row["quality"] for row in again.rows] == [row["quality"] for row in outcome.rows]
+    assert {row["cost"]["steps"] for row in again.rows} == {planned.steps}
+    assert [row["quality"] for row in again.teachers] == [
+        row["quality"] for row in outcome.teachers
+    ]

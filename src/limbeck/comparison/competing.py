@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,12 +105,13 @@ def _teach(contest: Contest, folder: Path, seed: int) -> list[dict[str, Any]]:
     from limbeck.method import opened
 
     place = folder / "teachers" / str(seed)
-    if (place / ROW).exists():
-        return json.loads((place / ROW).read_text())
+    known: list[dict[str, Any]] | None = files.stored_json(place / ROW)
+    if known is not None:
+        return known
     method = method_of(contest.lead, contest.lead.settings)
     with opened(method, _run(contest, place, seed), contest.inputs) as (_, ready):
         rows = teacher_rows(ready["teacher"], ready["data"])
-    files.write_text(place / ROW, json.dumps(rows, indent=1) + "\n")
+    files.write_json(place / ROW, rows)
     return rows
 
 
@@ -138,8 +138,9 @@ def _competed(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[s
     from limbeck.method import single
 
     place = folder / "entries" / entry.place / str(seed)
-    if (place / ROW).exists():
-        return json.loads((place / ROW).read_text())
+    known: dict[str, Any] | None = files.stored_json(place / ROW)
+    if known is not None:
+        return known
     run = _run(contest, place, seed, folder / "teachers" / str(seed))
     resumed = (place / "checkpoints").exists()
     method = method_of(entry, entry.settings)
@@ -150,18 +151,20 @@ def _competed(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[s
     cost |= {} if resumed else {"train_seconds": round(seconds, 3)}
     began = {name: fingerprint(ready[name]) for name in INPUTS}
     content = {"entry": entry.name, "seed": seed, "quality": row["quality"], "cost": cost}
-    files.write_text(place / ROW, json.dumps({**content, "began": began}, indent=1) + "\n")
+    files.write_json(place / ROW, {**content, "began": began})
     return {**content, "began": began}
 
 
 def _steps_done(run: Any) -> int:
-    """Optimiser steps that the run's own loops logged; teachers have a run of their own."""
+    """Optimiser steps of the run's own loops; teachers have a run of their own."""
+    from limbeck.run import checkpoints
     from limbeck.run.run import METRICS
+    from limbeck.run.trackers import read_rows
 
-    last: dict[str, int] = {}
-    for line in (run.dir / METRICS).read_text().splitlines():
-        row = json.loads(line)
-        last[row["stage"]] = row["step"]
+    last = {row["stage"]: row["step"] for row in read_rows(run.dir / METRICS)}
+    # A record that was damaged may lack the last row; what was saved tells the step too.
+    for place in (run.dir / "checkpoints").glob("*"):
+        last[place.name] = max(last.get(place.name, 0), checkpoints.newest(place))
     return sum(last.values())
 
 

@@ -125,7 +125,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "")
 
 def _is_ours(name: str) -> bool:
     """Whether another process of this run may just have put it there, or a killed one left it."""
-    return name in BOOKKEEPING or (name.startswith(".") and name.endswith(".part"))
+    hidden = name.startswith(".")
+    return _is_bookkeeping(name) or (hidden and name.endswith(".part"))
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return name in BOOKKEEPING or name in {files.checksum_file(Path(n)).name for n in BOOKKEEPING}
 
 
 def _sweep(folder: Path) -> None:
@@ -140,7 +145,7 @@ def _sweep(folder: Path) -> None:
 
 def _holds_work(folder: Path) -> bool:
     """Whether anything lies in a folder beside what tells which run it is."""
-    return any(file.is_file() and file.name not in BOOKKEEPING for file in folder.rglob("*"))
+    return any(file.is_file() and not _is_bookkeeping(file.name) for file in folder.rglob("*"))
 
 
 def _lock(folder: Path) -> int:
