@@ -10,7 +10,7 @@ from limbeck.errors import CorruptFileError
 from limbeck.experiment import Request, perform
 from limbeck.files import read_json
 from limbeck.plain import merge
-from limbeck.run.fabric import PRECISIONS
+from limbeck.run.choices import PRECISIONS
 
 TINY = cards.preset("kd", "tiny")
 # Teachers of twenty steps know little.

@@ -23,7 +23,7 @@ class Engine:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: one of `PRECISIONS` of `limbeck.run.fabric`.
+        precision: one of `PRECISIONS` of `limbeck.run.choices`.
         strategy: with several processes, ``"ddp"`` keeps a copy of every model in each, ``"fsdp"``
             cuts models over them.
 

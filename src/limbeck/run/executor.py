@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from limbeck.errors import ArgumentError, Interrupted, LimbeckError, RunError
+from limbeck.errors import Interrupted, LimbeckError, RunError
+from limbeck.run.choices import check_choices
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
 
@@ -41,10 +42,7 @@ class Executor:
     def __init__(self, run: Run, processes: int | None = None) -> None:
         self._run, self._processes = run, processes
         self._where = run.options.executor
-        if self._where not in ("local", "serial", "ray") and not self._where.startswith("ray://"):
-            raise ArgumentError(
-                f"executor is {self._where!r}, expected local, serial, ray or ray://HOST:PORT"
-            )
+        check_choices({"executor": self._where})
 
     def at_once(self, jobs: int) -> int:
         """How many of some jobs run at the same time; one where a job itself asks for jobs."""

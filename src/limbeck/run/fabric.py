@@ -11,12 +11,10 @@ import torch
 from torch import nn
 
 from limbeck.data.batch import Batch
-from limbeck.errors import ArgumentError, nearest
+from limbeck.errors import ArgumentError
 from limbeck.outputs import Outputs
 from limbeck.run import sharding
-
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
-STRATEGIES = ("ddp", "fsdp")
+from limbeck.run.choices import check_choices
 
 
 def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
@@ -24,8 +22,8 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: one of `PRECISIONS`.
-        strategy: one of `STRATEGIES`.
+        precision: one of `PRECISIONS` of `limbeck.run.choices`.
+        strategy: one of `STRATEGIES` there.
         world: how many processes there are.
 
     Returns:
@@ -36,14 +34,9 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
     """
     from lightning_fabric import Fabric
 
-    if device not in ("cpu", "cuda", "auto"):
-        raise ArgumentError(f"device is {device!r}, expected cpu, cuda or auto")
+    check_choices({"device": device, "precision": precision, "strategy": strategy})
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("device is cuda and torch finds none; use --device cpu")
-    if precision not in PRECISIONS:
-        raise ArgumentError(f"precision is {precision!r}; {nearest(precision, PRECISIONS)}")
-    if strategy not in STRATEGIES:
-        raise ArgumentError(f"strategy is {strategy!r}; {nearest(strategy, STRATEGIES)}")
     how: dict[str, Any] = {"strategy": "ddp" if world > 1 else "auto", "precision": precision}
     if world > 1 and strategy == "fsdp":
         how = _cutting(precision, world)
