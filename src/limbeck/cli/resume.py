@@ -44,7 +44,7 @@ def resume(
         hold(
             Contest.read(folder, options),
             folder,
-            Path("results"),
+            None,
             f"limbeck resume {folder}",
             quiet=quiet,
             json_wanted=json_wanted,

@@ -14,7 +14,8 @@ from limbeck.errors import Interrupted, LimbeckError, RunError
 from limbeck.evaluate.tournament import compared, standing
 from limbeck.run.folder import claimed
 
-ROW, COMMAND = "row.json", "command.txt"
+ROW, COMMAND, WHERE = "row.json", "command.txt", "results.txt"
+RESULTS = Path("results")
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Outcome:
         failed: ``{"entry", "seed", "error"}``.
         teachers: mean rows of the teachers and their ensemble.
         command: what was typed when the contest began.
+        results: folder for the figures.
     """
 
     rows: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     teachers: list[dict[str, Any]]
     command: str
+    results: Path = RESULTS
 
     def facts(self, contest: Contest) -> dict[str, Any]:
         """Everything in plain values: what was compared, rows, means and tests.
@@ -53,7 +56,14 @@ class Outcome:
         }
 
 
-def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = False) -> Outcome:
+def compete(
+    contest: Contest,
+    folder: Path,
+    *,
+    command: str = "",
+    results: Path | None = None,
+    quiet: bool = False,
+) -> Outcome:
     """Run every entry on every seed, or those that are left.
 
     Args:
@@ -61,6 +71,7 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         folder: where; holds a run folder for the teachers of each seed and for each entry and
             seed. What is finished is reused, what failed is tried again.
         command: what was typed; kept with the folder and given back.
+        results: folder for the figures; kept with the folder and given back where it is None.
         quiet: show no progress.
 
     Returns:
@@ -79,18 +90,29 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         taught = run.executor.map(_teach, seeds, "teachers")
         if not (folder / COMMAND).exists():
             files.write_text(folder / COMMAND, command + "\n")
+        place = _results(folder, results)
         jobs = [
             (contest, entry, folder, seed) for seed in contest.seeds for entry in contest.entries
         ]
-        results = run.executor.map(_guarded, jobs, f"{len(contest.entries)} entries")
-    rows = [one for one in results if "error" not in one]
+        said = run.executor.map(_guarded, jobs, f"{len(contest.entries)} entries")
+    rows = [one for one in said if "error" not in one]
     _check_same(rows)
     return Outcome(
         rows=[{name: row[name] for name in row if name != "began"} for row in rows],
-        failed=[one for one in results if "error" in one],
+        failed=[one for one in said if "error" in one],
         teachers=average(taught),
         command=(folder / COMMAND).read_text().strip(),
+        results=place,
     )
+
+
+def _results(folder: Path, given: Path | None) -> Path:
+    """Where the figures go: what is given now, or was when the contest began."""
+    path = folder / WHERE
+    if given is None:
+        return Path(path.read_text().strip()) if path.exists() else RESULTS
+    files.write_text(path, f"{given.absolute()}\n")
+    return given
 
 
 def _run(contest: Contest, folder: Path, seed: int, shared: Path | None = None) -> Any:
