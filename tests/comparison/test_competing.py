@@ -11,6 +11,7 @@ from limbeck.comparison import compete, contest
 from limbeck.comparison.competing import _check_same
 from limbeck.errors import RunError
 from limbeck.files import load_tensors
+from limbeck.run.executor import Executor
 from limbeck.run.run import METRICS
 
 NAMES = ["none", "kd", "kd:kl", "meal-v2"]
@@ -154,3 +155,21 @@ def test_damaged_rows_are_made_anew(held, tmp_path):
     assert [row["quality"] for row in again.teachers] == [
         row["quality"] for row in outcome.teachers
     ]
+
+
+def test_an_entry_whose_worker_dies_stops_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    planned = contest(["none", "kd"], preset="tiny", steps=2, seeds=[0])
+    attempt = Executor.attempt
+
+    def dying(self, function, jobs, label):
+        said = attempt(self, function, jobs, label)
+        return [said[0], RunError("a worker died")]
+
+    monkeypatch.setattr(Executor, "attempt", dying)
+    # Teachers are mapped, and a map attempts.
+    monkeypatch.setattr(Executor, "map", lambda self, f, jobs, label: attempt(self, f, jobs, label))
+    outcome = compete(planned, tmp_path / "run", quiet=True)
+    assert outcome.failed == [{"entry": "kd", "seed": 0, "error": "a worker died"}]
+    assert [row["entry"] for row in outcome.rows] == ["none"]
+    assert "died" in (tmp_path / "run" / "failed" / "kd-0.txt").read_text()

@@ -94,7 +94,11 @@ def compete(
         jobs = [
             (contest, entry, folder, seed) for seed in contest.seeds for entry in contest.entries
         ]
-        said = run.executor.map(_guarded, jobs, f"{len(contest.entries)} entries")
+        attempts = run.executor.attempt(_guarded, jobs, f"{len(contest.entries)} entries")
+        said = [
+            _failed(folder, entry, seed, one) if isinstance(one, LimbeckError) else one
+            for (_, entry, _, seed), one in zip(jobs, attempts, strict=True)
+        ]
     rows = [one for one in said if "error" not in one]
     _check_same(rows)
     return Outcome(
@@ -135,6 +139,12 @@ def _teach(contest: Contest, folder: Path, seed: int) -> list[dict[str, Any]]:
         rows = teacher_rows(ready["teacher"], ready["data"])
     files.write_json(place / ROW, rows)
     return rows
+
+
+def _failed(folder: Path, entry: Entry, seed: int, error: LimbeckError) -> dict[str, Any]:
+    """Note why an entry did not even come to say what went wrong in it."""
+    files.write_text(folder / "failed" / f"{entry.place}-{seed}.txt", f"{error}\n")
+    return {"entry": entry.name, "seed": seed, "error": str(error)}
 
 
 def _guarded(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[str, Any]:
