@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from limbeck import cards
-from limbeck.errors import CorruptFileError
+from limbeck.errors import CorruptFileError, RunError
 from limbeck.experiment import Request, perform
 from limbeck.files import read_json
 from limbeck.plain import merge
@@ -96,3 +96,15 @@ def test_inputs_that_do_not_read_are_refused(copy):
     (folder / "seeds" / "0" / "inputs.json").write_text("")
     with pytest.raises(CorruptFileError, match="inputs.json is damaged"):
         perform(request(), folder, quiet=True)
+
+
+def test_settings_that_say_the_default_are_the_same_run(copy):
+    folder, rows = copy
+    settings = {**TINY["settings"], "temperature": 4.0}
+    asked = Request("kd", settings, TINY["inputs"], options={"threads": 1})
+    assert perform(asked, folder, quiet=True) == rows
+    other = Request("kd", {**settings, "temperature": 3}, TINY["inputs"])
+    with pytest.raises(RunError) as said:
+        perform(other, folder, quiet=True)
+    assert "settings.temperature: there 4.0, now 3" in str(said.value)
+    assert str(said.value).count(": there") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards, files
-from limbeck.errors import RunError
-from limbeck.plain import unworded, worded
+from limbeck.errors import LimbeckError, RunError
+from limbeck.plain import to_plain, unworded, worded
 from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
 from limbeck.run.processes import rank, world
 
@@ -84,7 +85,7 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         RunError: the folder holds something else.
         Interrupted: the user asked to stop.
     """
-    with claimed(folder, request.identity()):
+    with claimed(folder, request.identity(), in_full):
         from limbeck.evaluate.table import average
         from limbeck.run.run import Options, Run
 
@@ -107,6 +108,25 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
                 if file.name != files.MANIFEST:
                     shutil.copyfile(file, part / file.name)
     return rows
+
+
+def in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity with the defaults of its method and of a run where it leaves something out.
+
+    Example:
+        >>> full = in_full({"method": "kd", "settings": {"weight": 0.5}})
+        >>> full["settings"]["weight"], full["settings"]["temperature"], full["options"]["threads"]
+        (0.5, 4.0, 1)
+    """
+    from limbeck.run.run import Options
+
+    usual = {name: getattr(Options(), name) for name in RESULT}
+    full = {**identity, "options": {**usual, **identity.get("options", {})}}
+    with contextlib.suppress(LimbeckError):
+        # Settings that the method does not know any more are compared as they stand.
+        method = cards.load_class(full["method"])
+        full["settings"] = to_plain(method(**unworded(full.get("settings", {}))))
+    return full
 
 
 def perform_seed(

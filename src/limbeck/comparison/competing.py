@@ -12,6 +12,7 @@ from limbeck import files
 from limbeck.comparison.contests import INPUTS, Contest, Entry, method_of
 from limbeck.errors import Interrupted, LimbeckError, RunError
 from limbeck.evaluate.tournament import compared, standing
+from limbeck.experiment import in_full
 from limbeck.run.folder import claimed
 
 ROW, COMMAND, WHERE = "row.json", "command.txt", "results.txt"
@@ -81,7 +82,7 @@ def compete(
         RunError: the folder holds something else, or entries did not begin from the same.
         Interrupted: the user asked to stop.
     """
-    with claimed(folder, contest.identity()):
+    with claimed(folder, contest.identity(), _in_full):
         from limbeck.evaluate.table import average
         from limbeck.run.run import Options, Run
 
@@ -108,6 +109,19 @@ def compete(
         command=(folder / COMMAND).read_text().strip(),
         results=place,
     )
+
+
+def _in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a folder was asked to do, with the defaults of methods and runs."""
+    if "entries" not in identity:
+        return dict(identity)
+    entries = {
+        name: in_full({**entry, "options": identity.get("options", {})})
+        for name, entry in identity["entries"].items()
+    }
+    options = next(iter(entries.values()))["options"]
+    kept = {name: {**one, "options": {}} for name, one in entries.items()}
+    return {**identity, "options": options, "entries": kept}
 
 
 def _results(folder: Path, given: Path | None) -> Path:
