@@ -108,3 +108,23 @@ def test_settings_that_say_the_default_are_the_same_run(copy):
         perform(other, folder, quiet=True)
     assert "settings.temperature: there 4.0, now 3" in str(said.value)
     assert str(said.value).count(": there") == 1
+
+
+def test_stages_made_anew_have_their_rows_where_they_were(copy):
+    folder, rows = copy
+    seed = folder / "seeds" / "0"
+
+    def logged():
+        return [
+            {name: value for name, value in row.items() if not name.endswith("seconds")}
+            for row in rows_of(seed)
+        ]
+
+    whole = logged()
+    first = min((seed / "stages").glob("teacher-0-*"))
+    first.write_bytes(first.read_bytes()[:-8])
+    state = next((seed / "checkpoints" / "student").glob("*/state.pt"))
+    state.write_bytes(b"")
+    (seed / "table.json").unlink()
+    assert quality(perform(request(), folder, quiet=True)) == quality(rows)
+    assert logged() == whole
