@@ -8,12 +8,12 @@ from torch import nn
 import limbeck
 from limbeck.cache import cached
 from limbeck.data import Batch, Loader, Views, cutmix, from_arrays, sequential
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning
 from limbeck.files import load_tensors
 from limbeck.functional import feature_mse_loss, mean_logits, soft_target_loss
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim, fit
-from limbeck.objectives import Term, soft_term
+from limbeck.objectives import Term, label_term, named, soft_term
 from limbeck.run import Run
 from limbeck.teachers import ensemble, random_one, teacher
 
@@ -193,6 +193,38 @@ def test_what_is_not_kept_is_refused_before_the_first_step(data, tmp_path):
     with pytest.raises(ArgumentError, match="mix changes batches"):
         trained(data, tmp_path, told, "mixed", mix=cutmix)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("loss", ["pld", "dist", "dkd", "mse", "reverse-kl"])
+def test_losses_over_all_classes_are_refused_where_the_top_ones_are_kept(data, tmp_path, loss):
+    several = ensemble(teacher(Counting(0)), teacher(Counting(1)))
+    for told in (several.members[0], several):
+        with pytest.raises(ArgumentError, match=rf"loss '{loss}' .* keep='logits'.* kl, soft-ce"):
+            trained(
+                data,
+                tmp_path,
+                cached(told, tmp_path / "cache", keep="top2"),
+                "top",
+                objective=named(loss, task="classification") + label_term("classification"),
+            )
+    assert not (tmp_path / "cache").exists()
+    whole = cached(several, tmp_path / "cache")
+    trained(data, tmp_path, whole, "whole", objective=named(loss, task="classification"))
+
+
+@pytest.mark.parametrize("loss", ["kl", "soft-ce", "js", "list-mle", "list-net"])
+def test_losses_over_the_top_classes_read_them(data, tmp_path, loss):
+    told = cached(teacher(Counting()), tmp_path / "cache", keep="top2")
+    trained(data, tmp_path, told, "top", objective=named(loss, task="classification"))
+
+
+def test_of_a_loss_of_ones_own_it_is_said_that_nothing_is_known(data, tmp_path):
+    def own(student, teacher):
+        return (student.softmax(1) - teacher.softmax(1)).square().mean()
+
+    told = cached(teacher(Counting()), tmp_path / "cache", keep="top2")
+    with pytest.warns(UnusualUseWarning, match="term 'own' needs the others is not known"):
+        trained(data, tmp_path, told, "own", objective=Term("own", own))
 
 
 def test_a_changed_batch_is_refused(data, tmp_path):

@@ -1,6 +1,7 @@
 """Files are whole or absent, and every damage is found."""
 
 import errno
+import json
 import os
 import stat
 
@@ -36,6 +37,29 @@ def content(folder):
 
 
 # One file
+
+
+def test_plain_values_come_back_and_every_damage_is_found(tmp_path):
+    path, value = tmp_path / "table.json", [{"name": "kd", "accuracy": 0.91}]
+    files.write_json(path, value)
+    assert files.read_json(path) == files.stored_json(path) == value
+    assert json.loads(path.read_text()) == value
+    whole = path.read_text()
+    for damaged in ("", whole[:-4], whole.replace("0.91", "0.97"), "\xff"):
+        path.write_text(damaged)
+        with pytest.raises(CorruptFileError, match="table.json is damaged"):
+            files.read_json(path)
+        assert files.stored_json(path) is None
+    path.unlink()
+    with pytest.raises(RunError, match="does not exist"):
+        files.read_json(path)
+    files.write_json(path, value)
+    assert files.read_json(path) == value
+
+
+def test_plain_values_written_without_a_checksum_are_read(tmp_path):
+    (tmp_path / "table.json").write_text("[1, 2]")
+    assert files.read_json(tmp_path / "table.json") == [1, 2]
 
 
 def test_a_file_is_written_with_its_folders(tmp_path):

@@ -67,6 +67,26 @@ def test_seeds_at_once_are_those_of_the_run(monkeypatch, tmp_path):
     assert plan(request, tmp_path).at_once == 2
 
 
+def test_devices_share_batches_and_where_models_are_cut_these_too(made):
+    student = max(made.stages, key=lambda one: one.memory)
+    assert 0 < student.state < student.memory
+    two = replace(made, devices=2, device="cuda:0")
+    assert two.memory == student.memory - student.activations + -(-student.activations // 2)
+    cut = replace(two, request=replace(REQUEST, options={"strategy": "fsdp"}))
+    shared = student.activations + student.state
+    assert cut.memory == student.memory - shared + -(-shared // 2)
+    # Processes on the cores of one machine share its memory.
+    assert replace(two, device="cpu").memory == 2 * two.memory
+
+
+def test_devices_take_the_seeds_one_after_another(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    request = replace(REQUEST, seeds=(3, 4, 5), options={"threads": 2})
+    assert plan(request, tmp_path, devices=2).at_once == 1
+    serial = replace(request, options={"threads": 2, "executor": "serial"})
+    assert plan(serial, tmp_path).at_once == 1
+
+
 def test_minutes_add_up_stages_preparation_and_table(made):
     loops = sum(one.seconds * one.steps for one in made.stages)
     assert made.minutes * 60 == pytest.approx(loops + made.preparing + made.testing)

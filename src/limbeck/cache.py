@@ -22,7 +22,7 @@ from limbeck.fingerprint import fingerprint
 from limbeck.functional.soft_labels import Rest
 from limbeck.labels.shards import Places, Shards
 from limbeck.outputs import Outputs
-from limbeck.teachers import EnsembleTeacher, Teacher
+from limbeck.teachers import TOP, EnsembleTeacher, Teacher
 
 Kind = Literal["float16", "float32"]
 # A class that holds nothing of the remaining mass: exp of it is 0 and 0 times it is 0.
@@ -61,7 +61,8 @@ def cached(
 
     Raises:
         ArgumentError: a choice is unknown. When a loop begins: its batches are mixed or have
-            siamese views, or an objective reads what is not kept, such as features.
+            siamese views, or an objective reads what is not kept, such as features, or with
+            ``"topK"`` is a loss that needs the logits of all classes.
         ModelError: when filled: logits that float16 cannot hold, or fewer classes than K.
 
     Example:
@@ -129,9 +130,6 @@ class CachedTeacher:
 class StoredTeacher:
     """What a cached teacher said about the samples of one loader. Made by its ``bind``."""
 
-    #: Whatever else an objective reads of a teacher was not kept.
-    gives = ("logits",)
-
     def __init__(self, cache: CachedTeacher, loader: Loader) -> None:
         if loader.views.siamese:
             raise ArgumentError(
@@ -156,6 +154,11 @@ class StoredTeacher:
     def members(self) -> tuple[Teacher, ...]:
         """The store itself: one member."""
         return (self,)
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """What was kept: logits, or the most likely classes alone; nothing else can be read."""
+        return ("logits",) if self._cache.keep == "logits" else (TOP,)
 
     @property
     def rows(self) -> int:

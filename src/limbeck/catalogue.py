@@ -167,6 +167,23 @@ def loss_for_outputs(name: str) -> Loss:
     )
 
 
+def entry_of(function: Callable[..., Any], options: Mapping[str, Any]) -> Loss | None:
+    """The entry that a function is with some options, or None where it is in no catalogue.
+
+    Args:
+        function: a loss function.
+        options: its keywords.
+
+    Example:
+        >>> from limbeck.functional import soft_target_loss
+        >>> entry_of(soft_target_loss, {"divergence": "reverse_kl", "temperature": 2.0}).name
+        'reverse-kl'
+    """
+    entries: tuple[Loss, ...] = getattr(function, "losses", ())
+    fitting = [one for one in entries if one.options.items() <= options.items()]
+    return max(fitting, key=lambda one: len(one.options), default=None)
+
+
 def by_what_you_have() -> list[tuple[str, str, list[Loss]]]:
     """Group the losses by what the teacher gives and what labels there are.
 

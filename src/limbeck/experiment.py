@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards, files
-from limbeck.errors import RunError
-from limbeck.plain import unworded, worded
+from limbeck.errors import LimbeckError, RunError
+from limbeck.plain import to_plain, unworded, worded
 from limbeck.run.folder import SETTINGS, claimed, how_to_go_on, read_identity
-from limbeck.run.processes import rank
+from limbeck.run.processes import rank, world
 
 TABLE, DIAGNOSTICS = "table.json", "diagnostics.json"
 # Options that decide the result to the bit, and so belong to what a run is.
@@ -85,7 +85,7 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         RunError: the folder holds something else.
         Interrupted: the user asked to stop.
     """
-    with claimed(folder, request.identity()):
+    with claimed(folder, request.identity(), in_full):
         from limbeck.evaluate.table import average
         from limbeck.run.run import Options, Run
 
@@ -101,7 +101,7 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         rows = average(tables)
         if rank():
             return rows
-        files.write_text(folder / TABLE, json.dumps(rows, indent=1) + "\n")
+        files.write_json(folder / TABLE, rows)
         first = folder / "seeds" / str(request.seeds[0]) / "product"
         with files.new_folder(folder / "product") as part:
             for file in first.iterdir():
@@ -110,10 +110,31 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
     return rows
 
 
+def in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity with the defaults of its method and of a run where it leaves something out.
+
+    Example:
+        >>> full = in_full({"method": "kd", "settings": {"weight": 0.5}})
+        >>> full["settings"]["weight"], full["settings"]["temperature"], full["options"]["threads"]
+        (0.5, 4.0, 1)
+    """
+    from limbeck.run.run import Options
+
+    usual = {name: getattr(Options(), name) for name in RESULT}
+    full = {**identity, "options": {**usual, **identity.get("options", {})}}
+    with contextlib.suppress(LimbeckError):
+        # Settings that the method does not know any more are compared as they stand.
+        method = cards.load_class(full["method"])
+        full["settings"] = to_plain(method(**unworded(full.get("settings", {}))))
+    return full
+
+
 def perform_seed(
     request: Request, folder: Path, seed: int, quiet: bool = True
 ) -> list[dict[str, Any]]:
     """Do one seed of a request and return its table; a finished one is read back.
+
+    Where the product or the table of a finished one is damaged, both are made anew.
 
     Args:
         request: what to do.
@@ -127,17 +148,29 @@ def perform_seed(
     from limbeck.method import complete
     from limbeck.run.run import Options, Run
 
-    table = folder / TABLE
-    if table.exists():
-        return json.loads(table.read_text())
-    method = cards.load_class(request.method)(**request.settings)
     run = Run(folder, seed=seed, options=Options(**request.options, quiet=quiet))
+    found = _finished(folder)
+    # Processes that do not find the same must not go different ways.
+    missing = found is None if world() == 1 else run.engine.any(found is None)
+    if found is not None and not missing:
+        return found
+    method = cards.load_class(request.method)(**request.settings)
     product, baselines, ready = complete(method, run, request.inputs)
     rows, drawn = product.compared(run, request.method, baselines, ready)
     if rank():
         return rows
-    files.write_text(folder / DIAGNOSTICS, json.dumps(drawn) + "\n")
-    files.write_text(table, json.dumps(rows, indent=1) + "\n")
+    files.write_json(folder / DIAGNOSTICS, drawn)
+    files.write_json(folder / TABLE, rows)
+    return rows
+
+
+def _finished(folder: Path) -> list[dict[str, Any]] | None:
+    """The table of a seed, where it and the product are whole."""
+    try:
+        files.check_folder(folder / "product")
+        rows: list[dict[str, Any]] = files.read_json(folder / TABLE)
+    except RunError:
+        return None
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import CorruptFileError, LimbeckError, RunError
 
@@ -58,6 +59,63 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON, with their checksum in a hidden file beside it.
+
+    Args:
+        path: the file.
+        value: plain values.
+
+    Raises:
+        RunError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "table.json"
+        >>> write_json(path, [{"accuracy": 0.5}])
+        >>> read_json(path)
+        [{'accuracy': 0.5}]
+    """
+    content = (json.dumps(value, indent=1) + "\n").encode()
+    # The checksum first: a kill in between leaves no content that nothing tells of.
+    write_text(checksum_file(path), _checksum(content) + "\n")
+    write_bytes(path, content)
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote; a file that never had a checksum must only read.
+
+    Raises:
+        CorruptFileError: the file is cut short or altered.
+        RunError: there is no such file.
+    """
+    beside = checksum_file(path)
+    try:
+        content = path.read_bytes()
+        if beside.is_file() and beside.read_text().strip() != _checksum(content):
+            raise ValueError("its checksum differs")
+        return json.loads(content)
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(
+            f"{path} is damaged ({error}); delete it and resume the run to have it made anew"
+        ) from None
+
+
+def stored_json(path: Path) -> Any:
+    """What `write_json` wrote, or None where nothing whole is there and it is to be made anew."""
+    try:
+        return read_json(path)
+    except RunError:
+        return None
+
+
+def checksum_file(path: Path) -> Path:
+    """Where `write_json` keeps the checksum of a file."""
+    return path.with_name(f".{path.name}.sum")
+
+
 def append_text(path: Path, content: str) -> None:
     """Add to the end of a file, made if it is absent; a kill may leave a part of the last line.
 
@@ -68,6 +126,40 @@ def append_text(path: Path, content: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(content)
+
+
+def try_lock(path: Path) -> int | None:
+    """Lock a file, made if it is absent, without waiting.
+
+    Args:
+        path: of the lock.
+
+    Returns:
+        A handle to close when the lock is to end, or None if another process has it.
+
+    Raises:
+        RunError: the file cannot be written, or the disk takes no locks.
+    """
+    with spoken(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        # A record lock belongs to the process: children that outlive it never hold it.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The file may have been removed with its folder since it was opened.
+        if os.fstat(handle).st_ino == os.stat(path).st_ino:
+            return handle
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            os.close(handle)
+            raise RunError(
+                f"{path} cannot be locked ({os.strerror(error.errno or 0)}); choose a folder on a "
+                "disk that takes locks with --out"
+            ) from error
+    os.close(handle)
+    return None
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
@@ -246,6 +338,10 @@ def _beside(path: Path, suffix: str) -> Path:
 def _file_checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _sync_folder(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from limbeck import files, keyed
 from limbeck.cards import Card, card
 from limbeck.data.data import TASKS
 from limbeck.data.names import resolve
-from limbeck.errors import ArgumentError, Interrupted, RunError, nearest
+from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, taught
@@ -251,7 +250,7 @@ def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
     content = {name: fingerprint(_content(value)) for name, value in ready.items()}
     path = run.dir / INPUTS
     if path.exists():
-        begun = json.loads(path.read_text())
+        begun = _begun(path)
         changed = [name for name, word in content.items() if begun.get(name) != word]
         if changed:
             raise RunError(
@@ -259,7 +258,18 @@ def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
                 "choose another folder with --out"
             )
     elif run.engine.rank == 0:
-        files.write_text(path, json.dumps(content, indent=1) + "\n")
+        files.write_json(path, content)
+
+
+def _begun(path: Path) -> dict[str, str]:
+    """What a folder was begun with."""
+    try:
+        return dict(files.read_json(path))
+    except (CorruptFileError, TypeError, ValueError):
+        raise CorruptFileError(
+            f"{path} is damaged, so that nothing tells whether data and models are those that "
+            "the run was begun with; delete it if they are, or choose another folder with --out"
+        ) from None
 
 
 def _content(value: Any) -> Any:

@@ -6,6 +6,7 @@ import math
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck import cards
-from limbeck.errors import Interrupted
+from limbeck.errors import Interrupted, UnusualUseWarning
 from limbeck.experiment import Request
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Plan:
         request: what is asked for.
         device: where models would live.
         at_once: how many seeds run at the same time.
+        devices: how many compute one run together; the rehearsal is one device's.
         networks: what each takes in memory.
         stages: the loops in order.
         stored: stages that are made once and kept.
@@ -57,6 +59,7 @@ class Plan:
     room: int = 0
     free_disk: int = 0
     broken_off: str = ""
+    devices: int = 1
 
     @property
     def tried(self) -> int:
@@ -70,8 +73,19 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Of all seeds that run at the same time, in the stage that takes most."""
-        return self.at_once * max((one.memory for one in self.stages), default=0)
+        """Of all seeds that run at the same time, in the stage that takes most.
+
+        Of devices of their own it is that of one; processes on cores share what there is.
+        """
+        sharing = self.devices if self.device == "cpu" else 1
+        return self.at_once * sharing * max(map(self._held, self.stages), default=0)
+
+    def _held(self, stage: Stage) -> int:
+        """What one process holds: of a batch its part, and of models that are cut."""
+        shared = stage.activations
+        if self.request.options.get("strategy") == "fsdp":
+            shared += stage.state
+        return stage.memory - shared + math.ceil(shared / self.devices)
 
     @property
     def disk(self) -> int:
@@ -83,7 +97,7 @@ class Plan:
 
     @property
     def minutes(self) -> float | None:
-        """Expected for all seeds; None where a stage could not be tried."""
+        """Expected for all seeds on one device each; None where a stage could not be tried."""
         if self.broken_off or any(one.seconds is None for one in self.stages):
             return None
         loops = sum(one.steps * (one.seconds or 0.0) for one in self.stages)
@@ -113,6 +127,7 @@ class Plan:
             "seeds": len(self.request.seeds),
             "at_once": self.at_once,
             "device": self.device,
+            "devices": self.devices,
             "models": [asdict(one) for one in self.networks],
             "stages": [asdict(one) for one in self.stages],
             "teacher_calls": self.teacher_calls,
@@ -134,12 +149,13 @@ class Plan:
         }
 
 
-def plan(request: Request, folder: Path, *, quiet: bool = True) -> Plan:
+def plan(request: Request, folder: Path, *, devices: int = 1, quiet: bool = True) -> Plan:
     """Rehearse a request for a few steps a loop and tell what all of it would take.
 
     Args:
         request: what to do.
         folder: where it would be done; nothing is written there.
+        devices: how many would compute one run together; one rehearses.
         quiet: show no progress.
 
     Returns:
@@ -168,12 +184,14 @@ def plan(request: Request, folder: Path, *, quiet: bool = True) -> Plan:
     return Plan(
         request=request,
         device=str(run.engine.device),
-        at_once=run.executor.at_once(len(request.seeds)),
+        # Processes that compute one run together take the seeds one after another.
+        at_once=run.executor.at_once(len(request.seeds)) if devices == 1 else 1,
         networks=tuple(run.networks),
         stages=tuple(run.stages.values()),
         stored=run.stored,
         room=run.room,
         free_disk=shutil.disk_usage(_existing(folder)).free,
+        devices=devices,
         **found,
     )
 
@@ -218,7 +236,10 @@ def _testing(compare: Callable[[Any], Any], data: Any) -> float:
         # The quicker of two: the first call of all chooses kernels, and the machine may be busy.
         for _ in range(2):
             begun = time.perf_counter()
-            compare(part)
+            with warnings.catch_warnings():
+                # Networks of a few steps are weak, which says nothing of those of the run.
+                warnings.simplefilter("ignore", UnusualUseWarning)
+                compare(part)
             times.append(time.perf_counter() - begun)
         spent.append(min(times))
     if len(sizes) == 1:

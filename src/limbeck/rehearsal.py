@@ -24,6 +24,7 @@ from limbeck.run.trackers import check_trackers
 WARM_UP, FEWEST, MOST, SECONDS = 2, 3, 50, 2.0
 # Where a step takes long, fewer will do.
 LONGEST = 20.0
+FROZEN = " (frozen)"
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Stage:
         teacher_calls: calls of frozen networks in all steps.
         activations: bytes kept for the way back in one step.
         memory: bytes held at the most where models live, this process included.
+        state: bytes of that in weights, gradients and optimisers, frozen networks included.
         checkpoint: bytes of its state on disk.
         stays: whether that state stays when the stage is done.
     """
@@ -74,6 +76,7 @@ class Stage:
     teacher_calls: int = 0
     activations: int = 0
     memory: int = 0
+    state: int = 0
     checkpoint: int = 0
     stays: bool = True
 
@@ -164,7 +167,7 @@ class Rehearsal(Run):
                 continue
             self._frozen.add(id(module))
             parameters, size = weights([module])
-            name = f"{_name(module, 'network')} (frozen)"
+            name = f"{_name(module, 'network')}{FROZEN}"
             self.networks.append(Network("", name, parameters, size))
             self._undo.callback(module.register_forward_hook(self._called).remove)
 
@@ -232,6 +235,8 @@ class _Loop:
             stage.seconds = (now - self.clock) / (taken - WARM_UP)
         elif taken:
             stage.seconds = (now - self.begun) / taken
+        frozen = [one for one in self.run.networks if one.name.endswith(FROZEN)]
+        stage.state = self._trained() + sum(one.weights for one in [*self.networks, *frozen])
         calls = (self.run._calls - self.calls) / max(taken, 1)
         stage.teacher_calls = round(calls * stage.steps)
         stage.activations = self.saved.peak

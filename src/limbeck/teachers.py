@@ -20,6 +20,8 @@ from limbeck.functional.pools import mean_probabilities
 from limbeck.outputs import Outputs
 
 Combine = Callable[[Tensor, Tensor | None], Tensor]
+# What a teacher gives instead of logits where only those of the most likely classes are known.
+TOP = "top-k"
 Route = Callable[[Batch, int], Tensor]
 
 
@@ -196,7 +198,9 @@ class EnsembleTeacher:
         limits = [set(gives) for one in self.members if (gives := getattr(one, "gives", None))]
         if not limits:
             return None
-        return (*sorted(set.intersection(*limits)), "extra.member_logits", "extra.members")
+        # Some whole logits among others that are not whole make no whole ones.
+        both = {TOP} if any(TOP in one for one in limits) else set.intersection(*limits)
+        return (*sorted(both), "extra.member_logits", "extra.members")
 
     def __repr__(self) -> str:
         return f"ensemble({', '.join(map(repr, self.members))})"

@@ -105,6 +105,9 @@ def test_other_verbs_do_not_take_it_for_a_run(held, monkeypatch, capsys):
         (("none,kd", "--set", "steps=3"), 2, "use --steps"),
         (("none,kd", "--name", "a/b"), 2, "--name 'a/b'"),
         (("none,kd", "--preset", "tiny", "--device", "gpu"), 2, "expected cpu, cuda or auto"),
+        (("none,kd", "--preset", "tiny", "--precision", "bf16"), 2, "precision is 'bf16'"),
+        (("none,kd", "--preset", "tiny", "--executor", "cloud"), 2, "executor is 'cloud'"),
+        (("none,kd", "--preset", "tiny", "--tracker", "paper"), 2, "no tracker 'paper'"),
     ],
 )
 def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monkeypatch, capsys):
@@ -112,6 +115,26 @@ def test_bad_usage_speaks_and_leaves_nothing(words, status, said, tmp_path, monk
     assert call("compare", *words, "--quiet", monkeypatch=monkeypatch) == status
     assert said in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_comparison_takes_what_decides_how_a_run_computes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ("compare", "none,kd", "--preset", "tiny", "--seed", "0", "-q", "--name", "half")
+    more = ("--precision", "bf16-mixed", "--executor", "serial", "--results", "figures")
+    assert call(*words, *more, monkeypatch=monkeypatch) == 0, capsys.readouterr().err
+    path = tmp_path / "figures" / "compare-half.json"
+    facts = json.loads(path.read_text())
+    assert facts["options"]["precision"] == "bf16-mixed"
+    assert "--precision bf16-mixed" in facts["command"]
+    # Who goes on need not say again where the figures went.
+    path.unlink()
+    assert call("resume", "runs/compare-half", "-q", monkeypatch=monkeypatch) == 0
+    assert json.loads(path.read_text())["rows"] == facts["rows"]
+    assert not (tmp_path / "results").exists()
+    capsys.readouterr()
+    words = ("resume", "runs/compare-half", "--devices", "2")
+    assert call(*words, monkeypatch=monkeypatch) == 2
+    assert "one device each" in capsys.readouterr().err
 
 
 class Killed(BaseException):

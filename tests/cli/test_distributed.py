@@ -37,6 +37,14 @@ def test_distributed_processes_give_the_table_of_one(tmp_path, two_cores, strate
         assert together["quality"]["nll"] == pytest.approx(alone["quality"]["nll"], abs=1e-4)
 
 
+def test_distributed_words_that_are_unknown_are_said_once(tmp_path, two_cores):
+    for words in (("--strategy", "foo"), ("--tracker", "foo")):
+        done = limbeck("run", *TINY, "--devices", 2, *words, "--out", "r", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.count("foo") == 1
+        assert not (tmp_path / "r").exists()
+
+
 def test_distributed_processes_go_on_where_one_was_killed(tmp_path, two_cores):
     words = ["run", *TINY, "--set", "steps=3000", "--out", "begun"]
     run = subprocess.Popen(

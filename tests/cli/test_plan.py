@@ -126,3 +126,33 @@ def test_bad_usage_is_told_as_a_run_tells_it(limbeck, tmp_path, words):
     assert planned.err.startswith("Error: ")
     assert planned.err == run.err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_plan_takes_what_decides_how_a_run_computes(limbeck):
+    def weights(*words):
+        done = limbeck("plan", *TINY, *words, "--json")
+        assert done.status == 0, done.err
+        facts = json.loads(done.out)
+        trained = [one for one in facts["models"] if one["stage"] == "student"]
+        return sum(one["weights"] for one in trained if one["gradients"]), facts
+
+    whole, facts = weights()
+    assert facts["devices"] == 1
+    half, facts = weights("--precision", "bf16-true", "--executor", "serial", "--strategy", "fsdp")
+    assert half == whole // 2
+    assert facts["at_once"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--strategy", "foo"), "strategy is 'foo'; Valid: ddp, fsdp"),
+        (("--precision", "bf16"), "precision is 'bf16'"),
+        (("--executor", "cloud"), "executor is 'cloud'"),
+        (("--devices", "4096"), "ask for fewer"),
+    ],
+)
+def test_a_plan_refuses_what_a_run_refuses(limbeck, words, said):
+    done = limbeck("plan", *TINY, *words)
+    assert done.status == 2
+    assert said in done.err

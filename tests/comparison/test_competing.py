@@ -1,6 +1,7 @@
 """Entries of a seed begin from the same, take the same steps, and fail alone."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from limbeck.comparison import compete, contest
 from limbeck.comparison.competing import _check_same
 from limbeck.errors import RunError
 from limbeck.files import load_tensors
+from limbeck.run.executor import Executor
 from limbeck.run.run import METRICS
 
 NAMES = ["none", "kd", "kd:kl", "meal-v2"]
@@ -136,3 +138,38 @@ def test_entries_that_began_from_other_things_are_not_compared():
     ]
     with pytest.raises(RunError, match="kd and none did not begin seed 0 with the same student"):
         _check_same(rows)
+
+
+def test_damaged_rows_are_made_anew(held, tmp_path):
+    folder, planned, outcome = held
+    shutil.copytree(folder, tmp_path / "copy")
+    entry = tmp_path / "copy" / "entries" / "kd" / "1"
+    (entry / "row.json").write_text("")
+    (tmp_path / "copy" / "teachers" / "0" / "row.json").write_text("[")
+    metrics = entry / METRICS
+    metrics.write_text(metrics.read_text()[:-9])
+    again = compete(planned, tmp_path / "copy", quiet=True)
+    assert not again.failed
+    assert [row["quality"] for row in again.rows] == [row["quality"] for row in outcome.rows]
+    assert {row["cost"]["steps"] for row in again.rows} == {planned.steps}
+    assert [row["quality"] for row in again.teachers] == [
+        row["quality"] for row in outcome.teachers
+    ]
+
+
+def test_an_entry_whose_worker_dies_stops_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    planned = contest(["none", "kd"], preset="tiny", steps=2, seeds=[0])
+    attempt = Executor.attempt
+
+    def dying(self, function, jobs, label):
+        said = attempt(self, function, jobs, label)
+        return [said[0], RunError("a worker died")]
+
+    monkeypatch.setattr(Executor, "attempt", dying)
+    # Teachers are mapped, and a map attempts.
+    monkeypatch.setattr(Executor, "map", lambda self, f, jobs, label: attempt(self, f, jobs, label))
+    outcome = compete(planned, tmp_path / "run", quiet=True)
+    assert outcome.failed == [{"entry": "kd", "seed": 0, "error": "a worker died"}]
+    assert [row["entry"] for row in outcome.rows] == ["none"]
+    assert "died" in (tmp_path / "run" / "failed" / "kd-0.txt").read_text()

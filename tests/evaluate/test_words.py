@@ -2,7 +2,7 @@
 
 import pytest
 
-from limbeck.evaluate.words import table_cells, verdict
+from limbeck.evaluate.words import interval, table_cells, verdict
 
 MODEL = {"parameters": 1066, "macs": 1032, "latency_ms": 0.031, "bytes": 4264, "train_seconds": 3.0}
 
@@ -97,3 +97,11 @@ def test_numbers_are_compared_by_rmse():
         for role, value in (("product", 2.0), ("baseline", 2.5))
     ]
     assert verdict(rows, 1) == "distilled has an rmse 0.5 lower than the same student alone"
+
+
+def test_an_interval_of_a_share_ends_where_shares_end():
+    wide = {"low": -0.105, "high": 1.133}
+    assert interval("accuracy", wide) == "0.0 to 100.0"
+    assert interval("accuracy", {"low": -1.2, "high": 0.3}, sign="+") == "-100.0 to +30.0"
+    assert interval("rmse", wide) == "-0.105 to 1.133"
+    assert interval("accuracy", {"low": None, "high": None}) == ""

@@ -164,3 +164,12 @@ def test_an_error_while_making_leaves_no_shard_and_no_lock(tmp_path):
         table(tmp_path).fill(fails)
     assert not content(tmp_path)
     filled(tmp_path)
+
+
+def test_a_disk_without_locks_is_said_and_not_waited_for(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", refused)
+    with pytest.raises(RunError, match="cannot be locked"):
+        Shards(tmp_path, 4, row_bytes=8).fill(lambda places: {"x": torch.from_numpy(places)})

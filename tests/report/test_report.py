@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck import cards
+from limbeck import cards, files
 from limbeck.errors import RunError
 from limbeck.experiment import Request, perform
 from limbeck.report import write_report
@@ -155,7 +155,7 @@ def set_of_images(folder, place):
             ("all images", "reference", 0.9, 5000),
         )
     ]
-    (place / "table.json").write_text(json.dumps(rows))
+    files.write_json(place / "table.json", rows)
     (place / "seeds" / "0" / "diagnostics.json").unlink()
     labels = np.arange(10).repeat(4)
     draw = np.random.default_rng(0)

@@ -7,8 +7,8 @@ from torch import nn
 from limbeck.data import Batch
 from limbeck.errors import ArgumentError
 from limbeck.outputs import Outputs, unwrapped
+from limbeck.run.choices import PRECISIONS
 from limbeck.run.engine import Engine
-from limbeck.run.fabric import PRECISIONS
 
 
 def network():

@@ -58,6 +58,12 @@ def dies(number):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies_at_two(number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
 def refuses(number):
     raise DataError(f"job {number} has no data")
 
@@ -80,9 +86,20 @@ def test_executor_tries_again_when_a_worker_dies(tmp_path):
     assert executor(tmp_path, "local").map(dies_once, jobs) == [0, 10, 20, 30]
 
 
-def test_executor_gives_up_when_workers_die_twice(tmp_path):
-    with pytest.raises(RunError, match="a worker died 2 times after 0 of 3 jobs"):
+def test_executor_gives_up_on_a_job_that_dies_each_time(tmp_path):
+    with pytest.raises(RunError, match="a worker died 2 times, and again with this job alone"):
         executor(tmp_path, "local").map(dies, [(1,), (2,), (3,)])
+
+
+def test_executor_lets_no_other_job_fail_with_one_whose_worker_dies(tmp_path):
+    said = executor(tmp_path, "local").attempt(dies_at_two, JOBS)
+    assert isinstance(said[2], RunError)
+    assert [*said[:2], said[3]] == [0, 1, 3]
+
+
+def test_executor_gives_errors_back_in_the_place_of_results(tmp_path):
+    said = executor(tmp_path, "local").attempt(refuses, [(1,), (2,)])
+    assert [str(one) for one in said] == ["job 1 has no data", "job 2 has no data"]
 
 
 def test_executor_names_the_places_there_are(tmp_path):
@@ -110,6 +127,37 @@ def test_executor_on_a_silent_ray_address(tmp_path, ray):
         address = f"ray://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(RunError, match="no Ray cluster answers at ray://"):
         executor(tmp_path, address).map(learnt, JOBS)
+
+
+@pytest.mark.parametrize("address", ["auto", "local", None])
+def test_executor_leaves_words_for_an_address_to_ray(monkeypatch, ray, address):
+    """Only where there is a host and a port is looked whether someone listens."""
+    from limbeck.run.ray import connect
+
+    asked = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: asked.append(options["address"]))
+    if address is None:
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    connect("ray", 1)
+    assert asked == [address]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(RunError, match="no Ray cluster answers at .* correct RAY_ADDRESS"):
+        connect("ray", 1)
+
+
+def test_executor_says_that_jobs_on_ray_are_waited_for(tmp_path, monkeypatch, capsys):
+    there = executor(tmp_path, "ray")
+
+    def pressed(function, jobs, said, shown, stop):
+        os.kill(os.getpid(), signal.SIGINT)
+        said.extend(function(*job) for job in jobs)
+
+    monkeypatch.setattr(there, "_side_by_side", pressed)
+    assert there.map(int, [(1,), (2,)]) == [1, 2]
+    assert "jobs on Ray are waited for" in capsys.readouterr().err
 
 
 def test_executor_on_a_local_ray_gives_the_same_bits(tmp_path, ray):

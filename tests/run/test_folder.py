@@ -1,11 +1,15 @@
 """A folder belongs to one run, one process writes to it, and a refusal changes nothing."""
 
+import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import tomli_w
 
+from limbeck import files
 from limbeck.errors import CorruptFileError, Interrupted, RunError
 from limbeck.run.folder import SETTINGS, claimed, differences, read_identity
 
@@ -145,6 +149,65 @@ def test_a_second_process_is_refused_while_the_first_holds_the_folder(tmp_path):
         with holder(folder) as second:
             told, _ = second.communicate("\n")
         assert "is in use by another process" in told
+
+
+def test_a_second_thread_is_refused_and_a_run_within_the_run_let_in(tmp_path):
+    folder = tmp_path / "run"
+
+    def enter():
+        with claimed(folder, IDENTITY):
+            return "in"
+
+    with ThreadPoolExecutor(1) as pool:
+        with claimed(folder, IDENTITY):
+            with claimed(folder, IDENTITY):
+                work(folder)
+            with pytest.raises(RunError, match="is in use by another thread; wait for it"):
+                pool.submit(enter).result()
+            with holder(folder) as other:
+                told, _ = other.communicate("\n")
+            assert "is in use by another process" in told
+        assert pool.submit(enter).result() == "in"
+
+
+def test_of_two_runs_that_begin_together_one_is_refused(tmp_path, monkeypatch):
+    """Both have seen that the folder holds no run; the other one was quicker to lock it."""
+    folder, other = tmp_path / "run", {**IDENTITY, "seed": 1}
+    lock = files.try_lock
+
+    def late(path):
+        monkeypatch.setattr(files, "try_lock", lock)
+        (folder / "metrics.jsonl").parent.mkdir(parents=True)
+        (folder / SETTINGS).write_text(tomli_w.dumps(other))
+        return lock(path)
+
+    monkeypatch.setattr(files, "try_lock", late)
+    with pytest.raises(RunError, match="seed: there 1, now 0"):
+        claimed(folder, IDENTITY).__enter__()
+    assert read_identity(folder) == other
+
+
+def test_a_disk_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", refused)
+    with pytest.raises(RunError, match=r"cannot be locked \(No locks available\)"):
+        claimed(tmp_path / "run", IDENTITY).__enter__()
+
+
+def test_defaults_are_no_differences(tmp_path):
+    def full(identity):
+        return {**identity, "settings": {"steps": 10, "weight": 0.5, **identity["settings"]}}
+
+    shorter = {**IDENTITY, "settings": {"optim": {"lr": 0.1, "milestones": [0.5]}}}
+    with claimed(tmp_path / "run", shorter, full):
+        work(tmp_path / "run")
+    with claimed(tmp_path / "run", IDENTITY, full):
+        pass
+    other = {**shorter, "settings": {**shorter["settings"], "weight": 0.7}}
+    with pytest.raises(RunError, match=r"settings\.weight: there 0\.5, now 0\.7\nchoose"):
+        claimed(tmp_path / "run", other, full).__enter__()
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):

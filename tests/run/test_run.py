@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -123,6 +124,28 @@ def test_rows_are_cut_back_to_the_checkpoint(tmp_path):
     assert run.resume("student").step == 20
     assert [row["step"] for row in rows(run) if row["stage"] == "student"] == [10, 20]
     assert [row["step"] for row in rows(run) if row["stage"] == "teacher"] == [10, 20, 30]
+
+
+def test_rows_of_a_stage_made_anew_stand_where_those_before_them_stood(tmp_path):
+    def go(*made):
+        run = Run(tmp_path)
+        for stage in ("initial", "student", "alone"):
+            if stage in made:
+                shutil.rmtree(tmp_path / "checkpoints" / stage, ignore_errors=True)
+            run.resume(stage)
+            if stage in made:
+                for step in (1, 2):
+                    run.log(stage=stage, step=step)
+                run.log(stage=f"looks at {stage}", step=2)
+                run.checkpoint(stage, 2, {}, {})
+        run.finish()
+        return [(row["stage"], row["step"]) for row in rows(run)]
+
+    whole = go("initial", "student", "alone")
+    assert len(whole) == 9
+    assert go() == whole
+    made = [row for row in go("student") if row[0] != "looks at student"]
+    assert made == [row for row in whole if row[0] != "looks at student"]
 
 
 def test_without_a_checkpoint_a_stage_keeps_no_rows(tmp_path):

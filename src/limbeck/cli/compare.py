@@ -6,11 +6,12 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from limbeck import files
+from limbeck.cli import requests
 from limbeck.cli.speaking import (
     DataRoot,
     Json,
@@ -24,6 +25,8 @@ from limbeck.cli.speaking import (
 )
 from limbeck.errors import RunError, SettingsError
 from limbeck.plain import merge, parse_assignments
+from limbeck.run.choices import check_choices
+from limbeck.run.trackers import check_trackers
 
 if TYPE_CHECKING:
     from limbeck.comparison import Contest
@@ -78,6 +81,12 @@ def compare(
         int, typer.Option(min=1, help="Threads a job uses; part of what same bits means.")
     ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")] = 0,
+    precision: requests.Precision = "32-true",
+    executor: Annotated[
+        str,
+        typer.Option(help="Where entries run: local (processes), serial, ray, or ray://HOST:PORT."),
+    ] = "local",
+    tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -108,6 +117,12 @@ def compare(
     wanted = None if seeds is None and seed is None else range(first, first + (seeds or 1))
     if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
         raise SettingsError(f"--name {name!r}: expected letters, digits, dashes and dots")
+    options: dict[str, Any] = {"threads": threads, "device": device, "workers": workers}
+    options |= {"executor": executor, "trackers": tuple(tracker or ())}
+    if precision != requests.PLAIN:
+        options["precision"] = precision
+    check_choices(options)
+    check_trackers(options["trackers"])
     called = name or "-".join(one.replace(":", "_") for one in names)
     planned = contest(
         names,
@@ -117,10 +132,12 @@ def compare(
         changes=merge(short, parse_assignments(set_ or [])),
         steps=steps,
         seeds=wanted,
-        options={"threads": threads, "device": device, "workers": workers},
+        options=options,
     )
     typed = {"preset": preset, "student": student, "data": data, "steps": steps, "seed": seed}
     typed |= {"batch-size": batch_size, "teacher-steps": teacher_steps, "seeds": seeds}
+    # What decides the figures to the bit is written down where it is not the usual.
+    typed |= {"threads": threads if threads > 1 else None, "precision": options.get("precision")}
     pairs = [(key, value) for key, value in {**typed, "name": name}.items() if value is not None]
     pairs += [("teacher", one) for one in teacher or []] + [("set", one) for one in set_ or []]
     command = shlex.join(["limbeck", "compare", ",".join(names)])
@@ -130,9 +147,23 @@ def compare(
 
 
 def hold(
-    planned: Contest, folder: Path, results: Path, command: str, *, quiet: bool, json_wanted: bool
+    planned: Contest,
+    folder: Path,
+    results: Path | None,
+    command: str,
+    *,
+    quiet: bool,
+    json_wanted: bool,
 ) -> None:
     """Hold a contest, or what is left of it, and show what it gave.
+
+    Args:
+        planned: what to compare.
+        folder: of the runs.
+        results: where the figures go; None is where they went before.
+        command: what was typed.
+        quiet: show no progress.
+        json_wanted: print one line for programs.
 
     Raises:
         RunError: no entry finished.
@@ -145,7 +176,7 @@ def hold(
     names = ", ".join(entry.name for entry in planned.entries)
     say(f"comparing {names}: {folder}", json_wanted=json_wanted)
     with interruptible(folder):
-        outcome = compete(planned, folder, command=command, quiet=quiet)
+        outcome = compete(planned, folder, command=command, results=results, quiet=quiet)
     facts = {**outcome.facts(planned), "environment": json.loads(environment())}
     for one in outcome.failed:
         words = f"failed: {one['entry']}, seed {one['seed']}: {one['error']}"
@@ -153,7 +184,7 @@ def hold(
     if not outcome.rows:
         raise RunError(f"no entry finished; what went wrong is noted in {folder / 'failed'}")
     content = json.dumps(facts, indent=1) + "\n"
-    path = results / f"compare-{planned.name}.json"
+    path = outcome.results / f"compare-{planned.name}.json"
     files.write_text(folder / FACTS, content)
     files.write_text(path, content)
     write_comparison(facts, folder / PAGE, f"Comparison {planned.name}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limbeck import cards
+from limbeck import cards, files
 from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 from limbeck.experiment import TABLE, Request, is_run
@@ -87,7 +86,7 @@ def _origin(folder: Path) -> Origin | None:
     request, table = Request.read(folder), folder / TABLE
     card = cards.card(request.method)
     return Origin(
-        rows=json.loads(table.read_text()) if table.exists() else (),
+        rows=files.read_json(table) if table.exists() else (),
         data=str(request.inputs.get("data", "")),
         method=card.slug,
         title=card.title,

@@ -12,6 +12,8 @@ from limbeck.cli import requests
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, emit, say, table, use_data_root
 from limbeck.plan import Plan, duration, size
 from limbeck.plan import plan as make_plan
+from limbeck.run.choices import check_choices
+from limbeck.run.processes import check_devices
 
 MODELS = ("STAGE", "MODEL", "PARAMETERS", "WEIGHTS", "GRADIENTS", "OPTIMISER")
 STAGES = (
@@ -39,6 +41,10 @@ def plan(
     device: requests.Device = "cpu",
     threads: requests.Threads = 1,
     workers: requests.Workers = 0,
+    devices: requests.Devices = 1,
+    strategy: requests.Strategy = "ddp",
+    precision: requests.Precision = "32-true",
+    executor: requests.Executor = "local",
     tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,
@@ -48,7 +54,8 @@ def plan(
     """Tell what a run would take: models, memory, teacher calls, disk and minutes.
 
     The method is tried on the real models and data for a few steps a stage; nothing is kept. It
-    takes the options of limbeck run and warns when memory or disk will not do.
+    takes the options of limbeck run and warns when memory or disk will not do. With --devices one
+    device tries; memory is shared out over all of them, time is not.
 
     \b
     Examples:
@@ -72,9 +79,15 @@ def plan(
         device=device,
         threads=threads,
         workers=workers,
+        strategy=strategy,
+        precision=precision,
+        executor=executor,
         tracker=tracker,
     )
-    made = make_plan(typed.request(), out or Path("runs"), quiet=quiet)
+    request = typed.request()
+    check_choices(request.options)
+    check_devices(devices, device)
+    made = make_plan(request, out or Path("runs"), devices=devices, quiet=quiet)
     _show(made, json_wanted)
     if json_wanted:
         emit(made.facts())
@@ -91,6 +104,7 @@ def _show(made: Plan, json_wanted: bool) -> None:
     table(STAGES, map(_stage, made.stages), json_wanted=json_wanted)
     line("")
     many = f"{seeds} seeds, {made.at_once} at once" if seeds > 1 else "1 seed"
+    many += f", {made.devices} devices each" if made.devices > 1 else ""
     line(f"{many}:")
     for name, words in _sums(made):
         line(f"  {name:14}{words}")
@@ -102,11 +116,12 @@ def _sums(made: Plan) -> list[tuple[str, str]]:
     stored = ", ".join(f"{name} {size(count)}" for name, count in made.stored.items())
     minutes = made.minutes
     looks = " besides looks at validation" if any(one.looks for one in made.stages) else ""
+    alone = " on one device" if made.devices > 1 else ""
     spent = (
         "unknown: not every stage could be tried"
         if minutes is None
-        else f"{duration(minutes * 60)} expected{looks} from {made.tried} steps tried; each seed "
-        f"{duration(made.preparing)} to prepare and {duration(made.testing)} for the table"
+        else f"{duration(minutes * 60)} expected{alone}{looks} from {made.tried} steps tried; each "
+        f"seed {duration(made.preparing)} to prepare and {duration(made.testing)} for the table"
     )
     return [
         ("teacher calls", f"{made.teacher_calls:,} of a batch while training"),

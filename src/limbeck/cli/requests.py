@@ -72,6 +72,7 @@ Tracker = Annotated[
     typer.Option(help="Show rows in tensorboard, mlflow or wandb too; repeat for several."),
 ]
 
+PLAIN = "32-true"
 OPTIONS = ("threads", "device", "workers", "strategy", "precision", "executor")
 
 
@@ -95,7 +96,7 @@ class Typed:
     threads: int
     workers: int
     strategy: str = "ddp"
-    precision: str = "32-true"
+    precision: str = PLAIN
     executor: str = "local"
     tracker: Sequence[str] | None = None
 
@@ -165,7 +166,7 @@ class Typed:
     def _options(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in OPTIONS}
         options["trackers"] = tuple(self.tracker or ())
-        if self.precision == "32-true":
+        if self.precision == PLAIN:
             # Written down it would make a run begun without the option another run.
             del options["precision"]
         return options

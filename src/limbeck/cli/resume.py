@@ -13,6 +13,7 @@ from limbeck.cli.compare import hold
 from limbeck.cli.results import report
 from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
 from limbeck.cli.together import together
+from limbeck.errors import SettingsError
 from limbeck.experiment import is_comparison
 from limbeck.run.processes import rank
 
@@ -32,16 +33,18 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed; it ends in the same bits."""
     use_data_root(data_root)
-    together(devices, device)
     options = {"device": device, "workers": workers, "strategy": strategy, "executor": executor}
     options |= {"trackers": tuple(tracker or ())}
+    if devices > 1 and is_comparison(folder):
+        raise SettingsError(f"{folder} holds a comparison, whose runs take one device each")
+    together(devices, options)
     if is_comparison(folder):
         from limbeck.comparison import Contest
 
         hold(
             Contest.read(folder, options),
             folder,
-            Path("results"),
+            None,
             f"limbeck resume {folder}",
             quiet=quiet,
             json_wanted=json_wanted,

@@ -84,7 +84,7 @@ def run(
     )
     request = typed.request()
     folder = out or _new_folder(method)
-    together(devices, device, () if out else ("--out", str(folder)))
+    together(devices, request.options, () if out else ("--out", str(folder)))
     say(f"{cards.card(method).title}: {folder}", json_wanted=json_wanted)
     with interruptible(folder):
         rows = perform(request, folder, quiet=quiet)

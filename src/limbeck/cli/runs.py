@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from limbeck import files
 from limbeck.cli.speaking import Json, emit, say, table
 from limbeck.experiment import TABLE, Request, is_finished, is_run
 
@@ -23,15 +23,17 @@ def runs(
         request = Request.read(place)
         done = is_finished(place)
         quality: dict[str, float] = {}
-        if done:
-            rows = json.loads((place / TABLE).read_text())
+        rows = files.stored_json(place / TABLE) if done else None
+        damaged = rows is None and (place / TABLE).exists()
+        state = ("damaged" if damaged else "finished") if done else "unfinished"
+        if rows is not None:
             quality = next(row["quality"] for row in rows if row["role"] == "product")
         lines.append(
             {
                 "run": str(place),
                 "method": request.method,
                 "seeds": len(request.seeds),
-                "state": "finished" if done else "unfinished",
+                "state": state,
                 "quality": quality,
             }
         )

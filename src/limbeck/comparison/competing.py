@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ from limbeck import files
 from limbeck.comparison.contests import INPUTS, Contest, Entry, method_of
 from limbeck.errors import Interrupted, LimbeckError, RunError
 from limbeck.evaluate.tournament import compared, standing
+from limbeck.experiment import in_full
 from limbeck.run.folder import claimed
 
-ROW, COMMAND = "row.json", "command.txt"
+ROW, COMMAND, WHERE = "row.json", "command.txt", "results.txt"
+RESULTS = Path("results")
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Outcome:
         failed: ``{"entry", "seed", "error"}``.
         teachers: mean rows of the teachers and their ensemble.
         command: what was typed when the contest began.
+        results: folder for the figures.
     """
 
     rows: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     teachers: list[dict[str, Any]]
     command: str
+    results: Path = RESULTS
 
     def facts(self, contest: Contest) -> dict[str, Any]:
         """Everything in plain values: what was compared, rows, means and tests.
@@ -54,7 +57,14 @@ class Outcome:
         }
 
 
-def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = False) -> Outcome:
+def compete(
+    contest: Contest,
+    folder: Path,
+    *,
+    command: str = "",
+    results: Path | None = None,
+    quiet: bool = False,
+) -> Outcome:
     """Run every entry on every seed, or those that are left.
 
     Args:
@@ -62,6 +72,7 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         folder: where; holds a run folder for the teachers of each seed and for each entry and
             seed. What is finished is reused, what failed is tried again.
         command: what was typed; kept with the folder and given back.
+        results: folder for the figures; kept with the folder and given back where it is None.
         quiet: show no progress.
 
     Returns:
@@ -71,7 +82,7 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         RunError: the folder holds something else, or entries did not begin from the same.
         Interrupted: the user asked to stop.
     """
-    with claimed(folder, contest.identity()):
+    with claimed(folder, contest.identity(), _in_full):
         from limbeck.evaluate.table import average
         from limbeck.run.run import Options, Run
 
@@ -80,18 +91,46 @@ def compete(contest: Contest, folder: Path, *, command: str = "", quiet: bool = 
         taught = run.executor.map(_teach, seeds, "teachers")
         if not (folder / COMMAND).exists():
             files.write_text(folder / COMMAND, command + "\n")
+        place = _results(folder, results)
         jobs = [
             (contest, entry, folder, seed) for seed in contest.seeds for entry in contest.entries
         ]
-        results = run.executor.map(_guarded, jobs, f"{len(contest.entries)} entries")
-    rows = [one for one in results if "error" not in one]
+        attempts = run.executor.attempt(_guarded, jobs, f"{len(contest.entries)} entries")
+        said = [
+            _failed(folder, entry, seed, one) if isinstance(one, LimbeckError) else one
+            for (_, entry, _, seed), one in zip(jobs, attempts, strict=True)
+        ]
+    rows = [one for one in said if "error" not in one]
     _check_same(rows)
     return Outcome(
         rows=[{name: row[name] for name in row if name != "began"} for row in rows],
-        failed=[one for one in results if "error" in one],
+        failed=[one for one in said if "error" in one],
         teachers=average(taught),
         command=(folder / COMMAND).read_text().strip(),
+        results=place,
     )
+
+
+def _in_full(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a folder was asked to do, with the defaults of methods and runs."""
+    if "entries" not in identity:
+        return dict(identity)
+    entries = {
+        name: in_full({**entry, "options": identity.get("options", {})})
+        for name, entry in identity["entries"].items()
+    }
+    options = next(iter(entries.values()))["options"]
+    kept = {name: {**one, "options": {}} for name, one in entries.items()}
+    return {**identity, "options": options, "entries": kept}
+
+
+def _results(folder: Path, given: Path | None) -> Path:
+    """Where the figures go: what is given now, or was when the contest began."""
+    path = folder / WHERE
+    if given is None:
+        return Path(path.read_text().strip()) if path.exists() else RESULTS
+    files.write_text(path, f"{given.absolute()}\n")
+    return given
 
 
 def _run(contest: Contest, folder: Path, seed: int, shared: Path | None = None) -> Any:
@@ -106,13 +145,20 @@ def _teach(contest: Contest, folder: Path, seed: int) -> list[dict[str, Any]]:
     from limbeck.method import opened
 
     place = folder / "teachers" / str(seed)
-    if (place / ROW).exists():
-        return json.loads((place / ROW).read_text())
+    known: list[dict[str, Any]] | None = files.stored_json(place / ROW)
+    if known is not None:
+        return known
     method = method_of(contest.lead, contest.lead.settings)
     with opened(method, _run(contest, place, seed), contest.inputs) as (_, ready):
         rows = teacher_rows(ready["teacher"], ready["data"])
-    files.write_text(place / ROW, json.dumps(rows, indent=1) + "\n")
+    files.write_json(place / ROW, rows)
     return rows
+
+
+def _failed(folder: Path, entry: Entry, seed: int, error: LimbeckError) -> dict[str, Any]:
+    """Note why an entry did not even come to say what went wrong in it."""
+    files.write_text(folder / "failed" / f"{entry.place}-{seed}.txt", f"{error}\n")
+    return {"entry": entry.name, "seed": seed, "error": str(error)}
 
 
 def _guarded(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[str, Any]:
@@ -138,8 +184,9 @@ def _competed(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[s
     from limbeck.method import single
 
     place = folder / "entries" / entry.place / str(seed)
-    if (place / ROW).exists():
-        return json.loads((place / ROW).read_text())
+    known: dict[str, Any] | None = files.stored_json(place / ROW)
+    if known is not None:
+        return known
     run = _run(contest, place, seed, folder / "teachers" / str(seed))
     resumed = (place / "checkpoints").exists()
     method = method_of(entry, entry.settings)
@@ -150,18 +197,20 @@ def _competed(contest: Contest, entry: Entry, folder: Path, seed: int) -> dict[s
     cost |= {} if resumed else {"train_seconds": round(seconds, 3)}
     began = {name: fingerprint(ready[name]) for name in INPUTS}
     content = {"entry": entry.name, "seed": seed, "quality": row["quality"], "cost": cost}
-    files.write_text(place / ROW, json.dumps({**content, "began": began}, indent=1) + "\n")
+    files.write_json(place / ROW, {**content, "began": began})
     return {**content, "began": began}
 
 
 def _steps_done(run: Any) -> int:
-    """Optimiser steps that the run's own loops logged; teachers have a run of their own."""
+    """Optimiser steps of the run's own loops; teachers have a run of their own."""
+    from limbeck.run import checkpoints
     from limbeck.run.run import METRICS
+    from limbeck.run.trackers import read_rows
 
-    last: dict[str, int] = {}
-    for line in (run.dir / METRICS).read_text().splitlines():
-        row = json.loads(line)
-        last[row["stage"]] = row["step"]
+    last = {row["stage"]: row["step"] for row in read_rows(run.dir / METRICS)}
+    # A record that was damaged may lack the last row; what was saved tells the step too.
+    for place in (run.dir / "checkpoints").glob("*"):
+        last[place.name] = max(last.get(place.name, 0), checkpoints.newest(place))
     return sum(last.values())
 
 

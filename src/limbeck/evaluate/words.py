@@ -162,12 +162,30 @@ def with_spread(name: str, one: Mapping[str, Any]) -> str:
 
 
 def interval(name: str, one: Mapping[str, Any], sign: str = "") -> str:
-    """The ends of an interval, shares in percent; empty where there is none."""
+    """The ends of an interval in words, shares in percent; empty where there is none.
+
+    Example:
+        >>> interval("accuracy", {"low": 0.738, "high": 1.133})
+        '73.8 to 100.0'
+    """
     scale, digits = _scale(name)
     if one["low"] is None:
         return ""
-    low, high = (f"{one[end] * scale:{sign}.{digits}f}" for end in ("low", "high"))
+    ends = possible(name, one, least=-1.0 if sign else 0.0)
+    low, high = (f"{end * scale:{sign}.{digits}f}" for end in ends)
     return f"{low} to {high}"
+
+
+def possible(name: str, one: Mapping[str, Any], least: float = 0.0) -> tuple[float, float]:
+    """The ends of an interval, of a share cut to what it can be.
+
+    Args:
+        name: of the figure.
+        one: its ``low`` and ``high``.
+        least: what a share can be at the least: 0, or -1 of a difference.
+    """
+    low, high = one["low"], one["high"]
+    return (max(least, low), min(1.0, high)) if name in SHARES else (low, high)
 
 
 def _scale(name: str) -> tuple[int, int]:

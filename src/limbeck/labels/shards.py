@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -133,15 +132,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
     """Whether no other process makes this file; it belongs to this one inside the block."""
-    with files.spoken(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    handle = files.try_lock(path.with_suffix(".lock"))
     try:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+        yield handle is not None
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)

@@ -222,9 +222,10 @@ class _Loop:
                 self._check_scalars(terms)
                 # Cut weights are gathered for one backward pass a step, not for one more a term.
                 whole = not self.engine.sharding
-                if measure and whole and number == 0 and len(terms) > 1 and trained:
-                    self.norms = _gradient_norms(terms, trained)
-                loss = combine(terms, trained)
+                with self.engine.differentiating():
+                    if measure and whole and number == 0 and len(terms) > 1 and trained:
+                        self.norms = _gradient_norms(terms, trained)
+                    loss = combine(terms, trained)
                 dropped = loss is None
                 # Reading numbers back stalls an accelerator: there the logged rows are checked.
                 if loss is None or (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,19 @@ from torch import nn
 
 from limbeck import keyed
 from limbeck import outputs as reading
+from limbeck.catalogue import entry_of, losses
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.views import Views
-from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError
+from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError, UnusualUseWarning
 from limbeck.features import evaluating
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
 from limbeck.loops.optim import Optim
-from limbeck.objectives import Objective, Terms
+from limbeck.objectives import Objective, Term, Terms
 from limbeck.outputs import Outputs
 from limbeck.run.run import At, Run
-from limbeck.teachers import bound, placed
+from limbeck.teachers import TOP, bound, placed
 
 if TYPE_CHECKING:
     from limbeck.teachers import Teacher
@@ -159,12 +161,39 @@ def _check_kept(teacher: Teacher, objective: Objective, mix: Any) -> None:
             "mix changes batches as a whole and the teacher's outputs are stored for single "
             "samples; drop the mixing or the store"
         )
+    if TOP in gives:
+        _check_top(objective)
+        gives = ("logits", *(one for one in gives if one != TOP))
     missing = sorted(objective.teacher_outputs - set(gives))
     if missing:
         raise ArgumentError(
             f"the objective reads {', '.join(missing)} of the teacher, and only "
             f"{', '.join(gives)} are stored; use the teacher itself instead of cached(...)"
         )
+
+
+def _check_top(objective: Objective) -> None:
+    """Refuse losses that need the logits of all classes where the most likely ones are stored."""
+    for part in objective.modules():
+        if not isinstance(part, Term) or part.teacher not in ("logits", "extra.member_logits"):
+            continue
+        entry = entry_of(part.function, part.options)
+        if entry is None:
+            warnings.warn(
+                f"of the teacher only the most likely classes are stored, and whether term "
+                f"{part.name!r} needs the others is not known; set teaching.store to logits if "
+                "it does",
+                UnusualUseWarning,
+                stacklevel=4,
+            )
+        elif TOP not in entry.teacher:
+            fitting = [one.name for one in losses() if TOP in one.teacher]
+            raise ArgumentError(
+                f"loss {entry.name!r} of term {part.name!r} needs the teacher's "
+                f"{' or '.join(entry.teacher)} for all classes, and only the most likely are "
+                "stored; set teaching.store to logits (in Python: keep='logits'), or take one of "
+                f"{', '.join(fitting)}"
+            )
 
 
 @torch.no_grad()

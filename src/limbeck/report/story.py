@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from limbeck import cards
+from limbeck import cards, files
 from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
 from limbeck.naming import spaced, without_place
 from limbeck.run.exhibits import Chart, Gallery, Sheet, read_exhibits
 from limbeck.run.folder import ENVIRONMENT
 from limbeck.run.run import METRICS
+from limbeck.run.trackers import read_rows
 
 POINTS = 300
 
@@ -80,8 +80,7 @@ def read_story(folder: Path) -> Story:
         request=request,
         card=cards.card(request.method),
         rows=[
-            {**row, "name": without_place(row["name"])}
-            for row in json.loads((folder / TABLE).read_text())
+            {**row, "name": without_place(row["name"])} for row in files.read_json(folder / TABLE)
         ],
         curves=curves,
         norms=norms,
@@ -130,8 +129,7 @@ def shown(value: Any) -> Any:
 def _curves(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     curves: dict[str, Any] = {}
     norms: dict[str, Any] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         stage, step = row.pop("stage"), row.pop("step")
         for name, value in row.items():
             if name.endswith("seconds") or not math.isfinite(value):
@@ -154,4 +152,4 @@ def _thinned(tables: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    return files.read_json(path) if path.exists() else {}

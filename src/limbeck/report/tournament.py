@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.evaluate.words import paired_cells, table_cells, tournament_cells, tournament_verdict
+from limbeck.evaluate.words import (
+    paired_cells,
+    possible,
+    table_cells,
+    tournament_cells,
+    tournament_verdict,
+)
 from limbeck.naming import without_place
 from limbeck.report import plots
 from limbeck.report.page import write_page
@@ -60,6 +66,10 @@ def write_comparison(facts: Mapping[str, Any], path: Path, title: str) -> None:
     )
 
 
+def _ends(name: str, one: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    return (None, None) if one["low"] is None else possible(name, one)
+
+
 def _plots(facts: Mapping[str, Any]) -> list[dict[str, str]]:
     tests = facts["tests"]
     main, ranks = tests["figure"], tests["ranks"]
@@ -68,7 +78,7 @@ def _plots(facts: Mapping[str, Any]) -> list[dict[str, str]]:
         for name in facts["standing"]["quality"]
     }
     ends = {
-        name: (one[main]["mean"], one[main]["low"], one[main]["high"])
+        name: (one[main]["mean"], *_ends(main, one[main]))
         for name, one in facts["standing"]["quality"].items()
     }
     drawn = [

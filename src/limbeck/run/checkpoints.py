@@ -85,6 +85,11 @@ def load(folder: Path) -> Checkpoint | None:
     return None
 
 
+def newest(folder: Path) -> int:
+    """The step of the newest checkpoint of a stage, 0 where there is none."""
+    return max((int(place.name) for place in _steps(folder)), default=0)
+
+
 def _check_plain(value: Any, place: str) -> None:
     if type(value) in CONTAINERS:
         items = value.items() if isinstance(value, Mapping) else enumerate(value)

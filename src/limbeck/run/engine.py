@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.outputs import unwrapped
 from limbeck.run import sharding
-from limbeck.run.fabric import fabric
+from limbeck.run.fabric import differentiating, fabric, without_exchange
 
 
 class Engine:
@@ -23,7 +23,7 @@ class Engine:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: one of `PRECISIONS` of `limbeck.run.fabric`.
+        precision: one of `PRECISIONS` of `limbeck.run.choices`.
         strategy: with several processes, ``"ddp"`` keeps a copy of every model in each, ``"fsdp"``
             cuts models over them.
 
@@ -66,9 +66,7 @@ class Engine:
             return self._fabric.setup_module(copy.deepcopy(model).to(self.device))
         if self.world > 1 and not any(one.requires_grad for one in model.parameters()):
             # It has nothing to exchange, and the strategy for several processes refuses it.
-            from lightning_fabric.wrappers import _FabricModule
-
-            return _FabricModule(model.to(self.device), strategy)
+            return without_exchange(model.to(self.device), strategy)
         return self._fabric.setup_module(model)
 
     def setup_optimiser(self, optimiser: torch.optim.Optimizer) -> Any:
@@ -85,6 +83,11 @@ class Engine:
     def backward(self, loss: Tensor) -> None:
         """Compute gradients."""
         self._fabric.backward(loss)
+
+    @staticmethod
+    def differentiating() -> AbstractContextManager[None]:
+        """Let `torch.autograd.grad` be asked inside the block, beside `backward`."""
+        return differentiating()
 
     @contextmanager
     def no_sync(self, model: nn.Module, enabled: bool) -> Iterator[None]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from limbeck.errors import ArgumentError, Interrupted, LimbeckError, RunError
+from limbeck.errors import Interrupted, LimbeckError, RunError
+from limbeck.run.choices import check_choices
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
 
@@ -27,7 +29,9 @@ class Executor:
     """Runs jobs that do not depend on each other.
 
     Every job computes with the run's thread count, so results are the same wherever it runs. Jobs
-    that were not done when a worker died are tried once more.
+    that were not done when a worker died are tried once more, and when one dies again one by one,
+    so that a job that takes its worker with it fails alone. A Ctrl-C lets local jobs save their
+    state and come back; jobs on Ray do not hear of it and are waited for.
 
     Args:
         run: gives the progress display, the threads a job uses, and where jobs run: ``"local"``,
@@ -41,10 +45,7 @@ class Executor:
     def __init__(self, run: Run, processes: int | None = None) -> None:
         self._run, self._processes = run, processes
         self._where = run.options.executor
-        if self._where not in ("local", "serial", "ray") and not self._where.startswith("ray://"):
-            raise ArgumentError(
-                f"executor is {self._where!r}, expected local, serial, ray or ray://HOST:PORT"
-            )
+        check_choices({"executor": self._where})
 
     def at_once(self, jobs: int) -> int:
         """How many of some jobs run at the same time; one where a job itself asks for jobs."""
@@ -69,7 +70,33 @@ class Executor:
             One result a job.
 
         Raises:
-            RunError: workers died twice, or the Ray cluster does not answer.
+            RunError: a job's worker died each time, or the Ray cluster does not answer.
+            Interrupted: the user asked to stop.
+        """
+        results: list[T] = []
+        for one in self.attempt(function, jobs, label):
+            if isinstance(one, LimbeckError):
+                raise one
+            results.append(one)
+        return results
+
+    def attempt(
+        self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], label: str = "jobs"
+    ) -> list[T | LimbeckError]:
+        """Call a function as `map` does, and give back the errors of single jobs as their results.
+
+        Jobs that run in this process raise them: there the first one ends all.
+
+        Args:
+            function: a module-level function.
+            jobs: tuples of arguments.
+            label: what to call the jobs in the progress display.
+
+        Returns:
+            A result or an error a job; that of a job whose worker died each time is a `RunError`.
+
+        Raises:
+            RunError: the Ray cluster does not answer.
             Interrupted: the user asked to stop.
         """
         with self._run.progress(label, len(jobs)) as shown:
@@ -77,28 +104,21 @@ class Executor:
             if alone and (_in_job or not self._where.startswith("ray")):
                 return self._in_turn(function, jobs, shown)
             said: list[T | LimbeckError] = []
-            with deferred(_tell_workers) as stop:
-                for tried in range(1, TRIES + 1):
-                    try:
-                        self._side_by_side(function, jobs, said, shown, stop)
+            with deferred(self._pass_on) as stop:
+                for _ in range(TRIES):
+                    if self._survived(function, jobs, said, shown, stop) is None:
                         break
-                    except Exception as error:
-                        # A worker that was still starting dies of the key press others note.
-                        if stop.asked:
-                            raise Interrupted("stopped while jobs were starting") from error
-                        if not _worker_died(error):
-                            raise
-                        if tried == TRIES:
-                            raise RunError(
-                                f"a worker died {TRIES} times after {len(said)} of {len(jobs)} "
-                                f"jobs ({error}); look for a lack of memory, use --executor serial"
-                            ) from error
-            errors = [one for one in said if isinstance(one, LimbeckError)]
-            if errors:
-                raise errors[0]
-            if stop.asked and len(said) < len(jobs):
+                while len(said) < len(jobs) and not stop.asked:
+                    died = self._survived(function, jobs[: len(said) + 1], said, shown, stop)
+                    if died is not None:
+                        said.append(_died(died))
+                        shown.advance()
+            stopped = [one for one in said if isinstance(one, Interrupted)]
+            if stopped:
+                raise stopped[0]
+            if len(said) < len(jobs):
                 raise Interrupted(f"stopped after {len(said)} of {len(jobs)} jobs")
-            return [one for one in said if not isinstance(one, LimbeckError)]
+            return said
 
     def part(self, name: str) -> Run:
         """The run folder of a job, ``jobs/NAME`` below that of the run."""
@@ -134,13 +154,33 @@ class Executor:
 
     def _in_turn(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], shown: Progress
-    ) -> list[T]:
-        results = []
+    ) -> list[T | LimbeckError]:
+        results: list[T | LimbeckError] = []
         with _threads(self._run.options.threads):
             for job in jobs:
                 results.append(function(*job))
                 shown.advance()
         return results
+
+    def _survived(
+        self,
+        function: Callable[..., T],
+        jobs: Sequence[tuple[Any, ...]],
+        said: list[T | LimbeckError],
+        shown: Progress,
+        stop: Any,
+    ) -> Exception | None:
+        """Append the results of the jobs that are not done yet; return what a worker died of."""
+        try:
+            self._side_by_side(function, jobs, said, shown, stop)
+        except Exception as error:
+            # A worker that was still starting dies of the key press others note.
+            if stop.asked:
+                raise Interrupted("stopped while jobs were starting") from error
+            if not _worker_died(error):
+                raise
+            return error
+        return None
 
     def _side_by_side(
         self,
@@ -164,12 +204,21 @@ class Executor:
             # Ray's side of joblib gives all results at once.
             place, how = parallel_config("ray"), "list"
         with place:
-            parallel = Parallel(n_jobs=self.at_once(len(jobs)), return_as=how)
+            # With one process joblib takes this one, which a job that dies would take along.
+            processes = 2 if len(left) == 1 else self.at_once(len(jobs))
+            parallel = Parallel(n_jobs=processes, return_as=how)
         for result in parallel(delayed(_guarded)(threads, function, job) for job in left):
             said.append(result)
             shown.advance()
-            if stop.asked:
+            if stop.asked and how == "generator":
                 return
+
+    def _pass_on(self) -> None:
+        """Pass a Ctrl-C on to the workers, or say that they do not hear of it."""
+        if self._where.startswith("ray"):
+            sys.stderr.write("\njobs on Ray are waited for; press Ctrl-C again to leave them\n")
+            return
+        _tell_workers()
 
 
 @contextlib.contextmanager
@@ -206,6 +255,13 @@ def _worker_died(error: Exception) -> bool:
     # Ray is not imported for a name.
     of_ray = ("RayActorError", "ActorDiedError", "WorkerCrashedError")
     return isinstance(error, TerminatedWorkerError) or type(error).__name__ in of_ray
+
+
+def _died(error: Exception) -> RunError:
+    return RunError(
+        f"a worker died {TRIES} times, and again with this job alone ({error}); look for a lack "
+        "of memory, use --executor serial"
+    )
 
 
 def _tell_workers() -> None:

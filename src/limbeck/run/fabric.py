@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from limbeck.data.batch import Batch
-from limbeck.errors import ArgumentError, nearest
+from limbeck.errors import ArgumentError
 from limbeck.outputs import Outputs
 from limbeck.run import sharding
-
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
-STRATEGIES = ("ddp", "fsdp")
+from limbeck.run.choices import check_choices
 
 
 def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
@@ -22,8 +22,8 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
 
     Args:
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        precision: one of `PRECISIONS`.
-        strategy: one of `STRATEGIES`.
+        precision: one of `PRECISIONS` of `limbeck.run.choices`.
+        strategy: one of `STRATEGIES` there.
         world: how many processes there are.
 
     Returns:
@@ -34,14 +34,9 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
     """
     from lightning_fabric import Fabric
 
-    if device not in ("cpu", "cuda", "auto"):
-        raise ArgumentError(f"device is {device!r}, expected cpu, cuda or auto")
+    check_choices({"device": device, "precision": precision, "strategy": strategy})
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("device is cuda and torch finds none; use --device cpu")
-    if precision not in PRECISIONS:
-        raise ArgumentError(f"precision is {precision!r}; {nearest(precision, PRECISIONS)}")
-    if strategy not in STRATEGIES:
-        raise ArgumentError(f"strategy is {strategy!r}; {nearest(strategy, STRATEGIES)}")
     how: dict[str, Any] = {"strategy": "ddp" if world > 1 else "auto", "precision": precision}
     if world > 1 and strategy == "fsdp":
         how = _cutting(precision, world)
@@ -55,6 +50,29 @@ def fabric(device: str, precision: str, strategy: str, world: int) -> Any:
         plugin.convert_output = lambda data: data
     made.launch()
     return made
+
+
+@contextmanager
+def differentiating() -> Iterator[None]:
+    """Let gradients be asked for inside the block by other means than Fabric's own call.
+
+    With a precision that has a backward pass of its own, its modules refuse every other one, and
+    so also `torch.autograd.grad`, which only looks.
+    """
+    from lightning_fabric import wrappers
+
+    before, wrappers._in_fabric_backward = wrappers._in_fabric_backward, True
+    try:
+        yield
+    finally:
+        wrappers._in_fabric_backward = before
+
+
+def without_exchange(model: nn.Module, strategy: Any) -> nn.Module:
+    """A module that casts as the strategy's precision says and exchanges no gradients."""
+    from lightning_fabric.wrappers import _FabricModule
+
+    return _FabricModule(model, strategy)
 
 
 def _cutting(precision: str, world: int) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,26 @@ SETTINGS, ENVIRONMENT, INPUTS = "settings.toml", "environment.json", "inputs.jso
 LOCK_SECONDS, SETTINGS_SECONDS = 1.0, 60.0
 # Other processes of the same run may be writing already.
 SWEEP_SECONDS = 5.0
-BOOKKEEPING = (SETTINGS, ENVIRONMENT, INPUTS, ".lock")
+LOCK = ".lock"
+BOOKKEEPING = (SETTINGS, ENVIRONMENT, INPUTS, LOCK)
+
+
+# Folders that this process holds, by which thread and how often: a lock of the system belongs to
+# the process, and does not keep its threads from each other.
+_held: dict[tuple[int, Path], tuple[int, int]] = {}
+_holding = threading.Lock()
+Full = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @contextmanager
-def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
+def claimed(folder: Path, identity: Mapping[str, Any], full: Full | None = None) -> Iterator[None]:
     """Hold a folder for one run while the block runs; write down first what it is asked to do.
 
     Args:
         folder: made if it is absent.
         identity: plain values and tables: method, settings, inputs, options.
+        full: puts defaults in for what an identity leaves out; two that are the same then are
+            the same run.
 
     A folder that was begun here and in which nothing was computed is removed when the block
     fails, so that the corrected command can use the same name.
@@ -45,33 +55,43 @@ def claimed(folder: Path, identity: Mapping[str, Any]) -> Iterator[None]:
     if rank():
         # The first process of a run holds the folder for all.
         _wait_for(path)
-    begun = not path.exists()
-    if not begun:
-        difference = differences(read_identity(folder), tomllib.loads(text))
+        _admit(folder, text, full)
+        yield
+        return
+    # Nothing is changed in a folder that is refused, and between a look and a lock may be another.
+    _admit(folder, text, full)
+    with _holds(folder):
+        begun = _admit(folder, text, full)
+        try:
+            if begun:
+                files.write_text(path, text)
+            _sweep(folder)
+            yield
+        except Interrupted:
+            raise
+        except Exception:
+            if begun and not _holds_work(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _admit(folder: Path, text: str, full: Full | None) -> bool:
+    """Whether a run begins in a folder, rather than goes on; refuse what is in it otherwise."""
+    if (folder / SETTINGS).exists():
+        old, new = read_identity(folder), tomllib.loads(text)
+        if old == new:
+            return False
+        difference = differences(*(map(full, (old, new)) if full else (old, new)))
         if difference:
             listing = "\n  ".join(difference)
             raise RunError(
                 f"{folder} holds another run; it differs in\n  {listing}\n"
                 "choose another folder with --out, or delete this one"
             )
-    elif folder.is_dir() and not all(map(_is_ours, os.listdir(folder))):
+        return False
+    if folder.is_dir() and not all(map(_is_ours, os.listdir(folder))):
         raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
-    else:
-        files.write_text(path, text)
-    lock = None if rank() else _lock(folder)
-    try:
-        if lock is not None:
-            _sweep(folder)
-        yield
-    except Interrupted:
-        raise
-    except Exception:
-        if begun and lock is not None and not _holds_work(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    finally:
-        if lock is not None:
-            os.close(lock)
+    return True
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
@@ -125,7 +145,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "")
 
 def _is_ours(name: str) -> bool:
     """Whether another process of this run may just have put it there, or a killed one left it."""
-    return name in BOOKKEEPING or (name.startswith(".") and name.endswith(".part"))
+    hidden = name.startswith(".")
+    return _is_bookkeeping(name) or (hidden and name.endswith(".part"))
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return name in BOOKKEEPING or name in {files.checksum_file(Path(n)).name for n in BOOKKEEPING}
 
 
 def _sweep(folder: Path) -> None:
@@ -140,28 +165,43 @@ def _sweep(folder: Path) -> None:
 
 def _holds_work(folder: Path) -> bool:
     """Whether anything lies in a folder beside what tells which run it is."""
-    return any(file.is_file() and file.name not in BOOKKEEPING for file in folder.rglob("*"))
+    return any(file.is_file() and not _is_bookkeeping(file.name) for file in folder.rglob("*"))
 
 
-def _lock(folder: Path) -> int:
-    with files.spoken(folder):
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+@contextmanager
+def _holds(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes and threads; what holds it already may do so again."""
+    # A copy of this process, made by a fork, holds nothing.
+    place, thread = (os.getpid(), folder.resolve()), threading.get_ident()
     patience = time.monotonic() + LOCK_SECONDS
+    handle = None
     while True:
-        try:
-            # A record lock belongs to the process: children that outlive it never hold it.
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except OSError:
-            # A killed run's workers notice within a moment that they are alone.
-            if time.monotonic() < patience:
-                time.sleep(0.05)
-                continue
-        os.close(handle)
-        raise RunError(
-            f"{folder} is in use by another process; wait for it or choose another folder with "
-            "--out"
-        ) from None
+        with _holding:
+            owner, times = _held.get(place, (thread, 0))
+            if owner == thread:
+                # A second handle on the file, closed, would end the lock of the first.
+                handle = None if times else files.try_lock(folder / LOCK)
+                if times or handle is not None:
+                    _held[place] = (thread, times + 1)
+                    break
+        # A killed run's workers notice within a moment that they are alone.
+        if time.monotonic() > patience:
+            what = "process" if owner == thread else "thread"
+            raise RunError(
+                f"{folder} is in use by another {what}; wait for it or choose another folder with "
+                "--out"
+            )
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with _holding:
+            if times:
+                _held[place] = (thread, times)
+            else:
+                del _held[place]
+            if handle is not None:
+                os.close(handle)
 
 
 def _wait_for(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -96,6 +97,7 @@ class Run:
         self.shared = shared
         self._begun = time.monotonic()
         self._trackers = Trackers(self.options.trackers, self.dir)
+        self._order: list[str] = []
 
     def stage(
         self,
@@ -119,6 +121,7 @@ class Run:
         """
         from limbeck.fingerprint import fingerprint
 
+        self._begin(name)
         word = fingerprint(name, self.seed, key)
         file = f"{name}-{word}.safetensors"
         found = self._stored(file, mapped)
@@ -164,10 +167,11 @@ class Run:
         self._trackers.log(self.dir / METRICS, row)
 
     def finish(self) -> None:
-        """Write the rows out as CSV and close the trackers; more rows may follow."""
+        """Put the rows in order, write them out as CSV and close the trackers; more may follow."""
         self._trackers.close()
         # A run that failed before its first row may have no engine, and needs none.
         if (self.dir / METRICS).exists() and self.engine.rank == 0:
+            self._sort_metrics()
             write_csv(self.dir / METRICS)
 
     def checkpoint(
@@ -184,6 +188,7 @@ class Run:
 
     def resume(self, stage: str) -> Checkpoint | None:
         """Return a loop's newest whole checkpoint, and cut its metrics back to that step."""
+        self._begin(stage)
         found = checkpoints.load(self.dir / "checkpoints" / stage)
         if self.engine.rank == 0:
             self._cut_metrics(stage, found.step if found else 0)
@@ -224,6 +229,27 @@ class Run:
 
     def _note(self, text: str) -> None:
         files.append_text(self.dir / "log.txt", text + "\n")
+
+    def _begin(self, stage: str) -> None:
+        if stage not in self._order:
+            self._order.append(stage)
+
+    def _sort_metrics(self) -> None:
+        """Put the rows of a stage that was made anew where those that were cut had stood.
+
+        Stages begin in the same order whether they are made or found done. Rows of one that did
+        not begin this time stay behind the rows they stand behind.
+        """
+        path, place = self.dir / METRICS, -1
+        numbered = []
+        for line in path.read_text().splitlines(keepends=True):
+            with contextlib.suppress(ValueError):
+                stage = json.loads(line).get("stage")
+                place = self._order.index(stage) if stage in self._order else place
+            numbered.append((place, line))
+        ordered = sorted(numbered, key=lambda one: one[0])
+        if ordered != numbered:
+            files.write_text(path, "".join(line for _, line in ordered))
 
     def _cut_metrics(self, stage: str, step: int) -> None:
         path = self.dir / METRICS

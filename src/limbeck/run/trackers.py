@@ -196,7 +196,14 @@ def _title(folder: Path) -> str:
     Example:
         >>> _title(Path("runs/first/seeds/3")), _title(Path("runs/first"))
         ('first seed 3', 'first')
+        >>> _title(Path("runs/compare/entries/kd/3")), _title(Path("runs/compare/teachers/3"))
+        ('compare kd seed 3', 'compare teachers seed 3')
     """
+    above = folder.parent
+    if folder.name.isdigit() and above.parent.name == "entries":
+        return f"{above.parent.parent.name} {above.name} seed {folder.name}"
+    if folder.name.isdigit() and above.name == "teachers":
+        return f"{above.parent.name} teachers seed {folder.name}"
     if folder.parent.name == "seeds":
         return f"{folder.parent.parent.name} seed {folder.name}"
     return folder.name
