@@ -14,6 +14,10 @@ class ArgumentError(LimbeckError, ValueError):
     """An argument has a value, type or shape that the callee cannot use."""
 
 
+class NotFiniteError(ArgumentError):
+    """Numbers that must be finite are not: NaN or infinity came in or out."""
+
+
 class SettingsError(LimbeckError, ValueError):
     """A setting, preset or option is unknown or has a value outside its range."""
 

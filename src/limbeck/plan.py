@@ -100,9 +100,16 @@ class Plan:
         """Expected for all seeds on one device each; None where a stage could not be tried."""
         if self.broken_off or any(one.seconds is None for one in self.stages):
             return None
-        loops = sum(one.steps * (one.seconds or 0.0) for one in self.stages)
+        loops = sum(self.seconds(one) or 0.0 for one in self.stages)
         rounds = math.ceil(len(self.request.seeds) / self.at_once)
         return rounds * (self.preparing + loops + self.testing) / 60
+
+    def seconds(self, stage: Stage) -> float | None:
+        """Expected for all loops of a stage; jobs of seeds side by side take turns."""
+        if stage.seconds is None:
+            return None
+        at_once = stage.at_once if self.at_once == 1 else 1
+        return stage.seconds * stage.steps * math.ceil(stage.times / at_once)
 
     @property
     def warnings(self) -> list[str]:
@@ -204,21 +211,24 @@ def _rehearsed(request: Request, run: Rehearsal) -> dict[str, Any]:
     begun = time.perf_counter()
     product, baselines, ready = complete(method, run, request.inputs)
     preparing = time.perf_counter() - begun - run.seconds
-    teacher, data = ready["teacher"], ready["data"]
     made = run.dir / "product"
-    asked = any(one.teacher_calls for one in run.stages.values())
-    samples = len(data.train) * len(teacher.members)
-    return {
+    facts = {
         "preparing": preparing,
         "product": sum(file.stat().st_size for file in made.rglob("*") if file.is_file()),
-        "cache": samples * data.outputs * HALF if asked else 0,
-        "testing": _testing(
-            lambda part: product.compared(
-                run, request.method, baselines, {"teacher": teacher, "data": part}
-            ),
-            data,
-        ),
     }
+
+    def compare(data: Any) -> Any:
+        return product.compared(run, request.method, baselines, {**ready, "data": data})
+
+    if "teacher" not in ready:
+        # What its table takes are loops, and noted as such.
+        compare(ready["data"])
+        return facts
+    data = ready["data"]
+    asked = any(one.teacher_calls for one in run.stages.values())
+    samples = len(data.train) * len(ready["teacher"].members)
+    cache = samples * data.outputs * HALF if asked else 0
+    return {**facts, "cache": cache, "testing": _testing(compare, data)}
 
 
 def _testing(compare: Callable[[Any], Any], data: Any) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +17,7 @@ from limbeck.evaluate.cost import weights
 from limbeck.evaluate.memory import Saved, content_bytes, free_bytes, held_bytes, optimiser_bytes
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.engine import Engine
+from limbeck.run.executor import Executor
 from limbeck.run.run import Options, Run
 from limbeck.run.trackers import check_trackers
 
@@ -65,6 +66,8 @@ class Stage:
         state: bytes of that in weights, gradients and optimisers, frozen networks included.
         checkpoint: bytes of its state on disk.
         stays: whether that state stays when the stage is done.
+        times: how many such loops there are, where they are jobs.
+        at_once: how many of them run at the same time.
     """
 
     stage: str
@@ -79,6 +82,8 @@ class Stage:
     state: int = 0
     checkpoint: int = 0
     stays: bool = True
+    times: int = 1
+    at_once: int = 1
 
 
 class Rehearsal(Run):
@@ -99,6 +104,8 @@ class Rehearsal(Run):
         room: bytes that this process could take in all, where models live.
     """
 
+    trying = True
+
     def __init__(self, dir: str | Path, *, seed: int = 0, options: Options | None = None) -> None:
         # A checkpoint tells that a loop has ended: there is none on the way.
         options = replace(options or Options(), checkpoint_seconds=float("inf"))
@@ -110,6 +117,8 @@ class Rehearsal(Run):
         self.seconds, self.room = 0.0, 0
         self._loop: _Loop | None = None
         self._kept = ""
+        self._kind, self._tried = "", {}  # type: str, dict[str, _Kind]
+        self._of_jobs: dict[str, dict[str, Tensor]] = {}
         self._frozen: set[int] = set()
         self._calls = 0
         self._undo = ExitStack()
@@ -138,16 +147,49 @@ class Rehearsal(Run):
         return None
 
     def stage(
-        self, name: str, make: Callable[..., Mapping[str, Tensor]], **key: Any
+        self,
+        name: str,
+        make: Callable[..., Mapping[str, Tensor]],
+        *,
+        mapped: bool = False,
+        **key: Any,
     ) -> dict[str, Tensor]:
-        """Make what is asked for; note how large it is."""
+        """Make what is asked for, or take what a job made of that name; note how large it is."""
+        if not self._kind and name in self._of_jobs:
+            return self._of_jobs[name]
         outer, self._kept = self._kept, name
         try:
             made = {label: tensor.detach() for label, tensor in make(**key).items()}
         finally:
             self._kept = outer
-        self.stored[name] = content_bytes(made)
+        if self._kind:
+            self._of_jobs[name] = made
+        self.stored[self._kind or name] = content_bytes(made)
         return made
+
+    def attempt_job(self, kind: str, function: Callable[..., Any], job: Any, at_once: int) -> Any:
+        """Try a job, or where one of its kind was tried take it to be like that one."""
+        known = self._tried.get(kind)
+        if known is not None:
+            for stage in known.stages:
+                stage.times += 1
+            self.stored[kind] = self.stored.get(kind, 0) + known.stored
+            return known.result
+        before, self._kind = set(self.stages), kind
+        try:
+            result = function(self, *job)
+        finally:
+            self._kind = ""
+        stages = [stage for name, stage in self.stages.items() if name not in before]
+        for stage in stages:
+            stage.at_once = at_once
+        self._tried[kind] = _Kind(result, stages, self.stored.get(kind, 0))
+        return result
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Tries one job of each kind."""
+        return _OneOfEach(self)
 
     @cached_property
     def engine(self) -> Engine:
@@ -175,6 +217,41 @@ class Rehearsal(Run):
         self._calls += 1
 
 
+@dataclass
+class _Kind:
+    """What a job gave that others are taken to be like."""
+
+    result: Any
+    stages: list[Stage]
+    stored: int
+
+
+class _OneOfEach(Executor):
+    """Tries one job of each kind: those whose names differ behind the last hyphen only."""
+
+    def __init__(self, run: Rehearsal) -> None:
+        super().__init__(run)
+        self._rehearsal = run
+
+    def part(self, name: str) -> Run:
+        """The rehearsal itself: it keeps nothing."""
+        return self._rehearsal
+
+    def runs(
+        self,
+        function: Callable[..., Any],
+        names: Sequence[str],
+        jobs: Sequence[tuple[Any, ...]],
+        label: str = "jobs",
+    ) -> list[Any]:
+        """Give for every job what the first of its kind gave."""
+        at_once = self.at_once(len(jobs))
+        return [
+            self._rehearsal.attempt_job(name.rpartition("-")[0], function, job, at_once)
+            for name, job in zip(names, jobs, strict=True)
+        ]
+
+
 class _Loop:
     """A loop of a method while it is rehearsed."""
 
@@ -183,7 +260,7 @@ class _Loop:
         self.device = run.engine.device
         self.begun, self.first, self.clock = time.perf_counter(), loop.step, 0.0
         self.stage = Stage(
-            loop.stage,
+            run._kind or loop.stage,
             steps,
             getattr(batches, "batch_size", None),
             looks=steps // loop.watch.every if loop.watch else 0,
@@ -191,7 +268,7 @@ class _Loop:
         )
         for one in run.networks:
             # Frozen ones were placed just before the loop that asks them.
-            one.stage = one.stage or loop.stage
+            one.stage = one.stage or self.stage.stage
         self.networks = [self._network(name, model) for name, model in loop.raw.items()]
         self.held = held_bytes(self.device)
         run.room = max(run.room, self.held + free_bytes(self.device))

@@ -101,7 +101,8 @@ def _show(made: Plan, json_wanted: bool) -> None:
     line(f"{cards.card(made.request.method).title}: a plan, figures of one seed on {made.device}\n")
     table(MODELS, map(_model, made.networks), json_wanted=json_wanted)
     line("")
-    table(STAGES, map(_stage, made.stages), json_wanted=json_wanted)
+    stages = [_stage(one, made.seconds(one)) for one in made.stages]
+    table(STAGES, stages, json_wanted=json_wanted)
     line("")
     many = f"{seeds} seeds, {made.at_once} at once" if seeds > 1 else "1 seed"
     many += f", {made.devices} devices each" if made.devices > 1 else ""
@@ -139,15 +140,15 @@ def _model(one: Any) -> tuple[str, ...]:
     return (one.stage, one.name, f"{one.parameters:,}", *map(size, sizes))
 
 
-def _stage(one: Any) -> tuple[str, ...]:
+def _stage(one: Any, seconds: float | None) -> tuple[str, ...]:
     timed = one.seconds is not None
     return (
         one.stage,
-        f"{one.steps:,}",
+        f"{one.steps:,}" + (f" x {one.times}" if one.times > 1 else ""),
         str(one.batch_size or ""),
         f"{one.teacher_calls:,}",
         f"{one.seconds * 1000:.1f}" if timed else "not tried",
-        duration(one.seconds * one.steps) if timed else "unknown",
+        "unknown" if seconds is None else duration(seconds),
         size(one.memory),
         size(one.checkpoint) + ("" if one.stays else ", not kept"),
     )

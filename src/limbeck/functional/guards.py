@@ -15,7 +15,7 @@ from limbeck.checks import (
     check_same_shape,
     is_traced,
 )
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, NotFiniteError
 from limbeck.functional.reductions import Reduction, reduce
 
 
@@ -51,7 +51,7 @@ def check_finite(value: Tensor, name: str) -> None:
     bad = ~value.detach().isfinite()
     if bool(bad.any()):
         first = tuple(int(i) for i in bad.nonzero()[0])
-        raise ArgumentError(
+        raise NotFiniteError(
             f"{name} holds NaN or infinity at {int(bad.sum())} of {value.numel()} places, first at "
             f"index {first}; did the model diverge, or is a padded entry missing from the mask?"
         )
@@ -81,7 +81,7 @@ def refuse_nan(value: Tensor, names: str, places: str = "samples", hint: str = "
     wrong = value.detach().isnan()
     if bool(wrong.any()):
         place = tuple(int(i) for i in wrong.nonzero()[0])
-        raise ArgumentError(
+        raise NotFiniteError(
             f"{names} hold NaN or infinity at {int(wrong.sum())} of {value.numel()} {places}, the "
             f"first at index {place}; did a model diverge, as at too high a learning rate{hint}?"
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
-from limbeck.errors import ArgumentError, Interrupted, RunError, nearest
+from limbeck.errors import ArgumentError, Interrupted, NotFiniteError, RunError, nearest
 from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
 from limbeck.loops.averages import State, blend, copied
@@ -218,7 +218,10 @@ class _Loop:
         for number, piece in enumerate(pieces):
             share = piece.size / batch.size if len(pieces) > 1 else 1.0
             with self._last_syncs(learning, number == len(pieces) - 1):
-                terms = step(self.models, piece, at)
+                try:
+                    terms = step(self.models, piece, at)
+                except NotFiniteError as error:
+                    raise self._not_finite(at.step, str(error)) from error
                 self._check_scalars(terms)
                 # Cut weights are gathered for one backward pass a step, not for one more a term.
                 whole = not self.engine.sharding
@@ -339,8 +342,11 @@ class _Loop:
         if all(map(math.isfinite, values.values())):
             return
         said = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
-        raise RunError(
-            f"the loss of stage {self.stage} is not finite at step {self.step} ({said}); lower "
+        raise self._not_finite(self.step, said)
+
+    def _not_finite(self, step: int, said: str) -> RunError:
+        return RunError(
+            f"the loss of stage {self.stage} is not finite at step {step} ({said}); lower "
             "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"
         )
 

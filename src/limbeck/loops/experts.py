@@ -167,6 +167,9 @@ def _snapshots(run: Run, network: nn.Module, data: Data, experts: Experts, numbe
         memory=memory,
     )
     memory[SNAPSHOTS][experts.epochs] = flat.vector().cpu()
+    if run.trying:
+        # Epochs that were not reached are taken to lie somewhere near.
+        memory[SNAPSHOTS] = flat.vector() + 0.01 * torch.randn(experts.epochs + 1, flat.size)
     return memory[SNAPSHOTS]
 
 

@@ -85,6 +85,9 @@ class Run:
         [0.0, 0.0, 0.0]
     """
 
+    # Whether only a few steps of each loop are tried, so that what was trained knows nothing.
+    trying = False
+
     def __init__(
         self,
         dir: str | Path,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck.data import Data, Siamese
 from limbeck.data.siamese import FULL, check_strategy
-from limbeck.errors import RunError, SettingsError
+from limbeck.errors import NotFiniteError, RunError, SettingsError
 from limbeck.evaluate.protocol import Protocol
 from limbeck.functional import (
     cross_entropy,
@@ -133,7 +133,11 @@ class DATM:
         """
         origins, network, experts = self._begin(run, data, network)
         images, label_logits, labels = start_images(
-            self.start, origins.data, experts.last(network), self.images_per_class, run.seed
+            "real" if run.trying else self.start,
+            origins.data,
+            experts.last(network),
+            self.images_per_class,
+            run.seed,
         )
         learned = {
             "images": Learned(images),
@@ -239,7 +243,10 @@ class _Matching:
 
     def __call__(self, values: Mapping[str, Tensor], at: At) -> Terms:
         stretches = [self._stretch(at, number) for number in range(self._settings.stretches)]
-        match = self._match(values, at, stretches, self._together)
+        try:
+            match = self._match(values, at, stretches, self._together)
+        except NotFiniteError:
+            match = torch.tensor(math.nan)
         if not bool(torch.isfinite(match)):
             settings = self._settings
             walked = " and ".join(
