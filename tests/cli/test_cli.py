@@ -161,7 +161,7 @@ def test_a_folder_with_another_run_is_refused(finished):
     before = (folder / "first" / "settings.toml").read_bytes()
     done = limbeck(*TINY, "--out", "first", "--set", "temperature=9", cwd=folder)
     assert done.returncode == 1
-    assert "temperature: there None, now 9" in done.stderr
+    assert "temperature: there 4.0, now 9" in done.stderr
     assert (folder / "first" / "settings.toml").read_bytes() == before
 
 
