@@ -18,8 +18,8 @@ OUTPUTS = (
     "token logits", "layer costs", "discriminator outputs",
 )  # fmt: skip
 LABELS = (
-    "class labels", "label sets", "target numbers", "relevance grades", "marked positives",
-    "ordered pairs",
+    "class labels", "label logits", "label sets", "target numbers", "relevance grades",
+    "marked positives", "ordered pairs",
 )  # fmt: skip
 # How losses between features become an objective: the text, and the paths that it asks for.
 TERM = "Term({name!r}, {call}, student='features.PATH', teacher='features.PATH'{options})"

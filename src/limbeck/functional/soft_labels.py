@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from limbeck.catalogue import loss
 from limbeck.checks import check_choice, check_class_indices, check_no_grad, check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import traced, widened
@@ -88,6 +89,13 @@ def recover_soft_labels(
     return left.expand(-1, classes).scatter(1, kept.long(), share)
 
 
+@loss(
+    "learned-labels",
+    "Cross-entropy with soft labels that learn too",
+    student="logits",
+    labels=("label logits",),
+    source="arXiv 2310.05773",
+)
 def learned_label_loss(
     student: Tensor, label_logits: Tensor, *, reduction: Reduction = "mean"
 ) -> Tensor:
