@@ -18,12 +18,14 @@ from torch.autograd.function import once_differentiable
 from torch.func import vmap
 
 from limbeck.errors import ArgumentError
-from limbeck.functional.second_order import closed_form
+from limbeck.functional.second_order import WORTHWHILE, closed_form
 from limbeck.networks.flat import Flat
 
 Gradient = Literal["adjoint", "unroll", "truncated", "constant-memory"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 KEPT_STEPS = 8
+# How much larger than its input the largest layer of a network usually is.
+WIDENING = 16
 
 
 class Batches(Protocol):
@@ -165,9 +167,11 @@ class _Training:
     ) -> Tensor:
         """Gradient of the loss of a step, like the weights, which must require grad."""
         single = weights.ndim == 1
-        # Several students are one batched call, which has no room for layers of our own.
-        with closed_form() if single else nullcontext():
-            x, y = self.batches(step, *sources)
+        x, y = self.batches(step, *sources)
+        # Several students are one batched call, which has no room for layers of our own; and
+        # looking at each call costs time where no layer will be large.
+        large = single and x.numel() * WIDENING >= WORTHWHILE
+        with closed_form() if large else nullcontext():
             said = self.network(weights, x)
             losses = self.loss(said, y) if single else vmap(self.loss)(said, y)
             return torch.autograd.grad(losses.sum() * self.scale, weights, create_graph=graph)[0]
