@@ -1,4 +1,4 @@
-"""Showing: the images of a synthetic set, and how they came about, for the report of a run."""
+"""Showing: the images of a set, how they came about and are judged, for the report of a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from limbeck.evaluate.synthetic_sets import SELECTED
 from limbeck.products.synthetic_dataset import SyntheticDataset
-from limbeck.run.exhibits import write_exhibits
+from limbeck.run.exhibits import Sheet, write_exhibits
 from limbeck.run.galleries import evolution, wall
 from limbeck.run.run import Run
 
@@ -30,4 +31,24 @@ def show_images(run: Run, made: SyntheticDataset, moments: Mapping[int, Tensor])
         }
         seen["end"] = made.pictures()
         galleries.append(evolution("How they came about", seen, labels, made.classes))
-    write_exhibits(run.dir, galleries=galleries)
+    write_exhibits(run.dir, sheets=[_judging(made)], galleries=galleries)
+
+
+def _judging(made: SyntheticDataset) -> Sheet:
+    """How accuracies of the table came about, above all whose they are."""
+    protocol, images = made.protocol, len(made.images)
+    rate = protocol.lr if made.step_size is None else made.step_size
+    facts = {
+        "networks": f"{protocol.repeats} of {', '.join([protocol.network, *protocol.others])}",
+        "steps": f"{protocol.steps_for(images):,} of {min(protocol.batch_size, images)} images",
+        "learning rate": f"{rate:.4g}" + ("" if made.step_size is None else ", learned"),
+        "augmentation": protocol.augmentation,
+        "accuracy": f"on the test split, of the {SELECTED[protocol.selection]}",
+    }
+    return Sheet(
+        "How sets are judged",
+        ("", "learned images"),
+        list(facts.items()),
+        "Fresh networks learn from a set alone; real images have the protocol's learning rate "
+        f"{protocol.lr:g}.",
+    )
