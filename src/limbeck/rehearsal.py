@@ -167,10 +167,15 @@ class Rehearsal(Run):
         self.stored[self._kind or name] = content_bytes(made)
         return made
 
-    def attempt_job(self, kind: str, function: Callable[..., Any], job: Any, at_once: int) -> Any:
+    def attempt_job(self, name: str, function: Callable[..., Any], job: Any, at_once: int) -> Any:
         """Try a job, or where one of its kind was tried take it to be like that one."""
+        kind = name.rpartition("-")[0]
         known = self._tried.get(kind)
         if known is not None:
+            if name in known.names:
+                # A run would find it done.
+                return known.result
+            known.names.add(name)
             for stage in known.stages:
                 stage.times += 1
             self.stored[kind] = self.stored.get(kind, 0) + known.stored
@@ -183,7 +188,7 @@ class Rehearsal(Run):
         stages = [stage for name, stage in self.stages.items() if name not in before]
         for stage in stages:
             stage.at_once = at_once
-        self._tried[kind] = _Kind(result, stages, self.stored.get(kind, 0))
+        self._tried[kind] = _Kind(result, stages, self.stored.get(kind, 0), {name})
         return result
 
     @cached_property
@@ -224,6 +229,7 @@ class _Kind:
     result: Any
     stages: list[Stage]
     stored: int
+    names: set[str]
 
 
 class _OneOfEach(Executor):
@@ -247,7 +253,7 @@ class _OneOfEach(Executor):
         """Give for every job what the first of its kind gave."""
         at_once = self.at_once(len(jobs))
         return [
-            self._rehearsal.attempt_job(name.rpartition("-")[0], function, job, at_once)
+            self._rehearsal.attempt_job(name, function, job, at_once)
             for name, job in zip(names, jobs, strict=True)
         ]
 

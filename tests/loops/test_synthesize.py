@@ -83,6 +83,19 @@ def test_a_step_size_keeps_its_last_positive_value(tmp_path):
     assert float(rate.value.detach()) == pytest.approx(0.01)
 
 
+def test_where_nearly_all_steps_are_dropped_people_are_told(tmp_path):
+    with pytest.warns(UnusualUseWarning, match="10 of 10 steps were dropped"):
+        synthesize(
+            Run(tmp_path / "run"),
+            "s",
+            {"images": Learned(torch.ones(3))},
+            SGD,
+            10,
+            step=noisy,
+            accept=lambda terms: False,
+        )
+
+
 def test_a_loss_that_is_not_a_number_is_an_error_even_where_it_would_be_dropped(tmp_path):
     with pytest.raises(RunError, match="not finite at step 0"):
         synthesize(

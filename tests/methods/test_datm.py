@@ -96,7 +96,8 @@ def test_it_does_what_a_written_out_loop_does(tmp_path, gradient):
 
 
 def test_a_closed_gate_leaves_the_start_images_as_they_are(tmp_path):
-    made = method(threshold=1e-9).distill(Run(tmp_path / "run"), data=digits())
+    with pytest.warns(UnusualUseWarning, match="12 of 12 steps were dropped"):
+        made = method(threshold=1e-9).distill(Run(tmp_path / "run"), data=digits())
     origins = Origins.of(digits(), whitening=True)
     places = [
         int((origins.data.train.columns["x"] - one).flatten(1).norm(dim=1).argmin())
@@ -161,7 +162,8 @@ def test_several_students_walk_together_or_one_by_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"images_per_class": 1000}, ArgumentError, "class .* has .* fewer|1000"),
+        ({"images_per_class": 1000}, ArgumentError, "class '.' has .* images_per_class is 1000"),
+        ({"protocol": {**TINY["protocol"], "others": ["lenet"]}}, ArgumentError, "12x12"),
         ({"min_start_epoch": 2}, SettingsError, "there is none"),
         ({"first_max_start_epoch": 3}, SettingsError, "the bound falls"),
         ({"max_start_epoch": 3, "expert_epochs": 2}, SettingsError, "raise experts.epochs to 4"),
@@ -188,9 +190,52 @@ def test_a_class_that_no_expert_gets_right_is_named(tmp_path):
         )
 
 
+class Odd(nn.Module):
+    """A network with something that a differentiated step cannot have."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.layer, self.unused = kind, nn.Linear(64, 10), nn.Linear(2, 2)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x):
+        x = x.flatten(-3)
+        if self.kind == "counts":
+            self.calls += 1
+        if self.kind == "forgets":
+            x = nn.functional.dropout(x, 0.5, self.training)
+        said = self.layer(x)
+        if self.kind == "reads":
+            said = said * (1 + 0 * float(x.detach().sum()))
+        return {"logits": said} if self.kind == "packs" else said
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("counts", "buffer calls"), ("forgets", "dropout"), ("packs", "gives a dict")],
+)
+def test_networks_that_do_not_repeat_themselves_are_refused(tmp_path, kind, said):
+    with pytest.raises(ModelError, match=said):
+        method().distill(Run(tmp_path / "run"), data=digits(), network=Odd(kind))
+
+
+@pytest.mark.parametrize("kind", ["plain", "reads"])
+def test_unused_weights_and_calls_that_cannot_be_batched_are_fine(tmp_path, kind):
+    settings = method(start="real", steps=2, stretches=2, threshold=None)
+    made = settings.distill(Run(tmp_path / "run"), data=digits(), network=Odd(kind))
+    assert made.protocol.network == "Odd"
+
+
+def test_the_set_names_the_network_that_it_was_learned_with(tmp_path):
+    made = method(steps=1, start="real").distill(
+        Run(tmp_path / "run"), data=digits(), network="convnet-d1?width=2"
+    )
+    assert made.protocol.network == "convnet-d1?width=2"
+
+
 def test_experts_that_do_not_move_are_refused(tmp_path):
     experts = {**TINY["experts"], "optim": {"name": "sgd", "lr": 1e-30}}
-    with pytest.raises(ArgumentError, match="no length"):
+    with pytest.raises(ArgumentError, match=r"step 0 along epochs \d to \d of expert .*no length"):
         method(start="real", experts=experts).distill(Run(tmp_path / "run"), data=digits())
 
 

@@ -59,7 +59,12 @@ class _ClosedForm(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         taken = _TAKEN.get(func)
-        if taken is not None and args[0].device.type == "cpu" and args[0].numel() >= self._size:
+        if (
+            taken is not None
+            and args
+            and args[0].device.type == "cpu"
+            and args[0].numel() >= self._size
+        ):
             done = taken(*args, **(kwargs or {}))
             if done is not None:
                 return done
@@ -242,13 +247,20 @@ class _GroupNormBackward(torch.autograd.Function):
 
 
 def _average_pool(
-    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, *rest: Any, **more: Any
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Maybe:
     side = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
     plain = (side, (side, side), [side, side])
     same = kernel_size in plain and (stride is None or stride in plain)
-    if x.ndim != 4 or not same or padding not in (0, (0, 0), [0, 0]) or any(rest) or more:
+    if x.ndim != 4 or not same or padding not in (0, (0, 0), [0, 0]) or divisor_override:
         return None
+    # Where squares fill the image there is no border to speak of.
     if x.shape[2] % side or x.shape[3] % side:
         return None
     return _AveragePool.apply(x, side)

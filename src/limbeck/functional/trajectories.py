@@ -7,6 +7,9 @@ from torch import Tensor
 from limbeck.checks import check_same_shape
 from limbeck.errors import ArgumentError
 
+# Squared distance, in squared lengths of the weights, that rounding alone may bring.
+TINY = 1e-14
+
 
 def relative_distance(end: Tensor, goal: Tensor, start: Tensor) -> Tensor:
     r"""Squared distance left to a goal, as a share of the distance at the start.
@@ -22,7 +25,7 @@ def relative_distance(end: Tensor, goal: Tensor, start: Tensor) -> Tensor:
         The share ``()``, the mean of the shares of several.
 
     Raises:
-        ArgumentError: shapes differ, or a start lies at its goal.
+        ArgumentError: shapes differ, or a start lies at its goal up to rounding.
 
     Example:
         >>> import torch
@@ -34,10 +37,10 @@ def relative_distance(end: Tensor, goal: Tensor, start: Tensor) -> Tensor:
     check_same_shape(end, goal, ("end", "goal"))
     check_same_shape(end, start, ("end", "start"))
     whole = (start.detach() - goal).square().sum(-1)
-    if not bool((whole > 0).all()):
+    if bool((whole <= TINY * start.detach().square().sum(-1)).any()):
         raise ArgumentError(
-            "start and goal are the same weights: a stretch of no length cannot be followed; "
-            "choose other epochs, or look whether the expert's learning rate is 0"
+            "start and goal are the same weights up to rounding: a stretch of no length cannot be "
+            "followed; choose other epochs, or look whether the expert's learning rate is near 0"
         )
     return ((end - goal).square().sum(-1) / whole).mean()
 

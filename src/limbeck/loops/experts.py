@@ -183,18 +183,23 @@ def _loss(network: nn.Module, batch: Batch, experts: Experts) -> Tensor:
     if not experts.radius:
         return loss
     weights: list[Tensor] = list(network.parameters())
-    gradients = torch.autograd.grad(loss, weights)
+    gradients = _gradients(loss, weights)
     with torch.no_grad():
         kept = [one.clone() for one in weights]
         up = ascent(weights, gradients, radius=experts.radius, adaptive=experts.adaptive)
         for one, part in zip(weights, up, strict=True):
             one.add_(part)
-    perturbed = torch.autograd.grad(here(), weights)
+    perturbed = _gradients(here(), weights)
     with torch.no_grad():
         for one, before in zip(weights, kept, strict=True):
             one.copy_(before)
     direction = surrogate_gap_direction(gradients, perturbed, weight=experts.gap_weight)
     return _Directed.apply(loss.detach(), direction, *weights)
+
+
+def _gradients(loss: Tensor, weights: list[Tensor]) -> Sequence[Tensor]:
+    """Gradients; zeros for weights that the network does not use."""
+    return torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
 
 
 class _Directed(torch.autograd.Function):

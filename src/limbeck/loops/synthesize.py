@@ -16,6 +16,9 @@ from limbeck.loops.optim import Optim
 from limbeck.objectives import Terms, sum_terms
 from limbeck.run.run import At, Run
 
+# The share of dropped steps from which on people are told.
+MANY = 0.9
+
 
 class Learned(nn.Module):
     """A tensor that is learned.
@@ -74,7 +77,7 @@ def synthesize(
         steps: how many.
         step: from the tensors and the moment to named scalar terms.
         accept: from the terms of a step to whether anything is learned from it; a step that is
-            dropped leaves momentum as it is.
+            dropped leaves momentum as it is. Where nearly all are, a warning tells.
         watched: name of a tensor to keep copies of.
         moments: steps at whose beginning copies are kept.
 
@@ -95,7 +98,7 @@ def synthesize(
         >>> images.value.data
         tensor([0.1250, 0.1250])
     """
-    memory: dict[str, Any] = {"kept": {}, "warned": False}
+    memory: dict[str, Any] = {"kept": {}, "warned": False, "dropped": 0}
     models: Models = {name: one for name, one in learned.items()}
 
     def forward(models: Models, batch: Batch, at: At) -> Terms:
@@ -106,10 +109,20 @@ def synthesize(
         return step(values, at)
 
     def combine(terms: Terms, parameters: list[nn.Parameter]) -> Tensor | None:
-        return sum_terms(terms, parameters) if accept(terms) else None
+        if accept(terms):
+            return sum_terms(terms, parameters)
+        memory["dropped"] += 1
+        return None
 
     alternate(run, stage, models, optims, steps, step=forward, combine=combine, memory=memory)
     _hold_positive(learned, optims, memory, steps)
+    if memory["dropped"] > MANY * steps:
+        warnings.warn(
+            f"{memory['dropped']} of {steps} steps were dropped, so that little was learned; "
+            "accept larger losses, or lower what makes them large",
+            UnusualUseWarning,
+            stacklevel=2,
+        )
     return dict(memory["kept"])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from limbeck import keyed
 from limbeck.data.space import InputSpace
@@ -70,6 +71,49 @@ def check_stateless(network: nn.Module) -> None:
             f"{_called(name, module)} keeps running statistics, which change inside a step that "
             "is differentiated through; use a network with norm=instance, or give the layer "
             "track_running_stats=False"
+        )
+
+
+@torch.no_grad()
+def check_repeatable(network: nn.Module, space: InputSpace) -> None:
+    """Raise `ModelError` unless a network gives the same logits each time it is asked.
+
+    It is asked twice in training mode, as loops do that differentiate through steps.
+
+    Args:
+        network: maps images to logits.
+        space: of the images.
+
+    Raises:
+        ModelError: it gives no tensor, draws at random (dropout), or changes a buffer.
+
+    Example:
+        >>> check_repeatable(nn.Sequential(nn.Flatten(), nn.Dropout(0.5)), InputSpace((4,)))
+        Traceback (most recent call last):
+        ...
+        limbeck.errors.ModelError: the Sequential says something else each time ...
+    """
+    kind, mode = type(network).__name__, network.training
+    with keyed.torch_seeded(keyed.key("repeatable")):
+        x = torch.randn(2, *space.shape)
+        before = {name: one.clone() for name, one in network.named_buffers()}
+        first, second = network.train()(x), network(x)
+    network.train(mode)
+    if not isinstance(first, Tensor):
+        raise ModelError(
+            f"the {kind} gives a {type(first).__name__}, and logits as a tensor are needed; wrap "
+            "it in a module that returns them"
+        )
+    changed = [name for name, one in network.named_buffers() if not torch.equal(one, before[name])]
+    if changed:
+        raise ModelError(
+            f"the {kind} changes its buffer {changed[0]} when it is called, which a step that is "
+            "differentiated through must not; leave that out"
+        )
+    if not torch.equal(first, second):
+        raise ModelError(
+            f"the {kind} says something else each time it is asked, as with dropout; a step that "
+            "is differentiated through needs the same answer: set the dropout to 0"
         )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck.data import Data, Siamese
 from limbeck.data.siamese import FULL, check_strategy
-from limbeck.errors import NotFiniteError, RunError, SettingsError
+from limbeck.errors import ArgumentError, NotFiniteError, RunError, SettingsError
 from limbeck.evaluate.protocol import Protocol
 from limbeck.functional import (
     cross_entropy,
@@ -29,7 +29,7 @@ from limbeck.loops.synthesize import Learned, synthesize
 from limbeck.loops.unroll import Batches, Gradient, Together, unroll
 from limbeck.method import method
 from limbeck.networks.flat import Flat
-from limbeck.networks.fresh import check_stateless
+from limbeck.networks.fresh import check_repeatable, check_stateless, fresh
 from limbeck.networks.names import build
 from limbeck.objectives import Terms
 from limbeck.products import SyntheticDataset
@@ -37,7 +37,6 @@ from limbeck.products.origins import Origins
 from limbeck.products.showing import show_images
 from limbeck.run import Run
 from limbeck.run.run import At
-from limbeck.selection import random_selection
 from limbeck.selection.starts import Start, start_images
 
 MOMENTS, PROBE_STEPS = 5, 3
@@ -166,7 +165,7 @@ class DATM:
             labels,
             label_logits=learned["labels"].value if "labels" in learned else None,
             step_size=float(learned["step_size"].value.detach()),
-            protocol=self._protocol(),
+            protocol=self._protocol(network),
             name="datm",
         )
         show_images(run, made, seen)
@@ -179,7 +178,7 @@ class DATM:
         origins, network, experts = self._begin(run, data, network)
         Flat(network).load(experts.weights(0, experts.epochs))
         return origins.baselines(
-            network, self.images_per_class, self._protocol(), self.experts.epochs, run.seed
+            network, self.images_per_class, self._protocol(network), self.experts.epochs, run.seed
         )
 
     def _begin(
@@ -188,14 +187,15 @@ class DATM:
         """The data in the space of the images, and experts trained on it."""
         self._check_window()
         # Experts take long: what they cannot mend is told first.
-        random_selection(data.train.y, self.images_per_class, 0)
-        if network is not None:
-            check_stateless(network)
+        self._check_counts(data)
         origins = Origins.of(data, whitening=self.whitening)
         if network is None:
             with keyed.torch_seeded(keyed.key(run.seed, "network")):
                 network = build(self.network, origins.data.input_space, data.outputs)
         check_stateless(network)
+        check_repeatable(network, origins.space)
+        for other in self.protocol.others:
+            fresh(other, origins.data.input_space, data.outputs, 0)
         experts = trained_experts(run, network, origins.data, self.experts)
         return origins, network.train(), experts
 
@@ -221,8 +221,20 @@ class DATM:
                 "take labels=hard or other start images"
             )
 
-    def _protocol(self) -> Protocol:
-        return dataclasses.replace(self.protocol, network=self.network)
+    def _check_counts(self, data: Data) -> None:
+        assert data.train.y is not None
+        counts = torch.bincount(data.train.y.long(), minlength=data.outputs)
+        few = int(counts.argmin())
+        if int(counts[few]) < self.images_per_class:
+            raise ArgumentError(
+                f"class {data.classes[few]!r} has {int(counts[few])} training images and "
+                f"images_per_class is {self.images_per_class}; lower it, or give the class more"
+            )
+
+    def _protocol(self, network: nn.Module) -> Protocol:
+        """With the network that experts and students are, by its name where it has one."""
+        name = getattr(network, "limbeck_spec", type(network).__name__)
+        return dataclasses.replace(self.protocol, network=name)
 
 
 class _Matching:
@@ -242,17 +254,19 @@ class _Matching:
             self._together = bool(found["together"])
 
     def __call__(self, values: Mapping[str, Tensor], at: At) -> Terms:
-        stretches = [self._stretch(at, number) for number in range(self._settings.stretches)]
+        settings = self._settings
+        stretches = [self._stretch(at, number) for number in range(settings.stretches)]
+        walked = " and ".join(
+            f"epochs {epoch} to {epoch + settings.expert_epochs} of expert {expert}"
+            for expert, epoch in stretches
+        )
         try:
             match = self._match(values, at, stretches, self._together)
         except NotFiniteError:
             match = torch.tensor(math.nan)
+        except ArgumentError as error:
+            raise ArgumentError(f"step {at.step} along {walked}: {error}") from error
         if not bool(torch.isfinite(match)):
-            settings = self._settings
-            walked = " and ".join(
-                f"epochs {epoch} to {epoch + settings.expert_epochs} of expert {expert}"
-                for expert, epoch in stretches
-            )
             raise RunError(
                 f"the distance is not finite at step {at.step} along {walked}, with a step size of "
                 f"{float(values['step_size'].detach()):.4g}; lower step_size, image_optim.lr "
@@ -324,7 +338,13 @@ class _Matching:
             for together in seconds:
                 given = {name: one.detach().requires_grad_() for name, one in values.items()}
                 begun = time.perf_counter()
-                self._match(given, at, stretches, together).backward()
+                try:
+                    self._match(given, at, stretches, together).backward()
+                except RuntimeError:
+                    # Some networks cannot be batched; the loop would tell of any other cause.
+                    if not together:
+                        raise
+                    continue
                 seconds[together] = min(seconds[together], time.perf_counter() - begun)
         return {"together": torch.tensor(seconds[True] < seconds[False])}
 
