@@ -81,6 +81,7 @@ def test_small_inputs_and_what_it_does_not_know_are_left_to_torch():
         image = torch.randn(1, 2, 6, 6)
         named = nn.functional.conv2d(input=image, weight=torch.ones(1, 2, 3, 3), padding=1)
         assert named.shape == (1, 1, 6, 6)
+        assert torch.cat([image, image]).shape == (2, 2, 6, 6)
         pooled = nn.AvgPool2d(2)(image.requires_grad_())
         assert pooled.grad_fn.name() == "_AveragePoolBackward"
         assert nn.AvgPool2d(2, ceil_mode=True)(image[..., :5]).shape == (1, 2, 3, 3)
