@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.data import eight_bit
+from limbeck.data import InputSpace, eight_bit
 from limbeck.data.eight_bit import EightBit
+from limbeck.data.prepared import Pixels
 from limbeck.errors import ArgumentError
+from limbeck.functional.whitening import fit_zca
 
 vision = pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed"
@@ -42,8 +44,27 @@ def test_values_are_cut_and_rounded_to_256_levels():
 
 
 def test_another_range_is_kept(images):
-    wide = shown(EightBit(recipe="cifar", low=-3.0, high=5.0), images * 8 - 3)
+    pixels = Pixels(InputSpace((16, 16), channels=3, range=(-3.0, 5.0)))
+    wide = shown(EightBit(recipe="cifar", pixels=pixels), images * 8 - 3)
     torch.testing.assert_close(wide, shown(EightBit(recipe="cifar"), images) * 8 - 3)
+
+
+@pytest.mark.parametrize("white", [False, True])
+@pytest.mark.parametrize("recipe", ["none", *RECIPES])
+def test_images_are_changed_as_pictures_and_read_again(recipe, white):
+    """What networks read comes from levels of the real range, and squares are black there."""
+    space = InputSpace((8, 8), channels=3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    draw = torch.Generator().manual_seed(0)
+    zca = fit_zca(torch.rand(500, 3, 8, 8, generator=draw)) if white else None
+    values = torch.rand(6, 3, 8, 8, generator=draw) * 1.4 - 0.2
+    pixels = Pixels(space, zca)
+    found = shown(EightBit(recipe=recipe, pixels=pixels), pixels.read(values))
+    seen = pixels.show(found)
+    assert float(seen.min()) > -1e-4
+    assert float(seen.max()) < 1.0001
+    torch.testing.assert_close(seen, shown(EightBit(recipe=recipe), values), atol=0.005, rtol=0)
+    if recipe == "cifar":
+        assert float((seen.abs() < 1e-4).float().mean()) > 0.2
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

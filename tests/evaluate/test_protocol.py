@@ -8,6 +8,7 @@ import torch
 
 from limbeck.data import Batch, TensorSplit, Views, digits
 from limbeck.data.eight_bit import EightBit
+from limbeck.data.prepared import Pixels, prepared
 from limbeck.errors import SettingsError
 from limbeck.evaluate.protocol import SOFT_LABELS, Protocol
 from limbeck.outputs import Outputs
@@ -64,8 +65,15 @@ def test_what_is_unknown_is_refused():
 
 def test_augmentations_are_views(data):
     assert Protocol(augmentation="none").views(data) == Views()
-    expected = EightBit(recipe="cifar", low=0.0, high=1.0)
+    plain = dataclasses.replace(data.input_space, mean=(), std=())
+    expected = EightBit(recipe="cifar", pixels=Pixels(plain))
     assert Protocol(augmentation="cifar").views(data) == expected
+
+
+def test_pictures_are_what_comes_before_normalising(data):
+    """Views see inputs before the data's own normalisation, but after one done beforehand."""
+    ready = prepared(data, Pixels(data.input_space))
+    assert Protocol(augmentation="cifar").views(ready).pixels == Pixels(data.input_space)
 
 
 def test_dsa_is_a_view(data):

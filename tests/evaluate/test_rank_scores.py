@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.data import Subset, TensorSplit, digits
+from limbeck.data import Subset, TensorSplit, digits, whitened
+from limbeck.data.prepared import Pixels, Prepared
 from limbeck.errors import ArgumentError
 from limbeck.evaluate import rank_scores as module
 from limbeck.evaluate.protocol import SOFT_LABELS, Protocol
@@ -145,3 +146,25 @@ def test_subsets_of_another_kind_are_refused(data, small, soft, tmp_path):
         rank_scores(run, small, random_subsets(data, 3, 1), data, PLAIN)
     with pytest.raises(ArgumentError, match="class labels and the set 20 with soft labels"):
         rank_scores(run, soft, random_subsets(data, 2, 1), data, PLAIN)
+
+
+def test_data_of_another_space_is_refused(data, small, tmp_path):
+    """A whitened set beside raw images, or subsets of them, would be compared with nonsense."""
+    run, (full, zca) = here(tmp_path), whitened(data)
+    white = whitened(small, zca)[0]
+    subsets = random_subsets(full, 2, 1)
+    with pytest.raises(ArgumentError, match="read other test samples in full than in the set"):
+        rank_scores(run, white, subsets, data, PLAIN)
+    with pytest.raises(ArgumentError, match="test samples in random subset 0 than"):
+        rank_scores(run, white, random_subsets(data, 2, 1), full, PLAIN)
+    assert not list(tmp_path.iterdir())
+    # Eight-bit views of what was whitened need the way back.
+    pixels = Pixels(data.input_space, zca)
+    ready = [Prepared.of(one, pixels) for one in (white, *subsets, full)]
+    with pytest.raises(ArgumentError, match="test samples in full"):
+        rank_scores(run, ready[0], ready[1:2], full, CIFAR)
+    short = dataclasses.replace(CIFAR, steps=2)
+    rank_scores(run, ready[0], ready[1:2], ready[2], short, rates=())
+    short = dataclasses.replace(PLAIN, steps=2)
+    found = rank_scores(run, white, subsets, full, short, rates=(), augmented="none")
+    assert len(found.label_robust) == 1

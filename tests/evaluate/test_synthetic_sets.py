@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from limbeck import keyed
-from limbeck.data import Subset, TensorSplit, digits, from_arrays
+from limbeck.data import Subset, TensorSplit, digits, from_arrays, whitened
+from limbeck.data.prepared import Pixels, Prepared
 from limbeck.errors import ArgumentError, Interrupted, ModelError
 from limbeck.evaluate import fresh_networks
 from limbeck.evaluate.fresh_networks import Case, trained
@@ -176,6 +177,50 @@ def test_the_best_on_validation_is_taken_and_said(data, small, tmp_path):
     assert found.figures[protocol.network][0]["step"] < 40
 
 
+@pytest.mark.parametrize("rising", [True, False])
+def test_the_last_iterate_is_looked_at_whatever_the_steps(small, tmp_path, monkeypatch, rising):
+    """Looks at 40 and 80 of 90 steps, and at 90: only a higher score takes its place."""
+    protocol = dataclasses.replace(
+        PROTOCOL, steps=90, repeats=1, selection="validation", look_every=40
+    )
+    looks, plain = [], fresh_networks.validation_watch
+
+    def told(*arguments, **options):
+        def score(models):
+            looks.append(
+                {name: one.clone() for name, one in models["student"].state_dict().items()}
+            )
+            return float(len(looks) if rising else -len(looks))
+
+        return dataclasses.replace(plain(*arguments, **options), score=score)
+
+    monkeypatch.setattr(fresh_networks, "validation_watch", told)
+    seen, collected = [], fresh_networks.collect
+
+    def noting(source, data, split):
+        seen.append(source.__closure__[0].cell_contents.state_dict())
+        return collected(source, data, split)
+
+    monkeypatch.setattr(fresh_networks, "collect", noting)
+    found = judge(here(tmp_path), "few", small, protocol)
+    assert len(looks) == 3
+    assert found.figures[found.main][0]["step"] == (90 if rising else 40)
+    kept = looks[2 if rising else 0]
+    assert all(torch.equal(seen[0][name], tensor) for name, tensor in kept.items())
+
+
+def test_an_object_and_a_name_are_rows_of_their_own(small, tmp_path):
+    """An object takes the place of the main network, whose name may be among the others."""
+    own = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    protocol = dataclasses.replace(PROTOCOL, repeats=1, others=(PROTOCOL.network,))
+    found = judge(here(tmp_path), "few", small, protocol, network=own)
+    rows = found.rows()
+    assert [one["name"] for one in rows] == ["few", "few on mlp?hidden=16"]
+    assert [one["cost"]["parameters"] for one in rows] == [650, 64 * 16 + 16 + 16 * 10 + 10]
+    assert found.main == "Sequential"
+    assert found.mean == rows[0]["quality"]["accuracy"]
+
+
 @pytest.mark.parametrize("scored", ["test", "validation"])
 def test_what_a_network_must_not_see_does_not_travel(small, scored):
     case = Case(small, PROTOCOL, "mlp", scored=scored)
@@ -185,6 +230,14 @@ def test_what_a_network_must_not_see_does_not_travel(small, scored):
     held = light.train.take(np.arange(30))
     assert all(torch.equal(held[n], v) for n, v in small.train.take(np.arange(30)).items())
     assert len(light.train.columns["x"]) == 30
+
+
+def test_a_whitening_travels_only_where_it_is_read(data):
+    white, zca = whitened(data)
+    ready = Prepared.of(white, Pixels(data.input_space, zca))
+    for augmentation, expected in (("cifar", ready.pixels), ("dsa", Pixels())):
+        protocol = dataclasses.replace(PROTOCOL, augmentation=augmentation)
+        assert fresh_networks._light(Case(ready, protocol, "mlp")).pixels == expected
 
 
 def test_equal_cases_are_trained_once(small, tmp_path, monkeypatch):

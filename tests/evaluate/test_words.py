@@ -40,6 +40,14 @@ def test_students_have_the_cost_of_an_answer():
     ]
 
 
+def test_what_users_need_beside_a_set_is_shown():
+    white = {**few(100), "transform_bytes": 33_792}
+    heads, lines = table_cells([row("datm", "product", 0.468, white), SETS[1]])
+    place = heads.index("KB")
+    assert heads[place + 1] == "transform KB"
+    assert [line[place : place + 2] for line in lines] == [["1,229.6", "33.8"], ["1,229.6", ""]]
+
+
 def test_sets_have_the_cost_of_training_on_them():
     heads, lines = table_cells(SETS)
     assert heads == ["", "accuracy", "images", "KB", "train s"]

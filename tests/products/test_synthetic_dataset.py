@@ -105,6 +105,36 @@ def test_data_trains_on_the_set_and_is_tested_on_real_images(small):
     assert (data.classes, data.rest, data.name) == (CLASSES, None, "few")
 
 
+@pytest.mark.parametrize("space", [GREY, BYTES])
+@pytest.mark.parametrize("white", [False, True])
+def test_bytes_and_fractions_are_the_same_real_images(space, white):
+    """Networks that learned from the set read both alike, whichever of the two the set is from."""
+    small = made(space, zca=whitening(space) if white else None)
+    read = [
+        next(sequential(data, data.test, 100))["x"]
+        for data in (small.as_data(real(GREY)), small.as_data(real(BYTES)))
+    ]
+    torch.testing.assert_close(*read, atol=1e-3, rtol=1e-3)
+    moved = replace(real(), input_space=replace(GREY, range=(-2.0, 2.5)))
+    with pytest.raises(ModelError, match="values of real go from -2 to 2.5"):
+        small.as_data(moved)
+
+
+def test_views_of_eight_bits_change_pictures(small):
+    """What a network reads in training is a picture of the set with a black square, whitened or
+    normalised again."""
+    data = small.as_data(real(small.space))
+    views = Protocol(augmentation="cifar").views(data)
+    x, ids = small.images, np.arange(6)
+    seen = views.pixels.show(views.apply(x, ids, ids * 0, 0))
+    assert float((seen.abs() < 1e-3).float().mean()) > 0.15
+    assert float(seen.min()) > -1e-3
+    assert float(seen.max()) < 1.001
+    plain = views.pixels.show(replace(views, recipe="none").apply(x, ids, ids * 0, 0))
+    expected = torch.from_numpy(small.pictures()).permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(plain, expected, atol=1e-3, rtol=0)
+
+
 def test_other_data_is_refused_with_the_fix():
     small = made()
     with pytest.raises(ModelError, match="with 3 outputs and real is classification with 2"):
@@ -138,6 +168,9 @@ def test_a_set_is_worth_what_networks_reach_that_learn_from_it():
     assert (row["name"], row["role"], row["cost"]["images"]) == ("few", "product", 6)
     assert row["quality"]["accuracy"] == found.mean == small.evaluate(real())["accuracy"]
     assert found.protocol.lr == 0.05
+    told = small.bytes()
+    assert row["cost"]["bytes"] == told["images"] + told["labels"]
+    assert row["cost"]["transform_bytes"] == told["transform"]
     assert len(found.accuracies()) == 2
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import InstanceOf
 
 from limbeck import keyed
+from limbeck.data.prepared import Pixels
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError
 from limbeck.settings import settings
@@ -30,8 +32,8 @@ class EightBit(Views):
             ``"cifar"``: crop, flip and one black square; ``"autoaugment"`` with the policies for
             CIFAR-10, ``"randaugment"`` with one operation, which need torchvision; ``"none"``
             rounds only.
-        low: smallest value of a pixel.
-        high: largest value of a pixel.
+        pixels: the way from the inputs to pixel values from 0 to 1 and back. Rounding, cutting and
+            changing is done there, so that black is black in whitened images too.
 
     At 32 pixels crops shift by up to 4 and squares have 16, as published; at other sizes both keep
     their share of the side.
@@ -51,8 +53,7 @@ class EightBit(Views):
     """
 
     recipe: Recipe = "none"
-    low: float = 0.0
-    high: float = 1.0
+    pixels: InstanceOf[Pixels] = Pixels()
 
     @property
     def changing(self) -> bool:
@@ -60,14 +61,13 @@ class EightBit(Views):
         return True
 
     def apply(self, x: Tensor, ids: np.ndarray, numbers: np.ndarray, seed_key: int) -> Tensor:
-        """Change images ``(N, C, H, W)``, not yet normalised, with draws keyed as in `Views`."""
+        """Change images ``(N, C, H, W)`` with draws keyed as in `Views`."""
         if x.ndim != 4:
             raise ArgumentError(
                 f"the inputs have shape {tuple(x.shape)} and only images (N, C, H, W) have eight "
                 "bits a pixel; choose augmentation none"
             )
-        span = self.high - self.low
-        x = ((x - self.low) / span).clamp(0, 1).mul(255).round().div(255)
+        x = self.pixels.show(x).clamp(0, 1).mul(255).round().div(255)
         if self.recipe in ("autoaugment", "randaugment"):
             x = _by_torchvision(x, self.recipe, ids, numbers, seed_key)
         elif self.recipe != "none":
@@ -78,7 +78,7 @@ class EightBit(Views):
             draws = keyed.uniform(key, (numbers.astype(np.int64) << 40) ^ ids, 4)
             change = _with_hole if self.recipe == "cifar" else _jittered
             x = change(x, x.new_tensor(draws))
-        return x * span + self.low
+        return self.pixels.read(x)
 
 
 def _with_hole(x: Tensor, draws: Tensor) -> Tensor:

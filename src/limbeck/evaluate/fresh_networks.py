@@ -16,12 +16,16 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.data import Data
+from limbeck.data.eight_bit import EightBit
+from limbeck.data.prepared import Pixels, Prepared
 from limbeck.data.splits import Split, Subset, TensorSplit
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.protocol import Protocol
 from limbeck.evaluate.quality import Figures, collect, quality
 from limbeck.evaluate.watch import validation_watch
+from limbeck.features import evaluating
 from limbeck.fingerprint import fingerprint
+from limbeck.loops.alternate import Trained, Watch
 from limbeck.loops.fit import fit
 from limbeck.networks.fresh import fresh
 from limbeck.run.run import Run
@@ -65,7 +69,7 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
         ArgumentError: a set is no classification.
         Others as `fit`.
     """
-    light: dict[tuple[int, str, str], Data] = {}
+    light: dict[tuple[int, str, str, bool], Data] = {}
     jobs: dict[str, tuple[Case]] = {}
     names = []
     for case in cases:
@@ -74,7 +78,8 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
                 f"{case.data.name} is a {case.data.task} task, and only sets for classification "
                 "are judged by fresh networks"
             )
-        kept = (id(case.data), case.protocol.selection, case.scored)
+        eight_bit = isinstance(case.protocol.views(case.data), EightBit)
+        kept = (id(case.data), case.protocol.selection, case.scored, eight_bit)
         if kept not in light:
             light[kept] = _light(case)
         # What does not change the training is no part of the folder's name.
@@ -121,16 +126,38 @@ def _train(run: Run, case: Case) -> Figures:
             views=protocol.views(data),
             watch=watch,
         )
+        step = ended.step
+        if watch is not None:
+            step = _best_with_last(run, stage, learner, ended, watch)
         seconds = time.perf_counter() - begun
         split = data.test if scored == "test" else data.validation
         logits, target = collect(lambda batch: reading.of(learner, batch), data, split)
         figures = quality(logits, target, data.task)
-        step = ended.step if ended.best_step is None else ended.best_step
         figures |= {"seconds": seconds, "step": step}
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
 
     found = run.stage(stage, make, **_content(case))
     return {name: float(value) for name, value in found.items()}
+
+
+def _best_with_last(run: Run, stage: str, learner: nn.Module, ended: Trained, watch: Watch) -> int:
+    """Let the last iterate compete too, where the looks missed it; returns whose weights are in."""
+    best = ended.best_step
+    assert best is not None
+    assert ended.best_score is not None
+    if ended.step % watch.every == 0:
+        return best
+    found = run.resume(stage)
+    assert found is not None
+    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+    learner.load_state_dict(found.models["student"])
+    with torch.no_grad(), evaluating(learner):
+        score = watch.score({"student": learner})
+    run.log(stage=stage, step=ended.step, score=score)
+    if score > ended.best_score:
+        return ended.step
+    learner.load_state_dict(weights)
+    return best
 
 
 def _content(case: Case) -> dict[str, Any]:
@@ -141,6 +168,9 @@ def _light(case: Case) -> Data:
     """The data with the samples that the job reads: what it must not see does not travel."""
     data, validates = case.data, case.protocol.selection == "validation"
     looked_at = validates or case.scored == "validation"
+    if isinstance(data, Prepared) and not isinstance(case.protocol.views(data), EightBit):
+        # A whitening is large, and only eight-bit views go back through it.
+        data = dataclasses.replace(data, pixels=Pixels())
     return dataclasses.replace(
         data,
         train=_held(data.train),

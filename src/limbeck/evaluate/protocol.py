@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
+from limbeck.data.prepared import pixels_of
 from limbeck.data.siamese import FULL
 from limbeck.data.views import Views
 from limbeck.functional.soft_labels import learned_label_loss
@@ -43,7 +44,8 @@ class Protocol:
             ``"imagenet"`` and ``"cifar"``, see `limbeck.data.eight_bit`.
         selection: whose test accuracy counts: that of the ``"last"`` iterate, or of the best on
             the ``"validation"`` split of the real training data; never of the best on test.
-        look_every: steps between two looks at the validation split.
+        look_every: steps between two looks at the validation split; the last iterate is looked at
+            whatever their number.
 
     Source: Zhao and Bilen, arXiv 2102.08259 (DSA); Cui et al., arXiv 2207.09639.
 
@@ -92,8 +94,7 @@ class Protocol:
             return Views()
         if self.augmentation == "dsa":
             return Views(siamese=FULL)
-        low, high = data.input_space.range if data.input_space else (0.0, 1.0)
-        return EightBit(recipe=self.augmentation, low=low, high=high)
+        return EightBit(recipe=self.augmentation, pixels=pixels_of(data))
 
     def objective(self, data: Data) -> Term:
         """Cross-entropy with the set's soft labels where it has them, else with its classes."""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from limbeck import keyed
 from limbeck.data.data import Data
+from limbeck.data.eight_bit import EightBit
+from limbeck.data.prepared import pixels_of
 from limbeck.data.splits import Subset, TensorSplit
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.fresh_networks import Case, trained
@@ -25,6 +27,8 @@ from limbeck.selection import random_selection
 from limbeck.teachers import Teacher
 
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
+# Test samples that tell whether two data sets live in one space.
+LOOKED_AT = 64
 Each = tuple[float, ...]
 
 
@@ -118,7 +122,9 @@ def rank_scores(
         Accuracies, learning rates and scores, a run each.
 
     Raises:
-        ArgumentError: a random subset has another size or other labels than the set.
+        ArgumentError: a random subset has another size or other labels than the set, or it or the
+            full data lives in another space than the set: networks read other test samples, or
+            eight-bit views see other pictures.
         Others as `limbeck.evaluate.fresh_networks.trained`.
 
     Source: Li et al., DD-Ranking, arXiv 2505.13300.
@@ -130,6 +136,8 @@ def rank_scores(
         changed = dataclasses.replace(own, augmentation=augmented)  # type: ignore[arg-type]
     else:
         changed = own
+    pictures = any(isinstance(one.views(small), EightBit) for one in (own, hard, changed))
+    _check_space(small, full, random_subsets, pictures=pictures)
     runs = len(random_subsets)
     recipes: dict[str, tuple[Sequence[Data], Protocol]] = {
         "real, hard": ([full] * runs, hard),
@@ -242,3 +250,34 @@ def _check_alike(small: Data, subsets: Sequence[Data]) -> None:
                 f"{expected[0]} with {kinds[1]} labels; give random_subsets(...) the same "
                 "per_class, and the teacher where labels are soft"
             )
+
+
+def _check_space(small: Data, full: Data, subsets: Sequence[Data], *, pictures: bool) -> None:
+    """All are tested on the same samples: where networks read other numbers, spaces differ."""
+    expected = _tested(small, pictures)
+    named = {"full": full, **{f"random subset {place}": one for place, one in enumerate(subsets)}}
+    for name, data in named.items():
+        found = _tested(data, pictures)
+        same = found is expected or (
+            found is not None
+            and expected is not None
+            and found.shape == expected.shape
+            and torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
+        )
+        if not same:
+            raise ArgumentError(
+                f"networks read other test samples in {name} than in the set: the one may be "
+                "whitened or normalised and the other not; bring both into one space, with "
+                "limbeck.data.prepared.prepared(real, small.pixels) for a set that "
+                "SyntheticDataset.as_data gave, and draw random_subsets(...) from that"
+            )
+
+
+def _tested(data: Data, pictures: bool) -> Tensor | None:
+    """Some test samples as networks read them, and as pictures where those are asked for."""
+    places = np.linspace(0, len(data.test) - 1, min(len(data.test), LOOKED_AT)).astype(np.int64)
+    columns = data.columns(data.test, places)
+    if "x" not in columns:
+        return None
+    given, x = columns["x"].float(), data.normalise(columns)["x"].float()
+    return torch.stack([x, pixels_of(data).show(given)] if pictures else [x])

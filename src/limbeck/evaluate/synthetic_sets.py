@@ -14,6 +14,7 @@ from torch import nn
 from limbeck import outputs as reading
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
+from limbeck.data.prepared import Prepared
 from limbeck.evaluate.cost import multiply_adds, weights
 from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.memory import content_bytes
@@ -38,10 +39,12 @@ class Judged:
         protocol: how it was judged, with the learning rate that was used.
         images: samples in the set.
         bytes: of the set: images, labels and soft labels as they are stored.
-        figures: by network, for each repeat in order: ``accuracy`` (a fraction), ``nll`` and
-            others on the test split, ``seconds`` of training, and ``step``, of which the weights
-            are.
+        figures: by network, the main one first, for each repeat in order: ``accuracy`` (a
+            fraction), ``nll`` and others on the test split, ``seconds`` of training, and ``step``,
+            of which the weights are.
         costs: by network: ``parameters``, and ``macs`` for one sample.
+        transform_bytes: of what prepares real images for networks that learned from the set, or
+            None where the set needs nothing of its own.
     """
 
     name: str
@@ -50,6 +53,12 @@ class Judged:
     bytes: int
     figures: Mapping[str, tuple[Figures, ...]]
     costs: Mapping[str, Figures]
+    transform_bytes: int | None = None
+
+    @property
+    def main(self) -> str:
+        """The protocol's main network: its name, or the class of an object that stands for it."""
+        return next(iter(self.figures))
 
     @property
     def selected(self) -> str:
@@ -68,7 +77,7 @@ class Judged:
 
     def accuracies(self, network: str | None = None) -> tuple[float, ...]:
         """Accuracy of each repeat of a network, of the main one by default."""
-        return self._each("accuracy", network or self.protocol.network)
+        return self._each("accuracy", network or self.main)
 
     def rows(self, role: str = "product") -> list[dict[str, Any]]:
         """Rows of the table: of the main network, then of each other as a reference.
@@ -85,8 +94,10 @@ class Judged:
         ]
 
     def _row(self, network: str, role: str) -> dict[str, Any]:
-        own = network == self.protocol.network
+        own = network == self.main
         accuracies = self.accuracies(network)
+        needed = self.transform_bytes
+        transform = {} if needed is None else {"transform_bytes": needed}
         return {
             "name": self.name if own else f"{self.name} on {network}",
             "role": role,
@@ -98,6 +109,7 @@ class Judged:
             "cost": {
                 "images": self.images,
                 "bytes": self.bytes,
+                **transform,
                 "train_seconds": round(statistics.fmean(self._each("seconds", network)), 3),
                 **self.costs[network],
             },
@@ -129,8 +141,8 @@ def judge(
             labels are soft, ``"label_logits"``; validation and test are those of the real data.
         protocol: how.
         lr: learning rate that the set brings, instead of the protocol's.
-        network: the architecture that the protocol's name of its main network stands for, where
-            that is an object; its weights are drawn anew.
+        network: the architecture that takes the place of the protocol's main network, where that
+            is an object; its weights are drawn anew, and its figures are found by its class.
 
     Returns:
         What was found.
@@ -152,8 +164,9 @@ def judge(
     """
     if lr is not None:
         protocol = dataclasses.replace(protocol, lr=lr)
-    names = tuple(dict.fromkeys([protocol.network, *protocol.others]))
-    built = {one: network if network and one == protocol.network else one for one in names}
+    built: dict[str, str | nn.Module] = {one: one for one in (protocol.network, *protocol.others)}
+    if network is not None:
+        built = _with_own(network, protocol.others)
     costs = {one: _cost(what, small) for one, what in built.items()}
     cases = [
         Case(small, protocol, what, repeat)
@@ -161,10 +174,20 @@ def judge(
         for repeat in range(protocol.repeats)
     ]
     found = iter(trained(run, cases, f"networks for {name}"))
-    figures = {one: tuple(next(found) for _ in range(protocol.repeats)) for one in names}
+    figures = {one: tuple(next(found) for _ in range(protocol.repeats)) for one in built}
     images = len(small.train)
     size = content_bytes(small.train.take(np.arange(images)))
-    return Judged(name, protocol, images, size, figures, costs)
+    transform = small.pixels.bytes if isinstance(small, Prepared) else None
+    return Judged(name, protocol, images, size, figures, costs, transform)
+
+
+def _with_own(network: nn.Module, others: tuple[str, ...]) -> dict[str, str | nn.Module]:
+    """An object first, by its class: a network of the protocol's own name may be among the
+    others."""
+    called = type(network).__name__
+    while called in others:
+        called = f"own {called}"
+    return {called: network, **{one: one for one in others}}
 
 
 def _cost(network: str | nn.Module, data: Data) -> Figures:

@@ -10,6 +10,12 @@ QUALITY = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreem
 SHOWN = (*QUALITY, "train_accuracy", "train_rmse")
 Cost = Callable[[float], str]
 WHOLE: Cost = "{:,.0f}".format
+
+
+def _kilobytes(count: float) -> str:
+    return f"{count / 1000:,.1f}"
+
+
 # Columns of what models cost that answer, and of what sets cost that models are trained on.
 MODELS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
@@ -18,7 +24,8 @@ MODELS: dict[str, tuple[str, Cost]] = {
 }
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
-    "bytes": ("KB", lambda count: f"{count / 1000:,.1f}"),
+    "bytes": ("KB", _kilobytes),
+    "transform_bytes": ("transform KB", _kilobytes),
     "train_seconds": ("train s", "{:.1f}".format),
 }
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from limbeck import keyed
 from limbeck.data.data import Data
+from limbeck.data.prepared import Pixels, Prepared
 from limbeck.data.space import InputSpace
 from limbeck.data.whitened import normalised, whitened
 from limbeck.errors import ArgumentError
@@ -53,9 +54,9 @@ class Origins:
                 "with ?size=32 behind the name"
             )
         if not whitening:
-            return cls(normalised(real), space)
+            return cls(Prepared.of(normalised(real), Pixels(space)), space)
         data, zca = whitened(real)
-        return cls(data, space, zca)
+        return cls(Prepared.of(data, Pixels(space, zca)), space, zca)
 
     def dataset(self, images: Tensor, labels: Tensor, **options: Any) -> SyntheticDataset:
         """A set of images that live in the space; `options` as `SyntheticDataset` takes them."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.data import Data
+from limbeck.data.prepared import Pixels, Prepared, prepared
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import Subset, TensorSplit
 from limbeck.errors import ArgumentError, ModelError
@@ -151,19 +152,21 @@ class SyntheticDataset:
 
         return TensorDataset(*self._columns().values())
 
-    def as_data(self, real: Data) -> Data:
+    def as_data(self, real: Data) -> Prepared:
         """Data to train on this set and to choose and report on the real one.
 
         Args:
-            real: the original data; its validation and test images are brought into the space
-                that the synthetic images live in, its training images are left out.
+            real: the original data, as fractions or bytes; its validation and test images are
+                brought into the space that the synthetic images live in, its training images are
+                left out.
 
         Returns:
             Data whose `train` has the columns ``x``, ``y`` and, where labels are soft,
             ``label_logits``; its input space normalises no further.
 
         Raises:
-            ModelError: the data has another task, other classes, or images of another shape.
+            ModelError: the data has another task, other classes, or images of another shape or
+                value range.
         """
         check_same(real, TASK, len(self.classes), self.classes, "the synthetic set", "is for")
         if real.input_space is None:
@@ -172,13 +175,9 @@ class SyntheticDataset:
                 "whose images have one size"
             )
         check_shape(real, self.space, "the synthetic set has")
-        from limbeck.data.whitened import normalised, whitened
-
         # The large part of the data is not needed, and one image costs nothing to bring along.
-        few = dataclasses.replace(
-            real, input_space=self.space, train=Subset(real.validation, np.arange(1)), rest=None
-        )
-        ready = normalised(few) if self.zca is None else whitened(few, self.zca)[0]
+        few = dataclasses.replace(real, train=Subset(real.validation, np.arange(1)), rest=None)
+        ready = prepared(few, Pixels(self.space, self.zca))
         assert ready.input_space is not None
         seen = float(self.images.min()), float(self.images.max())
         return dataclasses.replace(
@@ -205,9 +204,7 @@ class SyntheticDataset:
             {'images': 512, 'labels': 16, 'transform': 8, 'total': 536}
         """
         tensors = self.tensors()
-        transform = 4 * (len(self.space.mean) + len(self.space.std))
-        if self.zca is not None:
-            transform = sum(tensors[name].nbytes for name in tensors if name.startswith("zca."))
+        transform = Pixels(self.space, self.zca).bytes
         labels = sum(tensors[name].nbytes for name in tensors if name.startswith("label"))
         images = tensors["images"].nbytes
         total = images + labels + transform

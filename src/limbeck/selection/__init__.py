@@ -9,6 +9,7 @@ from limbeck.selection.coresets import (
     random_selection,
 )
 from limbeck.selection.embeddings import embeddings
+from limbeck.selection.histories import right_over_epochs
 from limbeck.selection.names import SELECTIONS, Selection, needs, selected
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "k_means",
     "needs",
     "random_selection",
+    "right_over_epochs",
     "selected",
 ]

@@ -159,7 +159,8 @@ def forgetting_counts(right: Any) -> Indices:
     """Count how often each sample was right in one epoch and wrong in the next.
 
     Args:
-        right: whether each sample was classified rightly in each epoch, ``(E, N)`` of bool.
+        right: whether each sample was classified rightly in each epoch, ``(E, N)`` of bool, see
+            `limbeck.selection.right_over_epochs`.
 
     Returns:
         Counts ``(N,)``. A sample that was never right counts as E, more than any other can have:

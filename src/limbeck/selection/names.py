@@ -11,6 +11,10 @@ from limbeck.selection.coresets import Indices
 
 Selection = Literal["random", "herding", "k-center", "k-means", "forgetting"]
 SELECTIONS: tuple[str, ...] = get_args(Selection)
+MADE_BY = {
+    "features": "features=embeddings(network, data, data.train)",
+    "counts": "counts=forgetting_counts(right_over_epochs(networks, data))",
+}
 _BY_FEATURES: dict[str, Callable[[Any, Any, int], Indices]] = {
     "herding": coresets.herding,
     "k-center": coresets.k_center,
@@ -20,6 +24,9 @@ _BY_FEATURES: dict[str, Callable[[Any, Any, int], Indices]] = {
 
 def needs(name: str) -> str:
     """What a selection reads beside the labels: ``"features"``, ``"counts"`` or nothing, ``""``.
+
+    `embeddings` gives features; `right_over_epochs` says of the networks of successive epochs what
+    `forgetting_counts` makes counts of.
 
     Args:
         name: one of `SELECTIONS`.
@@ -54,7 +61,7 @@ def selected(
         labels: class indices ``(N,)``.
         per_class: M, how many of each class.
         features: ``(N, D)``, see `embeddings`; read by the three middle ones.
-        counts: ``(N,)``, see `forgetting_counts`; read by the last.
+        counts: ``(N,)``, see `forgetting_counts` and `right_over_epochs`; read by the last.
         seed_key: of ``"random"``.
 
     Returns:
@@ -71,7 +78,7 @@ def selected(
     given = {"features": features, "counts": counts, "": labels}
     read = needs(name)
     if given[read] is None:
-        raise ArgumentError(f"selection {name!r} reads {read} and got none; pass {read}=")
+        raise ArgumentError(f"selection {name!r} reads {read} and got none; pass {MADE_BY[read]}")
     if read == "":
         return coresets.random_selection(labels, per_class, seed_key)
     if read == "counts":

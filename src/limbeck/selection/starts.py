@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import keyed
-from limbeck import outputs as reading
 from limbeck.data.data import Data
-from limbeck.data.loader import sequential
 from limbeck.errors import ArgumentError
 from limbeck.features import evaluating
 from limbeck.functional.trajectories import average_correct_logits
 from limbeck.selection.coresets import random_selection
+from limbeck.selection.histories import right_samples
 
 Start = Literal["correct", "real", "noise"]
 
@@ -71,7 +70,7 @@ def _correct(
     for expert in experts:
         if all(len(one) == per_class for one in found):
             break
-        right = _right(data, expert)
+        right = right_samples(expert, data)
         for label, taken in enumerate(found):
             fitting = order[right[order] & (target[order] == label)]
             new = [int(one) for one in fitting if int(one) not in taken]
@@ -85,15 +84,6 @@ def _correct(
             "longer, lower images_per_class, or take start=real"
         )
     return np.concatenate([np.array(taken, dtype=np.int64) for taken in found])
-
-
-def _right(data: Data, expert: nn.Module) -> np.ndarray:
-    with evaluating(expert), torch.no_grad():
-        parts = [
-            reading.of(expert, batch).read("logits").argmax(1) == batch["y"]
-            for batch in sequential(data, data.train)
-        ]
-    return torch.cat(parts).numpy()
 
 
 @torch.no_grad()
