@@ -17,6 +17,8 @@ from limbeck.features import evaluating, tapped
 def embeddings(network: nn.Module, data: Data, split: Split, *, batch_size: int = 512) -> Tensor:
     """Return what goes into the network's last linear layer, for every sample.
 
+    Of a network without a linear layer it is what comes out.
+
     Args:
         network: trained; its mode and weights stay as they are.
         data: tells how inputs are read.
@@ -27,7 +29,7 @@ def embeddings(network: nn.Module, data: Data, split: Split, *, batch_size: int 
         Features ``(N, D)`` on the CPU, in the order of the split.
 
     Raises:
-        ModelError: the network has no linear layer, or does not call its last one.
+        ModelError: the network does not call its last linear layer.
 
     Example:
         >>> from limbeck.data import digits
@@ -41,16 +43,14 @@ def embeddings(network: nn.Module, data: Data, split: Split, *, batch_size: int 
     # A layer is known by its path, and a network that is a single layer has none of its own.
     housed = nn.Sequential(network)
     linear = [name for name, module in housed.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ModelError(
-            f"{type(network).__name__} has no linear layer whose inputs could be features; use "
-            "limbeck.features.tapped with a module path instead"
-        )
     found = []
     with evaluating(housed), tapped(housed, linear[-1:], inputs=True) as caught:
         for batch in sequential(data, split, batch_size):
             caught.clear()
-            outputs.of(network, batch)
+            said = outputs.of(network, batch).read("logits")
+            if not linear:
+                found.append(said.flatten(1).float().cpu())
+                continue
             if linear[-1] not in caught:
                 raise ModelError(
                     f"{type(network).__name__} does not call {linear[-1][2:]}, its last linear "
