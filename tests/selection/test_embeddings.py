@@ -1,5 +1,6 @@
 """Embeddings are the inputs of the last linear layer, sample by sample."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
