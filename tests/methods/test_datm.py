@@ -26,6 +26,7 @@ from limbeck.networks.flat import Flat
 from limbeck.networks.names import build
 from limbeck.products.origins import Origins
 from limbeck.run import Run
+from limbeck.run.run import Options
 from limbeck.selection.starts import start_images
 
 TINY = cards.preset("datm", "tiny")["settings"]
@@ -117,6 +118,11 @@ def test_the_images_leave_the_whitened_space_as_pictures(tmp_path):
     assert '"How they came about"' in exhibits
 
 
+def here(folder):
+    """A run whose jobs stay in this process: workers cannot import classes of a test."""
+    return Run(folder / "run", options=Options(executor="serial"))
+
+
 class Cut(nn.Module):
     """A user's own network."""
 
@@ -130,11 +136,11 @@ class Cut(nn.Module):
 
 def test_a_network_of_ones_own_teaches_and_judges(tmp_path):
     settings, own = method(steps=3, start="real"), Cut()
-    made = settings.distill(Run(tmp_path / "run"), data=digits(), network=own)
+    made = settings.distill(here(tmp_path), data=digits(), network=own)
     rows, _ = made.compared(
-        Run(tmp_path / "run"),
+        here(tmp_path),
         "datm",
-        settings.baselines(Run(tmp_path / "run"), data=digits(), network=own),
+        settings.baselines(here(tmp_path), data=digits(), network=own),
         {"data": digits(), "network": own},
     )
     parameters = 64 * 8 + 8 + 80 + 10
@@ -222,7 +228,7 @@ def test_networks_that_do_not_repeat_themselves_are_refused(tmp_path, kind, said
 @pytest.mark.parametrize("kind", ["plain", "reads"])
 def test_unused_weights_and_calls_that_cannot_be_batched_are_fine(tmp_path, kind):
     settings = method(start="real", steps=2, stretches=2, threshold=None)
-    made = settings.distill(Run(tmp_path / "run"), data=digits(), network=Odd(kind))
+    made = settings.distill(here(tmp_path), data=digits(), network=Odd(kind))
     assert made.protocol.network == "Odd"
 
 

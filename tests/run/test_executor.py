@@ -85,3 +85,12 @@ def test_workers_hear_of_an_interrupt(executors):
     with pytest.raises(KeyboardInterrupt):
         there.map(time.sleep, [(30,), (30,)])
     press.join()
+
+
+def test_workers_go_where_their_parent_is_now(tmp_path, monkeypatch):
+    run = Run(tmp_path, options=Options(threads=1))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        places = Executor(run, processes=2).map(os.getcwd, [(), ()])
+        assert places == [str(tmp_path / name)] * 2

@@ -195,7 +195,9 @@ class Executor:
 
         threads, left = self._run.options.threads, jobs[len(said) :]
         if self._where == "local":
-            place = parallel_config("loky", inner_max_num_threads=threads)
+            # From its first moment on, before it has a job that could say so.
+            first = {"initializer": die_with_parent}
+            place = parallel_config("loky", inner_max_num_threads=threads, **first)
             how = "generator"
         else:
             from limbeck.run.ray import connect
@@ -207,7 +209,8 @@ class Executor:
             # With one process joblib takes this one, which a job that dies would take along.
             processes = 2 if len(left) == 1 else self.at_once(len(jobs))
             parallel = Parallel(n_jobs=processes, return_as=how)
-        for result in parallel(delayed(_guarded)(threads, function, job) for job in left):
+        here = os.getcwd()
+        for result in parallel(delayed(_guarded)(threads, here, function, job) for job in left):
             said.append(result)
             shown.advance()
             if stop.asked and how == "generator":
@@ -234,12 +237,17 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _guarded(threads: int, function: Callable[..., T], job: tuple[Any, ...]) -> T | LimbeckError:
+def _guarded(
+    threads: int, place: str, function: Callable[..., T], job: tuple[Any, ...]
+) -> T | LimbeckError:
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
     global _in_job
 
     die_with_parent()
     before, _in_job = _in_job, True
+    # A worker may be older than the place that its parent is at now; another machine has none.
+    with contextlib.suppress(OSError):
+        os.chdir(place)
     try:
         with _threads(threads):
             return function(*job)

@@ -117,6 +117,8 @@ def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
             patience = time.monotonic() + GRACE_SECONDS
             while time.monotonic() < patience and any(one.poll() is None for one in started):
                 time.sleep(0.05)
+            # Where the first one failed too it has spoken itself.
+            failed = 0 if started[0].poll() else failed
             for one in started:
                 one.kill()
                 one.wait()
