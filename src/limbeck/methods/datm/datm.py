@@ -127,7 +127,7 @@ class DATM:
         Raises:
             SettingsError: no stretch of an expert can begin where the settings say.
             ArgumentError: a class has too few images, or none that an expert gets right.
-            ModelError: the network keeps running statistics.
+            ModelError: the network keeps running statistics, or does not repeat what it says.
             RunError: the loss is not finite; the stretch is named.
         """
         origins, network, experts = self._begin(run, data, network)
