@@ -2,7 +2,18 @@
 
 from limbeck.networks.convnet import ConvNet
 from limbeck.networks.own import NETWORKS
-from limbeck.networks.reference import VGG11, AlexNet, LeNet, ResNet18
+from limbeck.networks.reference import VGG11, AlexNet, LeNet
+from limbeck.networks.resnet import ResNet18, ResNet50
 from limbeck.networks.small import CNN, MLP
 
-__all__ = ["CNN", "MLP", "NETWORKS", "VGG11", "AlexNet", "ConvNet", "LeNet", "ResNet18"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "NETWORKS",
+    "VGG11",
+    "AlexNet",
+    "ConvNet",
+    "LeNet",
+    "ResNet18",
+    "ResNet50",
+]

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck.checks import check_choice
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError
 from limbeck.networks.convnet import Size, normalisation
 from limbeck.networks.headed import Headed, first_padding, image_shape
+from limbeck.networks.resnet import NORMS, ResNet18
 
-NORMS = ("instance", "batch")
 VGG11_STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
-RESNET18_STAGES = (64, 128, 256, 512)
 
 
 class LeNet(Headed):
@@ -135,88 +134,6 @@ class VGG11(Headed):
         super().__init__(nn.Sequential(*layers), nn.Linear(channels * size[0] * size[1], outputs))
 
 
-class ResNet18(Headed):
-    """Eight residual blocks of two 3x3 convolutions, without pooling at the start.
-
-    Args:
-        channels: of the image.
-        size: H and W in pixels, at least 2.
-        outputs: numbers that come out.
-        norm: ``"instance"`` or ``"batch"``.
-        averaging: halve by averages of 2x2 instead of strides, and give all pixels of the last
-            block to the linear layer instead of their mean.
-
-    Raises:
-        ArgumentError: images are too small, or the norm is unknown.
-
-    Example:
-        >>> sum(one.numel() for one in ResNet18(3, (32, 32), 10).parameters())
-        11173962
-        >>> sum(one.numel() for one in ResNet18(3, (32, 32), 10, averaging=True).parameters())
-        11250762
-
-    Source: He, Zhang, Ren and Sun, arXiv 1512.03385, in the form of VICO-UoE/DatasetCondensation.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        size: Size,
-        outputs: int,
-        *,
-        norm: str = "instance",
-        averaging: bool = False,
-    ) -> None:
-        check_choice(norm, "norm", NORMS)
-        _check_side(size, 2, "resnet18")
-        wide = RESNET18_STAGES[0]
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, wide, 3, padding=1, bias=False),
-            normalisation(norm, wide, size),
-            nn.ReLU(),
-        ]
-        for stage, width in enumerate(RESNET18_STAGES):
-            halved = [side // 2 if averaging else (side + 1) // 2 for side in size]
-            halve = stage > 0 and min(halved) > 1
-            size = (halved[0], halved[1]) if halve else size
-            layers.append(_Block(wide, width, size, norm, halve, averaging))
-            layers.append(_Block(width, width, size, norm, False, averaging))
-            wide = width
-        if not averaging:
-            layers.append(nn.AdaptiveAvgPool2d(1))
-        pixels = size[0] * size[1] if averaging else 1
-        super().__init__(nn.Sequential(*layers), nn.Linear(wide * pixels, outputs))
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut; `halve` by a stride or by averages."""
-
-    def __init__(
-        self, channels: int, width: int, size: Size, norm: str, halve: bool, averaging: bool
-    ) -> None:
-        super().__init__()
-        stride = 2 if halve and not averaging else 1
-        averages = halve and averaging
-        self.inner = nn.Sequential(
-            nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
-            normalisation(norm, width, size),
-            nn.ReLU(),
-            nn.AvgPool2d(2) if averages else nn.Identity(),
-            nn.Conv2d(width, width, 3, padding=1, bias=False),
-            normalisation(norm, width, size),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if channels != width:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels, width, 1, stride=stride, bias=False),
-                nn.AvgPool2d(2) if averages else nn.Identity(),
-                normalisation(norm, width, size),
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.inner(x) + self.shortcut(x)).relu()
-
-
 def _check_side(size: Size, least: int, name: str) -> None:
     if min(size) < least:
         raise ArgumentError(
@@ -237,8 +154,21 @@ def _vgg11(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Mod
     return VGG11(*image_shape(space, "vgg11"), outputs, norm=norm)
 
 
-def _resnet18(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Module:
-    return ResNet18(*image_shape(space, "resnet18"), outputs, norm=norm)
+def _resnet18(
+    space: InputSpace,
+    outputs: int,
+    *,
+    norm: str = "instance",
+    width_multiplier: float = 1.0,
+    stem_stride: int = 1,
+) -> nn.Module:
+    return ResNet18(
+        *image_shape(space, "resnet18"),
+        outputs,
+        norm=norm,
+        width_multiplier=width_multiplier,
+        stem_stride=stem_stride,
+    )
 
 
 def _resnet18_ap(space: InputSpace, outputs: int, *, norm: str = "instance") -> nn.Module:
