@@ -7,7 +7,13 @@ from collections.abc import Callable
 from torch import nn
 
 from limbeck.networks.convnet import CONVNETS
+from limbeck.networks.families import FAMILIES
 from limbeck.networks.reference import REFERENCES
 from limbeck.networks.small import SMALL
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {**SMALL, **CONVNETS, **REFERENCES}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    **SMALL,
+    **CONVNETS,
+    **REFERENCES,
+    **FAMILIES,
+}
