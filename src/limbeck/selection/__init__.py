@@ -11,9 +11,11 @@ from limbeck.selection.coresets import (
 from limbeck.selection.embeddings import embeddings
 from limbeck.selection.histories import right_over_epochs
 from limbeck.selection.names import SELECTIONS, Selection, needs, selected
+from limbeck.selection.patches import Patches, mosaics
 
 __all__ = [
     "SELECTIONS",
+    "Patches",
     "Selection",
     "embeddings",
     "forgetting",
@@ -21,6 +23,7 @@ __all__ = [
     "herding",
     "k_center",
     "k_means",
+    "mosaics",
     "needs",
     "random_selection",
     "right_over_epochs",
