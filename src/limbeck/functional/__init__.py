@@ -48,6 +48,7 @@ from limbeck.functional.features import (
     unit_vectors,
 )
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
+from limbeck.functional.matched_norm import matched_batch_norm
 from limbeck.functional.mutual_information import (
     critic_scores,
     info_nce_bound,
@@ -112,6 +113,13 @@ from limbeck.functional.soft_ranks import (
     approximate_ranks,
     average_ranks,
     rank_mse_loss,
+)
+from limbeck.functional.statistics import (
+    image_variation,
+    recovery_objective,
+    statistics_distance,
+    statistics_regulariser,
+    voting_weights,
 )
 from limbeck.functional.supervised import binary_cross_entropy, cross_entropy, squared_error
 from limbeck.functional.surfaces import Surface, loss_surface
@@ -179,6 +187,7 @@ __all__ = [
     "fsp_loss",
     "gram_loss",
     "hard_label_recovery",
+    "image_variation",
     "improvement_over_random",
     "in_batch_negatives",
     "info_nce_bound",
@@ -196,6 +205,7 @@ __all__ = [
     "log_probabilities",
     "loss_surface",
     "margin_mse_loss",
+    "matched_batch_norm",
     "mean_logits",
     "mean_probabilities",
     "mi_alpha_bound",
@@ -214,6 +224,7 @@ __all__ = [
     "rank_mse_loss",
     "ranknet_loss",
     "recover_soft_labels",
+    "recovery_objective",
     "relation_loss",
     "relation_scores",
     "relative_distance",
@@ -230,6 +241,8 @@ __all__ = [
     "standardise_logits",
     "standardised_divergence_loss",
     "start_epoch_upper_bound",
+    "statistics_distance",
+    "statistics_regulariser",
     "surrogate_gap_direction",
     "token_divergence_loss",
     "top_k_accuracy",
@@ -239,4 +252,5 @@ __all__ = [
     "tuba_bound",
     "unit_vectors",
     "vid_loss",
+    "voting_weights",
 ]
