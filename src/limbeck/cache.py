@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from limbeck.checks import check_choice
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ArgumentError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.soft_labels import Rest
+from limbeck.labels.kept import Kept, Kind
 from limbeck.labels.shards import Places, Shards
 from limbeck.outputs import Outputs
 from limbeck.teachers import TOP, EnsembleTeacher, Teacher
-
-Kind = Literal["float16", "float32"]
-# A class that holds nothing of the remaining mass: exp of it is 0 and 0 times it is 0.
-NOTHING = -1e4
 
 
 def cached(
@@ -78,30 +72,26 @@ def cached(
 
     Source: Shen and Xing, arXiv 2112.01528 (FKD), for the kept classes of views.
     """
-    check_choice(dtype, "dtype", get_args(Kind))
-    check_choice(rest, "rest", get_args(Rest))
-    if keep != "logits" and not re.fullmatch(r"top[1-9]\d*", keep):
-        raise ArgumentError(f"keep is {keep!r}, expected logits, or top and a number such as top32")
+    kept = Kept(keep, dtype, rest)
     folder = Path(where.dir) / "cache" if hasattr(where, "dir") else Path(where)
     if isinstance(teacher, EnsembleTeacher):
         members = [
             cached(member, folder, keep=keep, dtype=dtype, rest=rest) for member in teacher.members
         ]
         return teacher.of(members)
-    return CachedTeacher(teacher, folder, keep, dtype, rest)
+    return CachedTeacher(teacher, folder, kept)
 
 
 class CachedTeacher:
     """A teacher with a store beside it. Made by `cached`."""
 
-    def __init__(self, teacher: Teacher, folder: Path, keep: str, dtype: Kind, rest: Rest) -> None:
-        self.teacher, self.folder = teacher, folder
-        self.keep, self.dtype, self.rest = keep, dtype, rest
+    def __init__(self, teacher: Teacher, folder: Path, kept: Kept) -> None:
+        self.teacher, self.folder, self.kept = teacher, folder, kept
         self.name = getattr(teacher, "name", type(teacher).__name__)
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint(self.teacher.fingerprint, self.keep, self.dtype, self.rest)
+        return fingerprint(self.teacher.fingerprint, self.kept)
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -124,7 +114,7 @@ class CachedTeacher:
         return StoredTeacher(self, loader)
 
     def __repr__(self) -> str:
-        return f"cached({self.teacher!r}, keep={self.keep!r})"
+        return f"cached({self.teacher!r}, keep={self.kept.keep!r})"
 
 
 class StoredTeacher:
@@ -158,7 +148,7 @@ class StoredTeacher:
     @property
     def gives(self) -> tuple[str, ...]:
         """What was kept: logits, or the most likely classes alone; nothing else can be read."""
-        return ("logits",) if self._cache.keep == "logits" else (TOP,)
+        return ("logits",) if self._cache.kept.keep == "logits" else (TOP,)
 
     @property
     def rows(self) -> int:
@@ -184,7 +174,8 @@ class StoredTeacher:
                 parts.append(self.fill(int(view), device).take(places[here[-1]]))
             back = torch.from_numpy(np.argsort(np.concatenate(here)))
             rows = {name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}
-        return Outputs(logits=self._logits(rows).to(device))
+        logits = self._cache.kept.read(rows, self._said.numel())
+        return Outputs(logits=logits.to(device))
 
     def __repr__(self) -> str:
         return f"stored({self.name})"
@@ -221,16 +212,18 @@ class StoredTeacher:
         if view not in self._tables:
             table = self._shards(view)
             with _placed(self._cache.modules, device):
-                table.fill(lambda places: self._kept(self._ask(places, view, device).cpu()), done)
+                table.fill(
+                    lambda places: self._written(self._ask(places, view, device).cpu()), done
+                )
             self._tables[view] = table
         return self._tables[view]
 
     def _shards(self, view: int) -> Shards:
         cache, loader = self._cache, self._loader
-        word = fingerprint(cache.teacher.fingerprint, cache.keep, cache.dtype, loader.fingerprint)
-        row_bytes = sum(
-            tensor.nbytes for tensor in self._kept(torch.zeros(1, *self._said)).values()
-        )
+        kept = cache.kept
+        word = fingerprint(cache.teacher.fingerprint, kept.keep, kept.dtype, loader.fingerprint)
+        written = self._written(torch.zeros(1, *self._said))
+        row_bytes = sum(tensor.nbytes for tensor in written.values())
         return Shards(cache.folder / word / f"view-{view}", len(loader.split), row_bytes)
 
     @cached_property
@@ -243,47 +236,8 @@ class StoredTeacher:
         batch = self._loader.read(places, np.full(len(places), view, dtype=np.int64))
         return self._cache.teacher(batch.to(device)).read("logits")
 
-    def _kept(self, logits: Tensor) -> dict[str, Tensor]:
-        """What is written of logits ``(M, C)``."""
-        kind = getattr(torch, self._cache.dtype)
-        if self._cache.keep == "logits":
-            return {"logits": self._narrow(logits, kind)}
-        count = int(self._cache.keep.removeprefix("top"))
-        if logits.ndim != 2 or not count < logits.shape[1]:
-            raise ModelError(
-                f"keep is {self._cache.keep} and {self.name} gives {tuple(logits.shape[1:])} "
-                "numbers a sample; keep logits, or fewer classes than there are"
-            )
-        shares = logits.float().log_softmax(1)
-        top = shares.topk(count)
-        left = (1 - top.values.double().exp().sum(1, keepdim=True)).clamp(min=0).log()
-        ids = torch.uint16 if logits.shape[1] <= 1 << 16 else torch.int32
-        return {
-            "classes": top.indices.to(ids),
-            "shares": top.values.clamp(min=NOTHING).to(kind),
-            "left": left.clamp(min=NOTHING).to(kind),
-        }
-
-    def _narrow(self, logits: Tensor, kind: torch.dtype) -> Tensor:
-        narrow = logits.to(kind)
-        if not bool(torch.isfinite(narrow).all()):
-            largest = float(logits.abs().max())
-            raise ModelError(
-                f"{self.name} gives logits up to {largest:.4g}, which {self._cache.dtype} cannot "
-                "hold; keep float32, or look at the teacher if they are not finite"
-            )
-        return narrow
-
-    def _logits(self, rows: dict[str, Tensor]) -> Tensor:
-        """Logits ``(M, C)`` of what was written."""
-        if "logits" in rows:
-            return rows["logits"].float()
-        kept, shares, count = rows["classes"].long(), rows["shares"].float(), self._said.numel()
-        if self._cache.rest == "uniform":
-            left = rows["left"].float() - math.log(count - kept.shape[1])
-        else:
-            left = torch.full_like(rows["left"], NOTHING, dtype=torch.float32)
-        return left.repeat(1, count).scatter(1, kept, shares)
+    def _written(self, logits: Tensor) -> dict[str, Tensor]:
+        return self._cache.kept.write(logits, self.name)
 
 
 @contextlib.contextmanager

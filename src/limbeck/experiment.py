@@ -104,9 +104,10 @@ def perform(request: Request, folder: Path, *, quiet: bool = False) -> list[dict
         files.write_json(folder / TABLE, rows)
         first = folder / "seeds" / str(request.seeds[0]) / "product"
         with files.new_folder(folder / "product") as part:
-            for file in first.iterdir():
-                if file.name != files.MANIFEST:
-                    shutil.copyfile(file, part / file.name)
+            unlisted = shutil.ignore_patterns(files.MANIFEST)
+            shutil.copytree(
+                first, part, ignore=unlisted, copy_function=files.link, dirs_exist_ok=True
+            )
     return rows
 
 

@@ -293,6 +293,24 @@ def new_folder(path: Path) -> Iterator[Path]:
             raise
 
 
+def link(source: str | Path, target: str | Path) -> None:
+    """Put a file in a second place, without a second copy where both are on one disk.
+
+    For files that are replaced and never changed, as all that this module writes.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def free_disk(path: Path) -> int:
+    """Bytes that are free where a file or folder is, or would be made."""
+    place = path.absolute()
+    existing = next(one for one in (place, *place.parents) if one.is_dir())
+    return shutil.disk_usage(existing).free
+
+
 def check_folder(path: Path) -> None:
     """Raise `CorruptFileError` unless a folder holds exactly what `new_folder` put there."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 import time
 import warnings
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck import cards
+from limbeck import cards, files
 from limbeck.errors import Interrupted, UnusualUseWarning
 from limbeck.experiment import Request
 
@@ -197,7 +196,7 @@ def plan(request: Request, folder: Path, *, devices: int = 1, quiet: bool = True
         stages=tuple(run.stages.values()),
         stored=run.stored,
         room=run.room,
-        free_disk=shutil.disk_usage(_existing(folder)).free,
+        free_disk=files.free_disk(folder),
         devices=devices,
         **found,
     )
@@ -256,12 +255,6 @@ def _testing(compare: Callable[[Any], Any], data: Any) -> float:
         return spent[0]
     each = max(0.0, spent[1] - spent[0]) / (sizes[1] - sizes[0])
     return spent[0] + each * (len(data.test) - sizes[0])
-
-
-def _existing(folder: Path) -> Path:
-    """The nearest folder above that exists: its disk is the one that would be filled."""
-    folder = folder.absolute()
-    return next(place for place in (folder, *folder.parents) if place.is_dir())
 
 
 def size(count: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -167,6 +167,15 @@ class Rehearsal(Run):
         self.stored[self._kind or name] = content_bytes(made)
         return made
 
+    @contextmanager
+    def keeping(self, name: str, steps: int, bytes: int, folder: Path) -> Iterator[int]:
+        """Let a few steps be done and note what all take; a plan says whether there is room."""
+        few, begun = min(steps, FEWEST), time.perf_counter()
+        yield few
+        spent = time.perf_counter() - begun
+        self.seconds, self.stored[name] = self.seconds + spent, bytes
+        self.stages.setdefault(name, Stage(name, steps, None, few, seconds=spent / few))
+
     def attempt_job(self, name: str, function: Callable[..., Any], job: Any, at_once: int) -> Any:
         """Try a job, or where one of its kind was tried take it to be like that one."""
         kind = name.rpartition("-")[0]
@@ -269,7 +278,7 @@ class _Loop:
             run._kind or loop.stage,
             steps,
             getattr(batches, "batch_size", None),
-            looks=steps // loop.watch.every if loop.watch else 0,
+            looks=loop.watch.looks(steps) if loop.watch else 0,
             stays=not run._kept,
         )
         for one in run.networks:

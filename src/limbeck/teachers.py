@@ -17,6 +17,7 @@ from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.pools import mean_probabilities
+from limbeck.networks.adapted import adapted
 from limbeck.outputs import Outputs
 
 Combine = Callable[[Tensor, Tensor | None], Tensor]
@@ -72,6 +73,12 @@ class ModelTeacher:
     def placed(self, place: Callable[[nn.Module], nn.Module]) -> ModelTeacher:
         """The same teacher with its network placed."""
         return ModelTeacher(place(self._model), self._features, self._space, self.name)
+
+    def network(self, space: InputSpace | None) -> nn.Module:
+        """The frozen network for images of a space, with a gradient to what it is given."""
+        if space is None or self._space is None:
+            return self._model
+        return adapted(self._model, space, self._space).eval()
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Outputs:
@@ -273,6 +280,31 @@ def placed(teacher: Teacher, place: Callable[[nn.Module], nn.Module]) -> Teacher
             "to limbeck.teacher(...)"
         )
     return teacher
+
+
+def networks_of(teacher: Teacher, space: InputSpace | None) -> list[nn.Module]:
+    """The frozen network of each member of a teacher, which may be asked for gradients.
+
+    Args:
+        teacher: one or an ensemble.
+        space: of the images that the networks will be given.
+
+    Raises:
+        ModelError: a member has no network of its own.
+
+    Example:
+        >>> networks_of(ensemble(teacher(nn.Linear(2, 3))), None)
+        [Linear(in_features=2, out_features=3, bias=True)]
+    """
+    found = []
+    for member in getattr(teacher, "members", (teacher,)):
+        if not hasattr(member, "network"):
+            raise ModelError(
+                f"{member!r} has no network to ask for gradients; give a network or its name "
+                "instead of stored outputs"
+            )
+        found.append(member.network(space))
+    return found
 
 
 def random_one(batch: Batch, members: int) -> Tensor:

@@ -13,6 +13,7 @@ from limbeck.data import Subset, TensorSplit, digits, from_arrays, whitened
 from limbeck.data.prepared import Pixels, Prepared
 from limbeck.errors import ArgumentError, Interrupted, ModelError
 from limbeck.evaluate import fresh_networks
+from limbeck.evaluate import protocol as judging
 from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.protocol import SOFT_LABELS, Protocol
 from limbeck.evaluate.synthetic_sets import judge
@@ -89,13 +90,13 @@ def test_jobs_side_by_side_find_the_same(small, tmp_path):
 
 def test_another_set_is_judged_by_the_same_networks(data, small, tmp_path, monkeypatch):
     begun = []
-    plain = fresh_networks.fit
+    plain = judging.fit
 
     def noting(run, stage, network, *rest, **options):
         begun.append((stage, [one.clone() for one in network.parameters()]))
         return plain(run, stage, network, *rest, **options)
 
-    monkeypatch.setattr(fresh_networks, "fit", noting)
+    monkeypatch.setattr(judging, "fit", noting)
     other = dataclasses.replace(
         data, train=Subset(data.train, random_selection(data.train.y, 1, 1))
     )
@@ -113,7 +114,7 @@ def test_another_set_is_judged_by_the_same_networks(data, small, tmp_path, monke
 
 def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
     first = judge(here(tmp_path), "few", small, PROTOCOL)
-    monkeypatch.setattr(fresh_networks, "fit", None)
+    monkeypatch.setattr(judging, "fit", None)
     again = judge(here(tmp_path), "few", small, PROTOCOL)
     # Fewer repeats and another name are the same networks.
     fewer = judge(here(tmp_path), "so few", small, dataclasses.replace(PROTOCOL, repeats=1))
@@ -125,7 +126,7 @@ def test_what_is_finished_is_kept(small, tmp_path, monkeypatch):
 
 def test_a_stopped_judgement_goes_on(small, tmp_path, monkeypatch):
     whole = judge(here(tmp_path / "whole"), "few", small, PROTOCOL)
-    plain, seen = fresh_networks.fit, []
+    plain, seen = judging.fit, []
 
     class Stopping(Run):
         def at(self, stage, step):
@@ -137,7 +138,7 @@ def test_a_stopped_judgement_goes_on(small, tmp_path, monkeypatch):
     def fit(run, *rest, **options):
         return plain(Stopping(run.dir, seed=run.seed, options=run.options), *rest, **options)
 
-    monkeypatch.setattr(fresh_networks, "fit", fit)
+    monkeypatch.setattr(judging, "fit", fit)
     with pytest.raises(Interrupted):
         judge(here(tmp_path / "cut"), "few", small, PROTOCOL)
     assert seen
@@ -183,7 +184,7 @@ def test_the_last_iterate_is_looked_at_whatever_the_steps(small, tmp_path, monke
     protocol = dataclasses.replace(
         PROTOCOL, steps=90, repeats=1, selection="validation", look_every=40
     )
-    looks, plain = [], fresh_networks.validation_watch
+    looks, plain = [], judging.validation_watch
 
     def told(*arguments, **options):
         def score(models):
@@ -194,7 +195,7 @@ def test_the_last_iterate_is_looked_at_whatever_the_steps(small, tmp_path, monke
 
         return dataclasses.replace(plain(*arguments, **options), score=score)
 
-    monkeypatch.setattr(fresh_networks, "validation_watch", told)
+    monkeypatch.setattr(judging, "validation_watch", told)
     seen, collected = [], fresh_networks.collect
 
     def noting(source, data, split):
@@ -241,8 +242,8 @@ def test_a_whitening_travels_only_where_it_is_read(data):
 
 
 def test_equal_cases_are_trained_once(small, tmp_path, monkeypatch):
-    counted, plain = [], fresh_networks.fit
-    monkeypatch.setattr(fresh_networks, "fit", lambda *a, **b: counted.append(1) or plain(*a, **b))
+    counted, plain = [], judging.fit
+    monkeypatch.setattr(judging, "fit", lambda *a, **b: counted.append(1) or plain(*a, **b))
     found = trained(here(tmp_path), [Case(small, PROTOCOL, "mlp")] * 3)
     assert len(counted) == 1
     assert found[0] == found[1] == found[2]

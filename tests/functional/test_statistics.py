@@ -9,7 +9,7 @@ from limbeck.errors import ArgumentError
 from limbeck.functional import (
     image_variation,
     matched_batch_norm,
-    recovery_objective,
+    recovery_terms,
     statistics_distance,
     statistics_regulariser,
     voting_weights,
@@ -178,12 +178,14 @@ def test_the_first_layer_has_its_weight():
 
 def test_the_objective_of_several_networks():
     losses, regularisers = [torch.tensor(3.0), torch.tensor(1.0)], torch.tensor([10.0, 30.0])
-    found = recovery_objective(losses, regularisers, [0.25, 0.75], statistics_weight=0.1)
-    assert found.item() == pytest.approx(0.25 * 4 + 0.75 * 4)
-    equal = recovery_objective(losses, regularisers)
-    assert equal.item() == pytest.approx((3.1 + 1.3) / 2)
-    one = recovery_objective(losses[:1], regularisers[:1])
-    assert one.item() == pytest.approx(3.1)
+    found = recovery_terms(losses, regularisers, [0.25, 0.75], statistics_weight=0.1)
+    assert found["label"].item() == pytest.approx(0.25 * 3 + 0.75 * 1)
+    assert found["statistics"].item() == pytest.approx(0.1 * (0.25 * 10 + 0.75 * 30))
+    equal = recovery_terms(losses, regularisers)
+    assert sum(equal.values()).item() == pytest.approx((3.1 + 1.3) / 2)
+    one = recovery_terms(losses[:1], regularisers[:1])
+    assert sum(one.values()).item() == pytest.approx(3.1)
+    assert recovery_terms(losses) == {"label": torch.tensor(2.0)}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_the_objective_of_several_networks():
 def test_the_objective_refuses(change, said):
     given = {"label_losses": torch.ones(2), "regularisers": torch.ones(2)}
     with pytest.raises(ArgumentError, match=said):
-        recovery_objective(**given | change)
+        recovery_terms(**given | change)
 
 
 def test_votes_follow_the_priors():

@@ -99,6 +99,6 @@ class Batch(Mapping[str, "Tensor"]):
 
     def pieces(self, count: int) -> list[Batch]:
         """Cut the batch into `count` nearly equal parts; fewer where there are fewer samples."""
-        bounds = [round(part * self.size / count) for part in range(count + 1)]
+        bounds = [part * self.size // count for part in range(count + 1)]
         pairs = itertools.pairwise(bounds)
         return [self.rows(slice(low, high)) for low, high in pairs if high > low]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,58 @@ from limbeck.fingerprint import fingerprint
 Places = npt.NDArray[np.int64]
 
 
-class Loader:
-    """An endless stream of shuffled epochs, cut into batches of equal size.
+class Order:
+    """Which samples the batch of a step holds: an endless stream of shuffled epochs, cut up.
 
     Epoch e is a permutation keyed by (seed, stage, e); a batch may span the border of two epochs,
-    so every batch is full. With several processes each takes its rows of the same global batch.
+    so every batch is full.
+
+    Args:
+        count: how many samples there are.
+        batch_size: at most as many.
+        seed: of the run.
+        stage: name of the stage.
+
+    Example:
+        >>> places, epochs = Order(3, 2, 0, "student").at(1)
+        >>> len(places), epochs.tolist()
+        (2, [0, 1])
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, stage: str) -> None:
+        self._count, self._size = count, batch_size
+        self._seed, self._stage = seed, stage
+        self._shuffled: tuple[int, Places] = (-1, np.empty(0, dtype=np.int64))
+
+    def at(self, step: int) -> tuple[Places, Places]:
+        """Positions ``(B,)`` of a step's samples, and how often each was shown before."""
+        first, start = divmod(step * self._size, self._count)
+        positions = self._permutation(first)[start : start + self._size]
+        epochs = np.full(self._size, first)
+        if len(positions) < self._size:
+            # A batch is no longer than an epoch: it lies in one or in two.
+            epochs[len(positions) :] = first + 1
+            rest = self._permutation(first + 1)[: self._size - len(positions)]
+            positions = np.concatenate([positions, rest])
+        return positions, epochs
+
+    def _permutation(self, epoch: int) -> Places:
+        if self._shuffled[0] != epoch:
+            key = keyed.key(self._seed, self._stage, "order", epoch)
+            self._shuffled = (epoch, keyed.permutation(key, self._count))
+        return self._shuffled[1]
+
+
+class Batches(Protocol):
+    """What a loop asks of a source of batches: a `Loader`, or stored ones."""
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]: ...
+
+
+class Loader:
+    """Batches in the order of `Order`, read, changed and normalised.
+
+    With several processes each takes its rows of the same global batch.
 
     Args:
         data: tells how inputs are read and normalised.
@@ -74,7 +121,7 @@ class Loader:
         self._seed, self._stage = seed, stage
         self._workers, self._rank, self._world = workers, rank, world
         self._view_key = keyed.key(seed, stage, "view")
-        self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.empty(0, dtype=np.int64))
+        self._order = Order(len(split), self.batch_size, seed, stage)
 
     def epoch(self, step: int) -> int:
         """The epoch in which the first sample of a step lies."""
@@ -89,21 +136,14 @@ class Loader:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step (this process's rows of it)."""
-        count, size = len(self.split), self.batch_size
-        first, start = divmod(step * size, count)
-        positions = self._permutation(first)[start : start + size]
-        epochs = np.full(size, first)
-        if len(positions) < size:
-            # A batch is no longer than an epoch: it lies in one or in two.
-            epochs[len(positions) :] = first + 1
-            rest = self._permutation(first + 1)[: size - len(positions)]
-            positions = np.concatenate([positions, rest])
+        positions, epochs = self._order.at(step)
         mine = slice(self._rank, None, self._world)
         key = keyed.key(self._seed, self._stage, step)
         batch = self.read(positions[mine], self.views.numbers(epochs[mine]), key)
         if not self.views.siamese or "x" not in batch:
             return batch
-        return batch.with_columns(x=self.views.apply_batch(batch["x"], np.arange(size)[mine], key))
+        rows = np.arange(self.batch_size)[mine]
+        return batch.with_columns(x=self.views.apply_batch(batch["x"], rows, key))
 
     def read(self, positions: Places, views: Places, key: int = 0) -> Batch:
         """Return samples of the split, each in the view of that number.
@@ -145,14 +185,6 @@ class Loader:
             # Starting workers must not draw from the generator that the step was seeded with.
             generator=torch.Generator(),
         )
-
-    def _permutation(self, epoch: int) -> np.ndarray[Any, Any]:
-        if self._order[0] != epoch:
-            order = keyed.permutation(
-                keyed.key(self._seed, self._stage, "order", epoch), len(self.split)
-            )
-            self._order = (epoch, order)
-        return self._order[1]
 
 
 class _ByStep(torch.utils.data.Dataset[Batch]):

@@ -7,6 +7,7 @@ import numpy as np
 from limbeck import keyed
 from limbeck.data.batch import Batch
 from limbeck.errors import ArgumentError
+from limbeck.functional.mixing import mixing_box, pasted
 
 
 def cutmix(batch: Batch, *, beta: float = 1.0, probability: float = 1.0) -> Batch:
@@ -41,32 +42,8 @@ def cutmix(batch: Batch, *, beta: float = 1.0, probability: float = 1.0) -> Batc
     if draws.random() >= probability:
         return batch
     x = batch["x"]
-    height, width = x.shape[-2:]
-    rows, columns = box(draws.beta(beta, beta), (height, width), draws.random(2))
+    size = (x.shape[-2], x.shape[-1])
+    share, places = draws.beta(beta, beta), draws.random(2)
+    box = mixing_box(share, size, [int(place * of) for place, of in zip(places, size, strict=True)])
     partner = torch.from_numpy(draws.permutation(len(x))).to(x.device)
-    mixed = x.clone()
-    mixed[..., rows, columns] = x[partner][..., rows, columns]
-    return batch.with_columns(x=mixed)
-
-
-def box(share: float, size: tuple[int, int], centre: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the box that leaves a share of the image uncovered.
-
-    Args:
-        share: lambda, 0 to 1.
-        size: height and width of the image in pixels.
-        centre: where the box lies, two numbers from 0 to 1.
-
-    Returns:
-        Two slices, cut at the border.
-
-    Example:
-        >>> box(0.75, (8, 8), np.array([0.5, 0.5]))
-        (slice(2, 6, None), slice(2, 6, None))
-    """
-    slices = []
-    for length, place in zip(size, centre, strict=True):
-        cut, middle = int(length * np.sqrt(1 - share)), int(place * length)
-        low, high = middle - cut // 2, middle + cut // 2
-        slices.append(slice(min(max(low, 0), length), min(max(high, 0), length)))
-    return slices[0], slices[1]
+    return batch.with_columns(x=pasted(x, partner, box))

@@ -112,7 +112,7 @@ def prepared(data: Data, pixels: Pixels) -> Prepared:
         >>> prepared(data, Pixels(data.input_space)).input_space.mean
         ()
     """
-    space = None if pixels.space is None else _in_units(pixels.space, data)
+    space = None if pixels.space is None else in_units(pixels.space, data)
     given = dataclasses.replace(data, input_space=space or data.input_space)
     ready = normalised(given) if pixels.zca is None else whitened(given, pixels.zca)[0]
     return Prepared.of(ready, pixels)
@@ -127,8 +127,16 @@ def pixels_of(data: Data) -> Pixels:
     return Pixels(dataclasses.replace(data.input_space, mean=(), std=()))
 
 
-def _in_units(space: InputSpace, data: Data) -> InputSpace:
-    """The same space for values in the range of the data."""
+def in_units(space: InputSpace, data: Data) -> InputSpace:
+    """The same space for values in the range of the data.
+
+    Args:
+        space: of other images.
+        data: whose values go from 0 to 1, or from 0 to 255, as those of the space or the other way.
+
+    Raises:
+        ModelError: the ranges are not known to stand for the same values.
+    """
     given = space.range if data.input_space is None else data.input_space.range
     if given == space.range:
         return space

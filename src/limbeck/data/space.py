@@ -54,6 +54,44 @@ class InputSpace:
         x = x if std is None else x * std
         return x if mean is None else x + mean
 
+    def clip(self, x: Tensor) -> Tensor:
+        """What the model reads ``(N, ...)``, kept to values that come from `range`, by channel.
+
+        Example:
+            >>> import torch
+            >>> space = InputSpace(size=(1, 1), channels=1, mean=(0.5,), std=(0.25,))
+            >>> space.clip(torch.full((1, 1, 1, 1), 9.0)).item()
+            2.0
+        """
+        ends = x.new_tensor(self.range).reshape(2, *(1,) * (x.ndim - 1))
+        low, high = self.normalise(ends.expand(2, *x.shape[1:]))
+        return x.clamp(low, high)
+
+    def to_bytes(self, x: Tensor) -> Tensor:
+        """What the model reads as picture bytes, 0 and 255 standing for the ends of `range`.
+
+        Args:
+            x: ``(N, C, H, W)``; values outside the range are cut off.
+
+        Returns:
+            uint8 of the same shape.
+
+        Example:
+            >>> import torch
+            >>> InputSpace(size=(1, 1), channels=1).to_bytes(torch.full((1, 1, 1, 1), 0.5)).item()
+            128
+        """
+        import torch
+
+        low, high = self.range
+        shares = (self.denormalise(x).double() - low) / (high - low)
+        return (shares.clamp(0, 1) * 255).round().to(torch.uint8)
+
+    def of_bytes(self, pictures: Tensor) -> Tensor:
+        """What the model reads of picture bytes, uint8 ``(N, C, H, W)``."""
+        low, high = self.range
+        return self.normalise(low + (high - low) * (pictures.float() / 255))
+
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> InputSpace:
         """The space whose fields were written as JSON, which has lists for tuples."""

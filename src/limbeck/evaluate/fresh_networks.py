@@ -16,17 +16,12 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.data import Data
-from limbeck.data.eight_bit import EightBit
 from limbeck.data.prepared import Pixels, Prepared
 from limbeck.data.splits import Split, Subset, TensorSplit
 from limbeck.errors import ArgumentError
-from limbeck.evaluate.protocol import Protocol
+from limbeck.evaluate.protocol import Judging
 from limbeck.evaluate.quality import Figures, collect, quality
-from limbeck.evaluate.watch import validation_watch
-from limbeck.features import evaluating
 from limbeck.fingerprint import fingerprint
-from limbeck.loops.alternate import Trained, Watch
-from limbeck.loops.fit import fit
 from limbeck.networks.fresh import fresh
 from limbeck.run.run import Run
 
@@ -47,7 +42,7 @@ class Case:
     """
 
     data: Data
-    protocol: Protocol
+    protocol: Judging
     network: str | nn.Module
     repeat: int = 0
     scored: Literal["test", "validation"] = "test"
@@ -63,13 +58,14 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
 
     Returns:
         For each case its accuracy and other figures on the split asked for, ``seconds`` of
-        training (of the last part of one that was stopped), and ``step``, of which the weights are.
+        training (of the last part of one that was stopped), and ``step``, of which the weights are;
+        where late weights compete beside the last, ``best_accuracy`` too.
 
     Raises:
         ArgumentError: a set is no classification.
         Others as `fit`.
     """
-    light: dict[tuple[int, str, str, bool], Data] = {}
+    light: dict[tuple[int, str, bool, bool], Data] = {}
     jobs: dict[str, tuple[Case]] = {}
     names = []
     for case in cases:
@@ -78,12 +74,13 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
                 f"{case.data.name} is a {case.data.task} task, and only sets for classification "
                 "are judged by fresh networks"
             )
-        eight_bit = isinstance(case.protocol.views(case.data), EightBit)
-        kept = (id(case.data), case.protocol.selection, case.scored, eight_bit)
+        ways = case.protocol.validates, case.protocol.eight_bit(case.data)
+        kept = (id(case.data), case.scored, *ways)
         if kept not in light:
             light[kept] = _light(case)
         # What does not change the training is no part of the folder's name.
-        protocol = dataclasses.replace(case.protocol, network="", others=(), repeats=1)
+        settings: Any = case.protocol
+        protocol = dataclasses.replace(settings, network="", others=(), repeats=1)
         case = dataclasses.replace(case, data=light[kept], protocol=protocol)
         called = f"{FOLDER}-{_called(case.network)}-{len(case.data.train)}"
         word = fingerprint(run.seed, _content(case))
@@ -103,61 +100,29 @@ def _train(run: Run, case: Case) -> Figures:
     stage = f"{FOLDER}-{case.repeat}"
 
     def make(
-        data: Data, protocol: Protocol, network: str | nn.Module, repeat: int, scored: str
+        data: Data, protocol: Judging, network: str | nn.Module, repeat: int, scored: str
     ) -> dict[str, Tensor]:
         key = keyed.key(run.seed, FOLDER, _called(network), repeat)
         learner = fresh(network, data.input_space, data.outputs, key)
-        images, watch = len(data.train), None
-        steps = protocol.steps_for(images)
-        if protocol.selection == "validation":
-            every = min(protocol.look_every, steps)
-            watch = validation_watch(data, every=every, patience=None)
         begun = time.perf_counter()
-        ended = fit(
-            run,
-            stage,
-            learner,
-            data,
-            None,
-            protocol.objective(data),
-            protocol.optim(images),
-            steps,
-            batch_size=protocol.batch_size,
-            views=protocol.views(data),
-            watch=watch,
-        )
-        step = ended.step
-        if watch is not None:
-            step = _best_with_last(run, stage, learner, ended, watch)
+        learnt = protocol.train(run, stage, learner, data, _called(network))
         seconds = time.perf_counter() - begun
-        split = data.test if scored == "test" else data.validation
-        logits, target = collect(lambda batch: reading.of(learner, batch), data, split)
-        figures = quality(logits, target, data.task)
-        figures |= {"seconds": seconds, "step": step}
+        figures = _figures(learner, data, scored)
+        if protocol.late:
+            # The last weights are the best where no look found better ones.
+            learner.load_state_dict(learnt.best or learner.state_dict())
+            figures["best_accuracy"] = _figures(learner, data, scored)["accuracy"]
+        figures |= {"seconds": seconds, "step": learnt.step}
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
 
     found = run.stage(stage, make, **_content(case))
     return {name: float(value) for name, value in found.items()}
 
 
-def _best_with_last(run: Run, stage: str, learner: nn.Module, ended: Trained, watch: Watch) -> int:
-    """Let the last iterate compete too, where the looks missed it; returns whose weights are in."""
-    best = ended.best_step
-    assert best is not None
-    assert ended.best_score is not None
-    if ended.step % watch.every == 0:
-        return best
-    found = run.resume(stage)
-    assert found is not None
-    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-    learner.load_state_dict(found.models["student"])
-    with torch.no_grad(), evaluating(learner):
-        score = watch.score({"student": learner})
-    run.log(stage=stage, step=ended.step, score=score)
-    if score > ended.best_score:
-        return ended.step
-    learner.load_state_dict(weights)
-    return best
+def _figures(learner: nn.Module, data: Data, scored: str) -> Figures:
+    split = data.test if scored == "test" else data.validation
+    logits, target = collect(lambda batch: reading.of(learner, batch), data, split)
+    return quality(logits, target, data.task)
 
 
 def _content(case: Case) -> dict[str, Any]:
@@ -166,9 +131,9 @@ def _content(case: Case) -> dict[str, Any]:
 
 def _light(case: Case) -> Data:
     """The data with the samples that the job reads: what it must not see does not travel."""
-    data, validates = case.data, case.protocol.selection == "validation"
-    looked_at = validates or case.scored == "validation"
-    if isinstance(data, Prepared) and not isinstance(case.protocol.views(data), EightBit):
+    data = case.data
+    looked_at = case.protocol.validates or case.scored == "validation"
+    if isinstance(data, Prepared) and not case.protocol.eight_bit(data):
         # A whitening is large, and only eight-bit views go back through it.
         data = dataclasses.replace(data, pixels=Pixels())
     return dataclasses.replace(

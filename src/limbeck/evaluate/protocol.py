@@ -3,22 +3,80 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from typing import Protocol as Protocols
 
+import torch
 from pydantic import BeforeValidator, Field
+from torch import nn
 
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
 from limbeck.data.prepared import pixels_of
 from limbeck.data.siamese import FULL
 from limbeck.data.views import Views
+from limbeck.evaluate.watch import validation_watch
+from limbeck.features import evaluating
 from limbeck.functional.soft_labels import learned_label_loss
+from limbeck.loops.alternate import Trained, Watch
+from limbeck.loops.averages import State
+from limbeck.loops.fit import fit
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Term, label_term
+from limbeck.run.run import Run
 from limbeck.settings import settings
+
+
+class Judging(Protocols):
+    """What `limbeck.evaluate.synthetic_sets.judge` asks of a way to judge: `Protocol`, `Recipe`."""
+
+    @property
+    def network(self) -> str: ...
+
+    @property
+    def others(self) -> tuple[str, ...]: ...
+
+    @property
+    def repeats(self) -> int: ...
+
+    @property
+    def selection(self) -> str: ...
+
+    @property
+    def validates(self) -> bool: ...
+
+    @property
+    def late(self) -> bool: ...
+
+    def eight_bit(self, data: Data) -> bool: ...
+
+    def train(
+        self, run: Run, stage: str, learner: nn.Module, data: Data, network: str
+    ) -> Learnt: ...
+
+    def words(self, made: Any) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What the training of a fresh network gave.
+
+    Args:
+        step: whose weights the network has.
+        best: weights of a late step that was better on validation, or None where none was.
+    """
+
+    step: int
+    best: State | None = None
+
 
 Augmentation = Literal["none", "dsa", "autoaugment", "randaugment", "imagenet", "cifar"]
 SOFT_LABELS = "label_logits"
+SELECTED = {
+    "last": "last iterate",
+    "validation": "best iterate on the validation split of the training data",
+}
 
 
 @settings
@@ -102,6 +160,67 @@ class Protocol:
             return label_term(data.task)
         return Term("soft", learned_label_loss, teacher=None, target=SOFT_LABELS)
 
+    @property
+    def validates(self) -> bool:
+        """Whether validation samples are looked at on the way."""
+        return self.selection == "validation"
+
+    @property
+    def late(self) -> bool:
+        """Whether weights of late steps compete beside the last ones."""
+        return False
+
+    def eight_bit(self, data: Data) -> bool:
+        """Whether training goes back to pixel values, for which it needs the way there."""
+        return isinstance(self.views(data), EightBit)
+
+    def train(self, run: Run, stage: str, learner: nn.Module, data: Data, network: str) -> Learnt:
+        """Train a network in place.
+
+        Args:
+            run: the folder.
+            stage: a word.
+            learner: the network.
+            data: its training split is the small set.
+            network: what the network is called.
+
+        Returns:
+            How it went.
+        """
+        images, watch = len(data.train), None
+        steps = self.steps_for(images)
+        if self.validates:
+            watch = validation_watch(data, every=min(self.look_every, steps), patience=None)
+        ended = fit(
+            run,
+            stage,
+            learner,
+            data,
+            None,
+            self.objective(data),
+            self.optim(images),
+            steps,
+            batch_size=self.batch_size,
+            views=self.views(data),
+            watch=watch,
+        )
+        if watch is None:
+            return Learnt(ended.step)
+        return Learnt(_best_with_last(run, stage, learner, ended, watch))
+
+    def words(self, made: Any) -> dict[str, str]:
+        """How a set is judged, for people."""
+        images = len(made.images)
+        rate = self.lr if made.step_size is None else made.step_size
+        return {
+            "networks": f"{self.repeats} of {', '.join([self.network, *self.others])}",
+            "steps": f"{self.steps_for(images):,} of {min(self.batch_size, images)} images",
+            "learning rate": f"{rate:.4g}"
+            + ("" if made.step_size is None else f", learned; of real images {self.lr:g}"),
+            "augmentation": self.augmentation,
+            "accuracy": f"on the test split, of the {SELECTED[self.selection]}",
+        }
+
     def _step_of(self, epoch: int, images: int) -> int:
         """First step that belongs to an epoch as a whole."""
         return math.ceil(epoch * images / min(self.batch_size, images))
@@ -112,3 +231,23 @@ def columns_of(data: Data) -> list[str]:
     import numpy as np
 
     return list(data.train.take(np.arange(1)))
+
+
+def _best_with_last(run: Run, stage: str, learner: nn.Module, ended: Trained, watch: Watch) -> int:
+    """Let the last iterate compete too, where the looks missed it; returns whose weights are in."""
+    best = ended.best_step
+    assert best is not None
+    assert ended.best_score is not None
+    if ended.step % watch.every == 0:
+        return best
+    found = run.resume(stage)
+    assert found is not None
+    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+    learner.load_state_dict(found.models["student"])
+    with torch.no_grad(), evaluating(learner):
+        score = watch.score({"student": learner})
+    run.log(stage=stage, step=ended.step, score=score)
+    if score > ended.best_score:
+        return ended.step
+    learner.load_state_dict(weights)
+    return best

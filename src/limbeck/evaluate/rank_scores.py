@@ -18,9 +18,8 @@ from limbeck.data.prepared import pixels_of
 from limbeck.data.splits import Subset, TensorSplit
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.fresh_networks import Case, trained
-from limbeck.evaluate.protocol import SOFT_LABELS, Protocol, columns_of
+from limbeck.evaluate.protocol import SELECTED, SOFT_LABELS, Protocol, columns_of
 from limbeck.evaluate.quality import Figures, collect
-from limbeck.evaluate.synthetic_sets import SELECTED
 from limbeck.functional.synthetic_scores import augmentation_robust_score, label_robust_score
 from limbeck.run.run import Run
 from limbeck.selection import random_selection

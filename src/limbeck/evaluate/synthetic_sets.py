@@ -18,16 +18,12 @@ from limbeck.data.prepared import Prepared
 from limbeck.evaluate.cost import multiply_adds, weights
 from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.memory import content_bytes
-from limbeck.evaluate.protocol import Protocol
+from limbeck.evaluate.protocol import SELECTED, Judging, Protocol
 from limbeck.evaluate.quality import Figures
+from limbeck.evaluate.recipe import Relabelled
 from limbeck.features import evaluating
 from limbeck.networks.fresh import fresh
 from limbeck.run.run import Run
-
-SELECTED = {
-    "last": "last iterate",
-    "validation": "best iterate on the validation split of the training data",
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Judged:
     """
 
     name: str
-    protocol: Protocol
+    protocol: Judging
     images: int
     bytes: int
     figures: Mapping[str, tuple[Figures, ...]]
@@ -105,6 +101,7 @@ class Judged:
                 "accuracy": statistics.fmean(accuracies),
                 "accuracy_std": statistics.pstdev(accuracies),
                 "nll": statistics.fmean(self._each("nll", network)),
+                **self._late(network),
             },
             "cost": {
                 "images": self.images,
@@ -115,6 +112,12 @@ class Judged:
             },
         }
 
+    def _late(self, network: str) -> Figures:
+        """Accuracy of the best of late weights, where they competed."""
+        if not self.protocol.late:
+            return {}
+        return {"best_accuracy": statistics.fmean(self._each("best_accuracy", network))}
+
     def _each(self, figure: str, network: str) -> tuple[float, ...]:
         return tuple(one[figure] for one in self.figures[network])
 
@@ -123,7 +126,7 @@ def judge(
     run: Run,
     name: str,
     small: Data,
-    protocol: Protocol,
+    protocol: Judging,
     *,
     lr: float | None = None,
     network: nn.Module | None = None,
@@ -140,7 +143,7 @@ def judge(
         small: its training split is the small set, with the columns ``"x"``, ``"y"`` and, where
             labels are soft, ``"label_logits"``; validation and test are those of the real data.
         protocol: how.
-        lr: learning rate that the set brings, instead of the protocol's.
+        lr: learning rate that the set brings, instead of that of a `Protocol`.
         network: the architecture that takes the place of the protocol's main network, where that
             is an object; its weights are drawn anew, and its figures are found by its class.
 
@@ -162,7 +165,7 @@ def judge(
         >>> found.images, found.bytes, found.mean > 0.5, found.selected
         (50, 3600, True, 'last iterate')
     """
-    if lr is not None:
+    if lr is not None and isinstance(protocol, Protocol):
         protocol = dataclasses.replace(protocol, lr=lr)
     built: dict[str, str | nn.Module] = {one: one for one in (protocol.network, *protocol.others)}
     if network is not None:
@@ -177,6 +180,8 @@ def judge(
     figures = {one: tuple(next(found) for _ in range(protocol.repeats)) for one in built}
     images = len(small.train)
     size = content_bytes(small.train.take(np.arange(images)))
+    if isinstance(small, Relabelled) and small.labels is not None:
+        size += small.labels.bytes
     transform = small.pixels.bytes if isinstance(small, Prepared) else None
     return Judged(name, protocol, images, size, figures, costs, transform)
 

@@ -116,7 +116,7 @@ from limbeck.functional.soft_ranks import (
 )
 from limbeck.functional.statistics import (
     image_variation,
-    recovery_objective,
+    recovery_terms,
     statistics_distance,
     statistics_regulariser,
     voting_weights,
@@ -224,7 +224,7 @@ __all__ = [
     "rank_mse_loss",
     "ranknet_loss",
     "recover_soft_labels",
-    "recovery_objective",
+    "recovery_terms",
     "relation_loss",
     "relation_scores",
     "relative_distance",

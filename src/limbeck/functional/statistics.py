@@ -93,25 +93,27 @@ def statistics_regulariser(
     return first_weight * each[0] + each[1:].sum()
 
 
-def recovery_objective(
+def recovery_terms(
     label_losses: Tensor | Sequence[Tensor],
-    regularisers: Tensor | Sequence[Tensor],
+    regularisers: Tensor | Sequence[Tensor] | None = None,
     weights: Tensor | Sequence[float] | None = None,
     *,
     statistics_weight: float = 0.01,
-) -> Tensor:
+) -> dict[str, Tensor]:
     r"""What images are recovered by: K networks say how well they fit labels and statistics.
 
-    .. math:: \sum_k w_k \, (\mathrm{CE}_k + r \, R_k)
+    .. math:: \sum_k w_k \, \mathrm{CE}_k, \quad r \sum_k w_k \, R_k
 
     Args:
         label_losses: the cross-entropy of each network, ``(K,)`` or K tensors ``()``.
-        regularisers: the `statistics_regulariser` of each, in the same form.
+        regularisers: the `statistics_regulariser` of each, in the same form; None where
+            no statistics are matched.
         weights: of the networks, ``(K,)``, such as `voting_weights`; None takes 1/K each.
         statistics_weight: r.
 
     Returns:
-        The objective ``()``.
+        Both terms ``()``, ``"label"`` and, where there are regularisers, ``"statistics"``; the
+        objective is their sum.
 
     Raises:
         ArgumentError: there is no network, the numbers of losses, regularisers and weights
@@ -119,24 +121,28 @@ def recovery_objective(
 
     Example:
         >>> losses, regularisers = torch.tensor([1.0, 3.0]), torch.tensor([100.0, 200.0])
-        >>> recovery_objective(losses, regularisers, [0.75, 0.25]).item()
-        2.75
+        >>> recovery_terms(losses, regularisers, [0.75, 0.25])
+        {'label': tensor(1.5000), 'statistics': tensor(1.2500)}
 
     Source: Cui et al., arXiv 2501.07575; with one network Yin, Xing and Shen, arXiv 2306.13092.
     """
     losses = _in_a_row(label_losses, "label_losses", "network")
-    matched = _in_a_row(regularisers, "regularisers", "network")
+    matched = None if regularisers is None else _in_a_row(regularisers, "regularisers", "network")
     if weights is None:
         shares = losses.new_full((len(losses),), 1 / len(losses))
     else:
         shares = torch.as_tensor(weights, dtype=losses.dtype, device=losses.device)
         check_weights(shares)
-    if not losses.shape == matched.shape == shares.shape:
+    if shares.shape != losses.shape or (matched is not None and matched.shape != losses.shape):
         raise ArgumentError(
-            f"there are {len(losses)} label_losses, {len(matched)} regularisers and weights of "
-            f"shape {tuple(shares.shape)}, expected one of each a network"
+            f"there are {len(losses)} label_losses, {0 if matched is None else len(matched)} "
+            f"regularisers and weights of shape {tuple(shares.shape)}, expected one of each a "
+            "network"
         )
-    return (shares * (losses + statistics_weight * matched)).sum()
+    terms = {"label": (shares * losses).sum()}
+    if matched is not None:
+        terms["statistics"] = statistics_weight * (shares * matched).sum()
+    return terms
 
 
 def voting_weights(accuracies_in_percent: Tensor | Sequence[float], temperature: float) -> Tensor:

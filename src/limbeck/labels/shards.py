@@ -35,6 +35,7 @@ class Shards:
         folder: where the shards lie; made when the first is written.
         count: N, how many rows there are.
         row_bytes: of one row over all columns; decides how many rows a shard has.
+        block: how many rows are made at once.
 
     Example:
         >>> import tempfile
@@ -44,10 +45,10 @@ class Shards:
         [9, 0]
     """
 
-    def __init__(self, folder: Path, count: int, row_bytes: int) -> None:
-        self._folder, self._count = folder, count
-        blocks = max(1, SHARD_BYTES // (row_bytes * BLOCK))
-        self._size = min(blocks * BLOCK, count)
+    def __init__(self, folder: Path, count: int, row_bytes: int, block: int = BLOCK) -> None:
+        self._folder, self._count, self._block = folder, count, block
+        blocks = max(1, SHARD_BYTES // (row_bytes * block))
+        self._size = min(blocks * block, count)
         self._open: list[dict[str, Tensor]] = []
 
     @property
@@ -72,7 +73,7 @@ class Shards:
         A process leaves a shard that another one is making to it, and waits for it in the end.
 
         Args:
-            make: from positions ``(M,)``, M at most 256, to named tensors with M rows.
+            make: from positions ``(M,)``, M at most a block, to named tensors with M rows.
             done: told how many more rows are there.
 
         Raises:
@@ -96,6 +97,15 @@ class Shards:
                 time.sleep(WAIT_SECONDS)
         self._open = [found[number] for number in sorted(found)]
 
+    def open(self) -> None:
+        """Open the table, all of whose rows must be there.
+
+        Raises:
+            CorruptFileError: a shard is missing or was altered.
+        """
+        if not self._open:
+            self._open = [files.map_tensors(path)[0] for path in self.paths]
+
     def take(self, positions: Places) -> dict[str, Tensor]:
         """Rows at positions ``(M,)``, a tensor a column, in memory of their own."""
         if len(self._open) == 1:
@@ -116,8 +126,8 @@ class Shards:
         start = number * self._size
         stop = min(start + self._size, self._count)
         blocks = [
-            make(np.arange(low, min(low + BLOCK, stop), dtype=np.int64))
-            for low in range(start, stop, BLOCK)
+            make(np.arange(low, min(low + self._block, stop), dtype=np.int64))
+            for low in range(start, stop, self._block)
         ]
         return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
-from limbeck.data.loader import Loader
+from limbeck.data.loader import Batches
 from limbeck.errors import ArgumentError, Interrupted, NotFiniteError, RunError, nearest
 from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
@@ -38,11 +38,21 @@ class Watch:
         every: steps between two looks.
         patience: looks without a new best before the loop stops; None never stops early but
             still keeps the best.
+        at: numbers of steps after which to look, in place of `every`.
     """
 
     score: Callable[[Models], float]
     every: int
     patience: int | None = None
+    at: tuple[int, ...] | None = None
+
+    def due(self, step: int) -> bool:
+        """Whether to look after so many steps."""
+        return step % self.every == 0 if self.at is None else step in self.at
+
+    def looks(self, steps: int) -> int:
+        """How often it is looked at in so many steps."""
+        return steps // self.every if self.at is None else sum(one <= steps for one in self.at)
 
 
 @dataclass
@@ -70,7 +80,7 @@ def alternate(
     steps: int,
     *,
     step: Callable[[Models, Batch, At], Terms],
-    batches: Loader | None = None,
+    batches: Batches | None = None,
     turn: Callable[[At], Sequence[str]] | None = None,
     combine: Combine = sum_terms,
     average: Mapping[str, Callable[[int], float]] | None = None,
@@ -259,7 +269,7 @@ class _Loop:
     def look(self) -> None:
         """Score the models if it is time to, and note a new best."""
         watch = self.watch
-        if watch is None or self.step % watch.every:
+        if watch is None or not watch.due(self.step):
             return
         self._settle()
         with torch.no_grad(), evaluating(*self.raw.values()):

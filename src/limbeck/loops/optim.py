@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from limbeck.errors import SettingsError
+from limbeck.functional.schedules import smoothed_cosine
 from limbeck.settings import settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Optim:
         name: ``"sgd"``, ``"adam"``, ``"adamw"``, or ``"lamb"`` for batches of thousands.
         lr: highest learning rate.
         weight_decay: per step, as the optimiser means it.
+        decay_vectors: whether it goes for biases and other weights of one dimension too.
         momentum: of SGD.
         nesterov: of SGD.
         betas: of Adam, AdamW and LAMB.
@@ -33,6 +34,9 @@ class Optim:
         milestones: of ``"steps"``: shares of the whole at which the rate is multiplied by `decay`.
         decay: of ``"steps"``.
         restart: of ``"steps"``: momentum and other state start anew at every milestone.
+        stretch: of ``"cosine"``: 1 falls to zero, 2 to one half.
+        plateaus: number of equal parts of the whole, such as epochs, in each of which the rate
+            stays; 0 changes it every step.
         warmup: share of the whole during which the rate rises linearly.
         clip: largest norm of the gradient of one model, or None.
     """
@@ -40,6 +44,7 @@ class Optim:
     name: Literal["sgd", "adam", "adamw", "lamb"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    decay_vectors: bool = True
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     betas: tuple[Beta, Beta] = (0.9, 0.999)
@@ -47,6 +52,8 @@ class Optim:
     milestones: tuple[Share, ...] = ()
     decay: Annotated[float, Field(gt=0)] = 0.1
     restart: bool = False
+    stretch: Annotated[float, Field(ge=1)] = 1.0
+    plateaus: Annotated[int, Field(ge=0)] = 0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
 
@@ -68,9 +75,10 @@ class Optim:
 
         if self.nesterov and not self.momentum:
             raise SettingsError("nesterov is true and momentum 0: give a momentum, such as 0.9")
+        groups = self._groups(parameters)
         if self.name == "sgd":
             return torch.optim.SGD(
-                parameters,
+                groups,
                 lr=self.lr,
                 momentum=self.momentum,
                 weight_decay=self.weight_decay,
@@ -80,8 +88,21 @@ class Optim:
 
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "lamb": Lamb}
         return kinds[self.name](
-            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
+            groups, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
         )
+
+    def _groups(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
+        """All parameters, or those that do not decay apart from the others."""
+        if self.decay_vectors or not self.weight_decay:
+            return parameters
+        given = list(parameters)
+        vectors = [one for one in given if one.ndim < 2]
+        matrices = [one for one in given if one.ndim > 1]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        return [group for group in groups if group["params"]]
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step.
@@ -97,12 +118,14 @@ class Optim:
             >>> Optim(lr=1.0, schedule="cosine").rate(50, 100)
             0.5
         """
+        if self.plateaus:
+            step, steps = step * self.plateaus // max(steps, 1), self.plateaus
         done = step / max(steps, 1)
         if done < self.warmup:
             return self.lr * min((step + 1) / (self.warmup * steps), 1)
         rest = (done - self.warmup) / (1 - self.warmup)
         if self.schedule == "cosine":
-            return self.lr * 0.5 * (1 + math.cos(math.pi * rest))
+            return self.lr * smoothed_cosine(rest, 1.0, self.stretch)
         if self.schedule == "linear":
             return self.lr * (1 - rest)
         if self.schedule == "steps":

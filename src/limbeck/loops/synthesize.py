@@ -27,6 +27,7 @@ class Learned(nn.Module):
         value: where it starts.
         positive: whether it must stay above 0; where a step takes it below, the last value above
             is put back.
+        keep: what it is brought back to after every step, such as the range of pixels.
 
     Example:
         >>> Learned(torch.zeros(2)).value
@@ -36,12 +37,24 @@ class Learned(nn.Module):
 
     last_positive: Tensor
 
-    def __init__(self, value: Tensor, *, positive: bool = False) -> None:
+    def __init__(
+        self,
+        value: Tensor,
+        *,
+        positive: bool = False,
+        keep: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.value = nn.Parameter(value.detach().clone())
-        self.positive = positive
+        self.positive, self._keep = positive, keep
         if positive:
             self.register_buffer("last_positive", value.detach().clone())
+
+    @torch.no_grad()
+    def bring_back(self) -> None:
+        """Bring the value back to what it is kept to."""
+        if self._keep is not None:
+            self.value.copy_(self._keep(self.value))
 
     @torch.no_grad()
     def keep_positive(self) -> bool:
@@ -102,7 +115,7 @@ def synthesize(
     models: Models = {name: one for name, one in learned.items()}
 
     def forward(models: Models, batch: Batch, at: At) -> Terms:
-        _hold_positive(learned, optims, memory, at.step)
+        _hold(learned, optims, memory, at.step)
         values: dict[str, Tensor] = {name: one.value for name, one in learned.items()}
         if watched is not None and at.step in moments:
             memory["kept"][at.step] = learned[watched].value.detach().cpu().clone()
@@ -115,7 +128,7 @@ def synthesize(
         return None
 
     alternate(run, stage, models, optims, steps, step=forward, combine=combine, memory=memory)
-    _hold_positive(learned, optims, memory, steps)
+    _hold(learned, optims, memory, steps)
     if memory["dropped"] > MANY * steps:
         warnings.warn(
             f"{memory['dropped']} of {steps} steps were dropped, so that little was learned; "
@@ -126,10 +139,12 @@ def synthesize(
     return dict(memory["kept"])
 
 
-def _hold_positive(
+def _hold(
     learned: Mapping[str, Learned], optims: Mapping[str, Optim], memory: dict[str, Any], step: int
 ) -> None:
     for name, one in learned.items():
+        if step:
+            one.bring_back()
         if one.keep_positive() and not memory["warned"]:
             memory["warned"] = True
             warnings.warn(

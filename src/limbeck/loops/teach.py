@@ -10,12 +10,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import keyed
-from limbeck.cache import Kind, cached
+from limbeck.cache import cached
 from limbeck.data.data import Data
 from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.soft_labels import Rest
+from limbeck.labels.kept import Kind
 from limbeck.loops.fit import check_source, fit
 from limbeck.loops.optim import Optim
 from limbeck.networks.making import weights_of

@@ -1,10 +1,17 @@
-"""Fitting: whether some data is what a product was made for."""
+"""Fitting: whether some data is what a product was made for, and whether its parts fit."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import torch
+
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
-from limbeck.errors import ModelError
+from limbeck.errors import ArgumentError, ModelError
+
+if TYPE_CHECKING:
+    from limbeck.products.synthetic_dataset import SyntheticDataset
 
 
 def check_same(
@@ -56,3 +63,45 @@ def check_shape(data: Data, space: InputSpace, what: str) -> None:
         raise ModelError(
             f"{what} inputs of shape {space.shape} and {data.name} has {given.shape}{fix}"
         )
+
+
+def check_set(small: SyntheticDataset) -> None:
+    """Raise unless the parts of a synthetic dataset belong together.
+
+    Args:
+        small: the set.
+
+    Raises:
+        ArgumentError: shapes do not belong together, labels lie outside the classes, or images
+            hold NaN.
+    """
+    count, shape = len(small.images), small.space.shape
+    if small.space.channels is None or tuple(small.images.shape[1:]) != shape or not count:
+        laid = ", ".join(map(str, shape))
+        raise ArgumentError(
+            f"images have shape {tuple(small.images.shape)}, expected one image or more of the "
+            f"space, (N, {laid})"
+        )
+    if tuple(small.labels.shape) != (count,):
+        raise ArgumentError(
+            f"labels have shape {tuple(small.labels.shape)} for {count} images, expected "
+            f"({count},); give soft labels as label_logits"
+        )
+    low, high, width = int(small.labels.min()), int(small.labels.max()), len(small.classes)
+    if low < 0 or high >= width:
+        raise ArgumentError(f"labels go from {low} to {high}, expected 0 to {width - 1}")
+    soft = small.label_logits
+    if soft is not None and tuple(soft.shape) != (count, width):
+        raise ArgumentError(
+            f"label_logits have shape {tuple(soft.shape)}, expected ({count}, {width})"
+        )
+    if small.replayed is not None and (soft is not None or not small.eight_bit):
+        raise ArgumentError(
+            "replayed labels are about images of bytes and have no other labels beside them; "
+            "give images as uint8 and no label_logits"
+        )
+    if small.eight_bit and small.zca is not None:
+        raise ArgumentError("images are bytes and zca is given: bytes are not whitened")
+    for what, values in (("images", small.images), ("label_logits", soft)):
+        if values is not None and not bool(torch.isfinite(values).all()):
+            raise ArgumentError(f"{what} hold NaN or infinite values; lower the learning rate")

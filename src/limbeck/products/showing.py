@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from limbeck.evaluate.synthetic_sets import SELECTED
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.exhibits import Sheet, write_exhibits
-from limbeck.run.galleries import evolution, wall
+from limbeck.run.galleries import Images, evolution, wall
 from limbeck.run.run import Run
 
 
@@ -34,21 +33,48 @@ def show_images(run: Run, made: SyntheticDataset, moments: Mapping[int, Tensor])
     write_exhibits(run.dir, sheets=[_judging(made)], galleries=galleries)
 
 
+def show_recovered(
+    run: Run,
+    made: SyntheticDataset,
+    moments: Mapping[int, Tensor],
+    labels: Tensor,
+    real: Tensor,
+) -> None:
+    """Put recovered images beside a run's files, how the first of them came about, and real ones.
+
+    Args:
+        run: the folder.
+        made: the set, of bytes in the order of the classes.
+        moments: images of the first block at some steps ``(B, C, H, W)``, as networks read them.
+        labels: of that block ``(B,)``.
+        real: as many real images in the same order, as bytes.
+    """
+    if run.engine.rank:
+        return
+    classes, all_labels = made.classes, made.labels.tolist()
+    pair = {"recovered": made.pictures(), "real": _shown(real)}
+    galleries = [
+        evolution("Recovered images beside real ones", pair, all_labels, classes),
+        wall("All recovered images", made.pictures(), all_labels, classes),
+    ]
+    if moments:
+        seen = {f"step {n}": _shown(made.space.to_bytes(one)) for n, one in moments.items()}
+        first = [int((made.labels == label).nonzero()[0]) for label in labels.tolist()]
+        seen["end"] = made.pictures()[first]
+        galleries.insert(1, evolution("How they came about", seen, labels.tolist(), classes))
+    write_exhibits(run.dir, sheets=[_judging(made)], galleries=galleries)
+
+
+def _shown(pictures: Tensor) -> Images:
+    return pictures.permute(0, 2, 3, 1).numpy()
+
+
 def _judging(made: SyntheticDataset) -> Sheet:
     """How accuracies of the table came about, above all whose they are."""
-    protocol, images = made.protocol, len(made.images)
-    rate = protocol.lr if made.step_size is None else made.step_size
-    facts = {
-        "networks": f"{protocol.repeats} of {', '.join([protocol.network, *protocol.others])}",
-        "steps": f"{protocol.steps_for(images):,} of {min(protocol.batch_size, images)} images",
-        "learning rate": f"{rate:.4g}" + ("" if made.step_size is None else ", learned"),
-        "augmentation": protocol.augmentation,
-        "accuracy": f"on the test split, of the {SELECTED[protocol.selection]}",
-    }
+    facts = made.protocol.words(made)
     return Sheet(
         "How sets are judged",
         ("", "learned images"),
         list(facts.items()),
-        "Fresh networks learn from a set alone; real images have the protocol's learning rate "
-        f"{protocol.lr:g}.",
+        "Fresh networks learn from a set alone.",
     )

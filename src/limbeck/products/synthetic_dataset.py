@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,16 +16,16 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.data import Data
-from limbeck.data.prepared import Pixels, Prepared, prepared
+from limbeck.data.prepared import Pixels, in_units, prepared
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import Subset, TensorSplit
-from limbeck.errors import ArgumentError, ModelError
-from limbeck.evaluate.protocol import Protocol
+from limbeck.errors import ModelError
+from limbeck.evaluate.protocol import Judging, Protocol
+from limbeck.evaluate.recipe import Recipe, Relabelled
 from limbeck.evaluate.synthetic_sets import Judged, judge
-from limbeck.evaluate.table import ROLES
-from limbeck.plain import to_plain
-from limbeck.products.export_folder import FACTS
-from limbeck.products.fitting import check_same, check_shape
+from limbeck.evaluate.table import ROLES, teacher_rows
+from limbeck.labels.store import LabelStore, Replayed
+from limbeck.products.fitting import check_same, check_set, check_shape
 from limbeck.run.run import Run
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from limbeck.functional.whitening import Zca
     from limbeck.products.model_card import Origin
 
-KIND, TENSORS = "synthetic-dataset", "synthetic.safetensors"
 TASK = "classification"
 
 
@@ -43,16 +41,18 @@ class SyntheticDataset:
     """Images to train on, with their labels and the transform of the space they live in.
 
     Args:
-        images: ``(N, C, H, W)`` as networks read them: normalised by `space`, or whitened.
+        images: ``(N, C, H, W)`` as networks read them, normalised by `space` or whitened; or as
+            bytes, uint8, 0 and 255 standing for the ends of the space's range.
         labels: class indices ``(N,)``.
         space: of the original images, before whitening.
         classes: names of the K classes.
         label_logits: soft labels ``(N, K)``, whose softmax gives the probabilities; None where
-            the labels are hard.
+            the labels are hard or replayed.
+        replayed: labels of the batches in which the images are shown, or None.
         step_size: the learning rate that was learnt with the images, or None.
         zca: the whitening of values from 0 to 1 that the images came through, or None for
             normalisation.
-        protocol: how the set is judged.
+        protocol: how the set is judged: a `Protocol`, with replayed labels a `Recipe`.
         name: what to call the set.
 
     Raises:
@@ -74,43 +74,24 @@ class SyntheticDataset:
         classes: tuple[str, ...],
         *,
         label_logits: Tensor | None = None,
+        replayed: LabelStore | None = None,
         step_size: float | None = None,
         zca: Zca | None = None,
-        protocol: Protocol | None = None,
+        protocol: Judging | None = None,
         name: str = "synthetic",
     ) -> None:
-        self.images = images.detach().cpu().float()
+        self.images = _images(images)
         self.labels = labels.detach().cpu().long()
         self.label_logits = None if label_logits is None else label_logits.detach().cpu().float()
         self.space, self.classes, self.zca, self.name = space, tuple(classes), zca, name
-        self.step_size = None if step_size is None else float(step_size)
-        self.protocol = protocol or Protocol()
-        self._check()
+        self.step_size, self.replayed = None if step_size is None else float(step_size), replayed
+        self.protocol: Judging = protocol or (Protocol() if replayed is None else Recipe())
+        check_set(self)
 
-    def _check(self) -> None:
-        count, shape = len(self.images), self.space.shape
-        if self.space.channels is None or tuple(self.images.shape[1:]) != shape or not count:
-            laid = ", ".join(map(str, shape))
-            raise ArgumentError(
-                f"images have shape {tuple(self.images.shape)}, expected one image or more of the "
-                f"space, (N, {laid})"
-            )
-        if tuple(self.labels.shape) != (count,):
-            raise ArgumentError(
-                f"labels have shape {tuple(self.labels.shape)} for {count} images, expected "
-                f"({count},); give soft labels as label_logits"
-            )
-        low, high, width = int(self.labels.min()), int(self.labels.max()), len(self.classes)
-        if low < 0 or high >= width:
-            raise ArgumentError(f"labels go from {low} to {high}, expected 0 to {width - 1}")
-        soft = self.label_logits
-        if soft is not None and tuple(soft.shape) != (count, width):
-            raise ArgumentError(
-                f"label_logits have shape {tuple(soft.shape)}, expected ({count}, {width})"
-            )
-        for what, values in (("images", self.images), ("label_logits", soft)):
-            if values is not None and not bool(torch.isfinite(values).all()):
-                raise ArgumentError(f"{what} hold NaN or infinite values; lower the learning rate")
+    @property
+    def eight_bit(self) -> bool:
+        """Whether images are kept as bytes."""
+        return self.images.dtype == torch.uint8
 
     def pixels(self) -> Tensor:
         """The images in the value range of the space, as people see them, not clipped.
@@ -118,9 +99,11 @@ class SyntheticDataset:
         Returns:
             ``(N, C, H, W)``.
         """
+        low, high = self.space.range
+        if self.eight_bit:
+            return low + (high - low) * (self.images.float() / 255)
         if self.zca is None:
             return self.space.denormalise(self.images)
-        low, high = self.space.range
         return low + (high - low) * self.zca.restore(self.images)
 
     def pictures(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -129,9 +112,10 @@ class SyntheticDataset:
         Returns:
             uint8 ``(N, H, W, C)``.
         """
-        low, high = self.space.range
-        shares = (self.pixels().double() - low) / (high - low)
-        return (shares.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        if self.eight_bit:
+            return self.images.permute(0, 2, 3, 1).numpy()
+        plain = dataclasses.replace(self.space, mean=(), std=())
+        return plain.to_bytes(self.pixels()).permute(0, 2, 3, 1).numpy()
 
     def clipped(self) -> float:
         """The share of pixel values outside the value range, which `pictures` cuts off."""
@@ -142,8 +126,8 @@ class SyntheticDataset:
     def with_images(self, images: Tensor) -> SyntheticDataset:
         """The same set with other images ``(N, C, H, W)``."""
         again = copy.copy(self)
-        again.images = images.detach().cpu().float()
-        again._check()
+        again.images = _images(images)
+        check_set(again)
         return again
 
     def as_torch(self) -> TensorDataset:
@@ -152,7 +136,7 @@ class SyntheticDataset:
 
         return TensorDataset(*self._columns().values())
 
-    def as_data(self, real: Data) -> Prepared:
+    def as_data(self, real: Data) -> Data:
         """Data to train on this set and to choose and report on the real one.
 
         Args:
@@ -175,21 +159,47 @@ class SyntheticDataset:
                 "whose images have one size"
             )
         check_shape(real, self.space, "the synthetic set has")
+        if self.replayed is not None:
+            return self._as_relabelled(real)
         # The large part of the data is not needed, and one image costs nothing to bring along.
         few = dataclasses.replace(real, train=Subset(real.validation, np.arange(1)), rest=None)
         ready = prepared(few, Pixels(self.space, self.zca))
         assert ready.input_space is not None
-        seen = float(self.images.min()), float(self.images.max())
+        columns = self._columns()
+        seen = float(columns["x"].min()), float(columns["x"].max())
         return dataclasses.replace(
             ready,
-            train=TensorSplit(self._columns()),
+            train=TensorSplit(columns),
             input_space=dataclasses.replace(ready.input_space, range=seen),
             name=self.name,
         )
 
+    def _as_relabelled(self, real: Data) -> Relabelled:
+        """The bytes with their replayed labels beside the real data, which the space normalises."""
+        names = [field.name for field in dataclasses.fields(Data)]
+        given = {name: getattr(real, name) for name in names} | {"rest": None, "name": self.name}
+        given["train"] = TensorSplit({"x": self.images, "y": self.labels})
+        given["input_space"] = in_units(self.space, real)
+        return Relabelled(**given, labels=self.replayed, space=self.space)
+
+    def replay(self, **expected: Any) -> Replayed:
+        """Batches with their replayed labels, for a loop of your own.
+
+        Args:
+            expected: ``batch_size`` and ``seed``, where they shall be checked.
+
+        Raises:
+            ModelError: the labels are not replayed.
+            ArgumentError: the labels were made for another batch size or seed.
+        """
+        if self.replayed is None:
+            raise ModelError(f"{self.name} has no replayed labels; as_torch() gives its samples")
+        return self.replayed.replay(self.images, self.labels, self.space, **expected)
+
     def _columns(self) -> dict[str, Tensor]:
         soft = {} if self.label_logits is None else {"label_logits": self.label_logits}
-        return {"x": self.images, "y": self.labels, **soft}
+        x = self.space.of_bytes(self.images) if self.eight_bit else self.images
+        return {"x": x, "y": self.labels, **soft}
 
     def bytes(self) -> dict[str, int]:
         """What the set costs to store and to send.
@@ -206,6 +216,7 @@ class SyntheticDataset:
         tensors = self.tensors()
         transform = Pixels(self.space, self.zca).bytes
         labels = sum(tensors[name].nbytes for name in tensors if name.startswith("label"))
+        labels += 0 if self.replayed is None else self.replayed.bytes
         images = tensors["images"].nbytes
         total = images + labels + transform
         return {"images": images, "labels": labels, "transform": transform, "total": total}
@@ -262,7 +273,8 @@ class SyntheticDataset:
             run: where trained networks are kept.
             name: of this set's row.
             baselines: other sets, by name; the first is the baseline, the others are references.
-            inputs: of the method: ``data``, and ``network`` where it is an object.
+            inputs: of the method: ``data``; ``network`` where it is an object; ``teacher`` where
+                there are some, which have rows of their own.
 
         Returns:
             Rows ``{"name", "role", "quality", "cost"}`` and an empty table.
@@ -272,6 +284,8 @@ class SyntheticDataset:
         for role, (label, one) in zip(roles, {name: self, **baselines}.items(), strict=False):
             found = one.judged(inputs["data"], run, inputs.get("network"), name=label)
             rows += found.rows(role)
+        if "teacher" in inputs:
+            rows += teacher_rows(inputs["teacher"], inputs["data"])
         return rows, {}
 
     def summary(self) -> str:
@@ -280,8 +294,10 @@ class SyntheticDataset:
         fewest, most = int(counts.min()), int(counts.max())
         each = f"{most}" if fewest == most else f"{fewest} to {most}"
         soft = "hard" if self.label_logits is None else "soft"
+        soft = soft if self.replayed is None else "replayed"
         rate = "" if self.step_size is None else f", learning rate {self.step_size:.4g}"
         space = "normalised" if self.zca is None else "ZCA-whitened"
+        space = "eight bits" if self.eight_bit else space
         size = " x ".join(map(str, self.space.shape))
         return (
             f"{self.name}: {len(self.images):,} images of {size}, {each} a class, {soft} labels"
@@ -290,18 +306,9 @@ class SyntheticDataset:
 
     def write(self, part: Path) -> None:
         """Put the set's files into a folder that `limbeck.files.new_folder` makes whole."""
-        facts = {
-            "kind": KIND,
-            "name": self.name,
-            "task": TASK,
-            "classes": self.classes,
-            "input_space": dataclasses.asdict(self.space),
-            "step_size": self.step_size,
-            "protocol": to_plain(self.protocol),
-            "zca_eps": None if self.zca is None else float(self.zca.eps),
-        }
-        files.save_tensors(part / TENSORS, self.tensors(), {})
-        files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
+        from limbeck.products.set_files import write_set
+
+        write_set(self, part)
 
     def tensors(self) -> dict[str, Tensor]:
         """What is stored, by name: images, labels and the whitening where there is one."""
@@ -332,27 +339,9 @@ class SyntheticDataset:
         Raises:
             CorruptFileError: a file is missing or was altered.
         """
-        dir = Path(dir)
-        files.check_folder(dir)
-        facts = json.loads((dir / FACTS).read_text())
-        tensors, _ = files.load_tensors(dir / TENSORS)
-        zca = None
-        if facts["zca_eps"] is not None:
-            from limbeck.functional.whitening import Zca
+        from limbeck.products.set_files import read_set
 
-            parts = {name: tensors[f"zca.{name}"] for name in ("mean", "vectors", "values")}
-            zca = Zca(**parts, eps=facts["zca_eps"])
-        return cls(
-            tensors["images"],
-            tensors["labels"],
-            InputSpace.of_facts(facts["input_space"]),
-            tuple(facts["classes"]),
-            label_logits=tensors.get("label_logits"),
-            step_size=facts["step_size"],
-            zca=zca,
-            protocol=Protocol(**facts["protocol"]),
-            name=facts["name"],
-        )
+        return read_set(Path(dir))
 
     def export(self, dir: str | Path, *, to: str, origin: Origin | None = None) -> dict[str, Any]:
         """Write the set in a form that other programs read, beside a file that explains it.
@@ -385,6 +374,12 @@ class SyntheticDataset:
         from limbeck.products.dataset_exporting import export
 
         return export(self, dir, to=to, origin=origin)
+
+
+def _images(images: Tensor) -> Tensor:
+    """Images as a set keeps them: bytes as they are, all others as float32."""
+    images = images.detach().cpu()
+    return images if images.dtype == torch.uint8 else images.float()
 
 
 @contextmanager

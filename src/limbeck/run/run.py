@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -207,6 +207,30 @@ class Run:
             steps: how many were asked for.
         """
         return True
+
+    @contextlib.contextmanager
+    def keeping(self, name: str, steps: int, bytes: int, folder: Path) -> Iterator[int]:
+        """Do work inside the block that leaves much on disk, if there is room for it.
+
+        Args:
+            name: of the work.
+            steps: how many there are to do.
+            bytes: that they leave.
+            folder: where.
+
+        Yields:
+            How many steps to do: all; in a rehearsal, which notes what they take, a few.
+
+        Raises:
+            RunError: there is no room.
+        """
+        free = files.free_disk(folder)
+        if bytes > free:
+            raise RunError(
+                f"{name} take {bytes:,} bytes and {free:,} are free where {folder} is; choose "
+                "another folder with --out, free space, or ask for less"
+            )
+        yield steps
 
     @cached_property
     def engine(self) -> Engine:
