@@ -207,7 +207,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
     _compare_content(run, ready)
     if "teacher" in ready:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)
-        ready["teacher"] = taught(run, ready["teacher"], data, teaching)
+        check = getattr(method, "check_teacher", None)
+        ready["teacher"] = taught(run, ready["teacher"], data, teaching, check=check)
     return ready
 
 

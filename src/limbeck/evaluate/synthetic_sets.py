@@ -39,6 +39,7 @@ class Judged:
             fraction), ``nll`` and others on the test split, ``seconds`` of training, and ``step``,
             of which the weights are.
         costs: by network: ``parameters``, and ``macs`` for one sample.
+        label_bytes: of those, of replayed labels, or None where there are none.
         transform_bytes: of what prepares real images for networks that learned from the set, or
             None where the set needs nothing of its own.
     """
@@ -50,6 +51,7 @@ class Judged:
     figures: Mapping[str, tuple[Figures, ...]]
     costs: Mapping[str, Figures]
     transform_bytes: int | None = None
+    label_bytes: int | None = None
 
     @property
     def main(self) -> str:
@@ -92,8 +94,7 @@ class Judged:
     def _row(self, network: str, role: str) -> dict[str, Any]:
         own = network == self.main
         accuracies = self.accuracies(network)
-        needed = self.transform_bytes
-        transform = {} if needed is None else {"transform_bytes": needed}
+        parts = {"transform_bytes": self.transform_bytes, "label_bytes": self.label_bytes}
         return {
             "name": self.name if own else f"{self.name} on {network}",
             "role": role,
@@ -106,7 +107,7 @@ class Judged:
             "cost": {
                 "images": self.images,
                 "bytes": self.bytes,
-                **transform,
+                **{name: size for name, size in parts.items() if size is not None},
                 "train_seconds": round(statistics.fmean(self._each("seconds", network)), 3),
                 **self.costs[network],
             },
@@ -180,10 +181,9 @@ def judge(
     figures = {one: tuple(next(found) for _ in range(protocol.repeats)) for one in built}
     images = len(small.train)
     size = content_bytes(small.train.take(np.arange(images)))
-    if isinstance(small, Relabelled) and small.labels is not None:
-        size += small.labels.bytes
     transform = small.pixels.bytes if isinstance(small, Prepared) else None
-    return Judged(name, protocol, images, size, figures, costs, transform)
+    told = small.labels.bytes if isinstance(small, Relabelled) and small.labels else None
+    return Judged(name, protocol, images, size + (told or 0), figures, costs, transform, told)
 
 
 def _with_own(network: nn.Module, others: tuple[str, ...]) -> dict[str, str | nn.Module]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-SHARES = ("accuracy", "top5", "agreement", "exact", "f1", "train_accuracy")
+SHARES = ("accuracy", "best_accuracy", "top5", "agreement", "exact", "f1", "train_accuracy")
 QUALITY = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
-SHOWN = (*QUALITY, "train_accuracy", "train_rmse")
+SHOWN = ("accuracy", "best_accuracy", *QUALITY[1:], "train_accuracy", "train_rmse")
 Cost = Callable[[float], str]
 WHOLE: Cost = "{:,.0f}".format
 
@@ -25,6 +25,7 @@ MODELS: dict[str, tuple[str, Cost]] = {
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
     "bytes": ("KB", _kilobytes),
+    "label_bytes": ("of it labels KB", _kilobytes),
     "transform_bytes": ("transform KB", _kilobytes),
     "train_seconds": ("train s", "{:.1f}".format),
 }

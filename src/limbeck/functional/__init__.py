@@ -49,6 +49,7 @@ from limbeck.functional.features import (
 )
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
 from limbeck.functional.matched_norm import matched_batch_norm
+from limbeck.functional.mixing import blended, mixing_box, pasted
 from limbeck.functional.mutual_information import (
     critic_scores,
     info_nce_bound,
@@ -103,7 +104,13 @@ from limbeck.functional.retrieval import (
     info_nce_loss,
     pointwise_loss,
 )
-from limbeck.functional.schedules import evaluation_rate, piecewise_constant
+from limbeck.functional.schedules import (
+    crop_scale_bounds,
+    evaluation_rate,
+    late_epochs,
+    piecewise_constant,
+    smoothed_cosine,
+)
 from limbeck.functional.second_order import closed_form
 from limbeck.functional.sharpness import ascent, surrogate_gap_direction
 from limbeck.functional.siamese import siamese_augment
@@ -159,6 +166,7 @@ __all__ = [
     "average_correct_logits",
     "average_ranks",
     "binary_cross_entropy",
+    "blended",
     "brier_score",
     "candidate_scores",
     "chain_distances",
@@ -172,6 +180,7 @@ __all__ = [
     "cosine_loss",
     "crd_loss",
     "critic_scores",
+    "crop_scale_bounds",
     "cross_entropy",
     "decoupled_loss",
     "discriminator_input",
@@ -196,6 +205,7 @@ __all__ = [
     "label_first_ranking",
     "label_robust_score",
     "lambda_loss",
+    "late_epochs",
     "layer_pairs",
     "learned_label_loss",
     "linear_cka",
@@ -209,10 +219,12 @@ __all__ = [
     "mean_logits",
     "mean_probabilities",
     "mi_alpha_bound",
+    "mixing_box",
     "negative_log_likelihood",
     "nwj_bound",
     "pairwise_distances",
     "pairwise_hinge_loss",
+    "pasted",
     "pearson_correlation",
     "piecewise_constant",
     "pkt_loss",
@@ -233,6 +245,7 @@ __all__ = [
     "rkd_distance_loss",
     "siamese_augment",
     "similarity_preserving_loss",
+    "smoothed_cosine",
     "soft_multilabel_loss",
     "soft_target_loss",
     "soften",

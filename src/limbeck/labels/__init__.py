@@ -1,5 +1,8 @@
-"""What was said about samples, on disk: rows in order, cut into shards."""
+"""What was said about samples and batches, on disk: rows in shards, draws that replay."""
 
+from limbeck.labels.kept import Kept
 from limbeck.labels.shards import Shards
+from limbeck.labels.store import LabelStore, Replayed, labelled
+from limbeck.labels.views import LabelViews, Replay
 
-__all__ = ["Shards"]
+__all__ = ["Kept", "LabelStore", "LabelViews", "Replay", "Replayed", "Shards", "labelled"]

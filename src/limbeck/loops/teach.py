@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -56,7 +56,14 @@ class Teaching:
     store_rest: Rest = "uniform"
 
 
-def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeacher:
+def taught(
+    run: Run,
+    given: Any,
+    data: Data,
+    teaching: Teaching,
+    *,
+    check: Callable[[nn.Module], object] | None = None,
+) -> EnsembleTeacher:
     """Turn what the user gave into one teacher whose members are frozen and know the classes.
 
     Its outputs are kept in the run's cache, where the settings say so.
@@ -67,6 +74,7 @@ def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeac
         data: what named teachers learn from: ``data.rest`` where there is one, else the training
             split.
         teaching: how.
+        check: raises where a network is of no use to the method; asked before any is trained.
 
     Returns:
         An ensemble, of one where one was given.
@@ -84,12 +92,23 @@ def taught(run: Run, given: Any, data: Data, teaching: Teaching) -> EnsembleTeac
         raise ArgumentError(
             "there are zero teachers; give at least one, such as --teacher mlp?hidden=128x128"
         )
+    if check is not None:
+        for one in several:
+            _checked(one, data, check)
     members = [_member(run, place, one, data, teaching) for place, one in enumerate(several)]
     for member in members:
         check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
     # Numbers, and labels that do not exclude each other, are no distribution over classes.
     combine = mean_probabilities if data.task == "classification" else mean_logits
     return _kept(run, ensemble(*members, combine=combine), teaching)
+
+
+def _checked(given: Any, data: Data, check: Callable[[nn.Module], object]) -> None:
+    """Ask about a network; of a name the structure is enough, and no weights are fetched for it."""
+    if isinstance(given, str):
+        given = build(given, data.input_space, data.outputs, fetch=False)
+    if isinstance(given, nn.Module):
+        check(given)
 
 
 def _kept(run: Run, teacher: EnsembleTeacher, teaching: Teaching) -> EnsembleTeacher:

@@ -34,8 +34,9 @@ def build(
         name: one of limbeck's own such as ``mlp``, ``cnn`` or ``convnet``, ``timm:NAME``,
             ``torchvision:NAME``, ``hf:KIND`` (made from its configuration), each with options;
             ``hf:FOLDER`` or a hub name, with its weights; or
-            ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` the network keeps
-            its own input space (size, channels, mean, std; another side with ``size=N``) and
+            ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` (of torchvision also
+            the name of its weights, such as ``IMAGENET1K_V1``) the network keeps its own input
+            space (size, channels, mean, std; another side with ``size=N``) and
             inputs are converted to it.
         space: of the inputs.
         outputs: classes or numbers that come out.
@@ -159,7 +160,12 @@ def _torchvision(
             return network
         wide = dataclasses.replace(space, channels=3, mean=space.mean * 3, std=space.std * 3)
         return adapted(network, space, wide)
-    weights = models.get_model_weights(rest).DEFAULT
+    known = models.get_model_weights(rest)
+    if isinstance(trained, str) and trained not in known.__members__:
+        raise ArgumentError(
+            f"{name} has no weights {trained!r}; {nearest(trained, list(known.__members__))}"
+        )
+    weights = known[trained] if isinstance(trained, str) else known.DEFAULT
     chosen = weights if fetch else None
     network = made(name, lambda: models.get_model(rest, weights=chosen, **options))
     shown = weights.transforms()

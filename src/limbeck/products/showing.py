@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -39,6 +39,7 @@ def show_recovered(
     moments: Mapping[int, Tensor],
     labels: Tensor,
     real: Tensor,
+    sheets: Sequence[Sheet] = (),
 ) -> None:
     """Put recovered images beside a run's files, how the first of them came about, and real ones.
 
@@ -48,6 +49,7 @@ def show_recovered(
         moments: images of the first block at some steps ``(B, C, H, W)``, as networks read them.
         labels: of that block ``(B,)``.
         real: as many real images in the same order, as bytes.
+        sheets: further tables.
     """
     if run.engine.rank:
         return
@@ -57,12 +59,13 @@ def show_recovered(
         evolution("Recovered images beside real ones", pair, all_labels, classes),
         wall("All recovered images", made.pictures(), all_labels, classes),
     ]
+    sheets = [_judging(made), *sheets]
     if moments:
         seen = {f"step {n}": _shown(made.space.to_bytes(one)) for n, one in moments.items()}
         first = [int((made.labels == label).nonzero()[0]) for label in labels.tolist()]
         seen["end"] = made.pictures()[first]
         galleries.insert(1, evolution("How they came about", seen, labels.tolist(), classes))
-    write_exhibits(run.dir, sheets=[_judging(made)], galleries=galleries)
+    write_exhibits(run.dir, sheets=sheets, galleries=galleries)
 
 
 def _shown(pictures: Tensor) -> Images:

@@ -223,7 +223,9 @@ class Contract:
         if size is not None:
             space = InputSpace(size=size, channels=1)
         with keyed.torch_seeded(5):
-            made = [build("mlp?hidden=8", space, outputs or self.data.outputs) for _ in range(2)]
+            # Of the kinds that the preset names: a method may ask more of a teacher than logits.
+            names = self.inputs.get("teacher", ["mlp?hidden=8"])
+            made = [build(name, space, outputs or self.data.outputs) for name in names]
         return [copy.deepcopy(one) for one in made]
 
     def _arrays(self, nan: bool = False) -> Data:

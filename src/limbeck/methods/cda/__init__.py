@@ -1,0 +1,1 @@
+"""Curriculum data augmentation: images recovered from one network, whole pictures first."""

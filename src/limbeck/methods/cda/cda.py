@@ -1,0 +1,134 @@
+"""CDA: images that a frozen network takes for its classes, learned from whole pictures to crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from limbeck.data import Data
+from limbeck.data.batch_views import BatchViews
+from limbeck.errors import ArgumentError
+from limbeck.evaluate.recipe import Recipe
+from limbeck.loops.recover import Block, Recovery, planned, recovered
+from limbeck.loops.relabel import Relabelling
+from limbeck.loops.teach import Teaching
+from limbeck.method import method
+from limbeck.networks.batch_norm import batch_norms
+from limbeck.products import SyntheticDataset
+from limbeck.products.labelled_sets import LabelledSets
+from limbeck.products.showing import show_recovered
+from limbeck.run import Run
+from limbeck.selection.patches import Patches
+from limbeck.teachers import EnsembleTeacher, networks_of
+
+MOMENTS, BASELINES = 5, 6
+
+
+@method("cda")
+class CDA:
+    r"""Squeeze a data set into one network, recover images from it, and have them labelled by it.
+
+    .. math:: CE(T(\tilde x), y) + r \sum_l v_l (\|\mu_l(\tilde x) - \mu_l\|_2
+        + \|\sigma^2_l(\tilde x) - \sigma^2_l\|_2)
+
+    The views :math:`\tilde x` are random crops whose smallest size falls over the steps. With
+    ``recovery.views.milestone=0`` it is small from the start: SRe2L.
+
+    Args:
+        images_per_class: how many images are recovered for each class.
+        start: where images begin: ``"noise"``, or ``"mosaic"``: crops of real images that the
+            network knows well.
+        patches: how those crops are chosen; they are a baseline too.
+        recovery: how images are recovered.
+        relabelling: how they are shown to the network for their labels, and to students.
+        recipe: how sets are judged.
+        teaching: how a network given by name is trained.
+
+    Source: Yin and Shen, arXiv 2311.18838; SRe2L: Yin, Xing and Shen, arXiv 2306.13092, and
+    VILA-Lab/SRe2L.
+    """
+
+    images_per_class: Annotated[int, Field(ge=1)] = 50
+    start: Literal["noise", "mosaic"] = "noise"
+    patches: Patches = Patches()
+    recovery: Recovery = Recovery(views=BatchViews(milestone=1.0))
+    relabelling: Relabelling = Relabelling()
+    recipe: Recipe = Recipe()
+    teaching: Teaching = Teaching()
+
+    def distill(self, run: Run, *, teacher: EnsembleTeacher, data: Data) -> SyntheticDataset:
+        """Recover the images and label them.
+
+        Args:
+            run: the folder.
+            teacher: one network with BatchNorm layers and their running statistics.
+            data: what it was trained on; a classification of images of one size.
+
+        Returns:
+            The synthetic set, with labels that replay.
+
+        Raises:
+            ArgumentError: several networks are given, or a class has too few real images to start
+                from.
+            ModelError: the network has no BatchNorm layer, or one without running statistics.
+            RunError: the disk has no room for the labels of the set and its baselines.
+        """
+        sets = self._sets(run, teacher, data)
+        sets.check_room(self.images_per_class, 1 + BASELINES)
+        blocks = self._blocks(sets, teacher)
+        pictures, seen = self._recovered(sets, blocks)
+        made = sets.make("cda", pictures, self._labels(data), alone=False)
+        real, _ = sets.chosen("random", self.images_per_class)
+        show_recovered(run, made, seen, blocks[0].labels, real)
+        return made
+
+    def baselines(
+        self, run: Run, *, teacher: EnsembleTeacher, data: Data
+    ) -> dict[str, SyntheticDataset]:
+        """Real images, mosaics and noise with soft labels, and the recovered images with hard ones.
+
+        All have as many images, the same batches and the same number of steps.
+        """
+        sets, labels = self._sets(run, teacher, data), self._labels(data)
+        pictures, _ = self._recovered(sets, self._blocks(sets, teacher))
+        mosaics = sets.patched(self.images_per_class, teacher, self.patches)
+        return {
+            **sets.real(self.images_per_class),
+            "mosaics": sets.make("mosaics", mosaics, labels),
+            "noise images": sets.noise(self.images_per_class),
+            "hard labels": sets.make("hard labels", pictures, labels, soft=False),
+        }
+
+    def check_teacher(self, network: nn.Module) -> None:
+        """Raise `ModelError` where a network has no running statistics to recover images from."""
+        batch_norms(network)
+
+    def _sets(self, run: Run, teacher: EnsembleTeacher, data: Data) -> LabelledSets:
+        networks = networks_of(teacher, data.input_space)
+        if len(networks) > 1:
+            raise ArgumentError(
+                f"cda recovers images from one network and got {len(networks)}; give one, or take "
+                "cv-dd, which recovers them from pairs"
+            )
+        return LabelledSets(run, data, networks, None, self.relabelling, self.recipe)
+
+    def _blocks(self, sets: LabelledSets, teacher: EnsembleTeacher) -> list[Block]:
+        # A baseline in any case: what they lack is told before images are recovered.
+        mosaics = sets.patched(self.images_per_class, teacher, self.patches)
+        starts = mosaics if self.start == "mosaic" else None
+        return planned(sets.data.outputs, self.images_per_class, self.recovery.block, starts=starts)
+
+    def _recovered(
+        self, sets: LabelledSets, blocks: Sequence[Block]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        moments = {round(self.recovery.steps * part / MOMENTS) for part in range(MOMENTS)}
+        return recovered(
+            sets.run, sets.networks, blocks, sets.space, self.recovery, moments=sorted(moments)
+        )
+
+    def _labels(self, data: Data) -> Tensor:
+        return torch.arange(data.outputs).repeat_interleave(self.images_per_class)

@@ -1,0 +1,197 @@
+"""What must hold for CDA."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from limbeck.claims import Claim, Trial, Verdict, source_fingerprint
+
+TEACHER = "convnet-d3?norm=batch&width=32"
+IMAGES, STEPS, LOOKS = 5, 200, (0, 25, 50, 100, 199)
+VIEWS = {"low": 0.3, "flip": True, "roll": 3}
+SETTINGS: dict[str, Any] = {
+    "images_per_class": IMAGES,
+    "patches": {"factor": 1},
+    "recovery": {"steps": STEPS, "statistics_weight": 0.1, "views": {**VIEWS, "milestone": 1.0}},
+    "relabelling": {"views": {"steps": 240, "batch_size": 25, "low": 0.3}},
+    "recipe": {"network": "convnet-d3?norm=batch&width=32", "repeats": 1},
+    "teaching": {"steps": 600, "views": {"flip": True, "crop": 2}},
+}
+# What differs in the recovery, by the name of the set.
+CHANGES: dict[str, dict[str, Any]] = {
+    "cda": {},
+    "sre2l": {"views": {**VIEWS, "milestone": 0.0}},
+    "no statistics": {"statistics_weight": 0.0},
+}
+FALLS = "falls"
+
+
+def sets_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
+    """Make and judge every set that the claims compare, from the network of one seed.
+
+    Args:
+        folder: of the run.
+        seed: of the run.
+
+    Returns:
+        Accuracy by name of the set; by name of a recovery the network's cross-entropy on whole
+        images at some steps, ``"NAME whole"``; and whether every block's objective fell.
+    """
+    from limbeck.data.names import resolve
+    from limbeck.functional import cross_entropy
+    from limbeck.loops.recover import planned, recovered
+    from limbeck.loops.teach import taught
+    from limbeck.methods.cda.cda import CDA
+    from limbeck.products.labelled_sets import LabelledSets
+    from limbeck.run import Run
+    from limbeck.teachers import networks_of
+
+    data, run = resolve("fashion-mnist"), Run(folder, seed=seed)
+    plain: Any = CDA(**SETTINGS)
+    teacher = taught(run, [TEACHER], data, plain.teaching)
+    networks = networks_of(teacher, data.input_space)
+    sets = LabelledSets(run, data, networks, None, plain.relabelling, plain.recipe)
+    found: dict[str, Any] = {FALLS: True}
+    made = {}
+    for name, change in CHANGES.items():
+        one: Any = CDA(**{**SETTINGS, "recovery": {**SETTINGS["recovery"], **change}})
+        blocks, called = planned(data.outputs, IMAGES, one.recovery.block), name.replace(" ", "-")
+        pictures, seen = recovered(
+            run, networks, blocks, sets.space, one.recovery, name=called, moments=LOOKS
+        )
+        labels = blocks[0].labels
+        found[f"{name} whole"] = [
+            float(cross_entropy(networks[0](seen[look]), labels)) for look in LOOKS[1:]
+        ]
+        found[FALLS] &= all(_falls(run.dir, called, block.number) for block in blocks)
+        made[name] = sets.make(name, pictures, labels.repeat_interleave(IMAGES))
+    hard = made["cda"]
+    made["hard labels"] = sets.make("hard labels", hard.images, hard.labels, soft=False)
+    made["noise images"] = sets.noise(IMAGES)
+    made["random images"] = sets.make("random images", *sets.chosen("random", IMAGES))
+    mosaics = sets.patched(IMAGES, teacher, plain.patches)
+    made["mosaics"] = sets.make("mosaics", mosaics, hard.labels)
+    return found | {name: one.judged(data, run).mean for name, one in made.items()}
+
+
+def _falls(folder: Path, name: str, number: int) -> bool:
+    """Whether the objective of a block was lower in the end than in the beginning."""
+    text = (folder / "jobs" / f"{name}-{number}" / "metrics.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    totals = [row["label"] + row.get("statistics", 0.0) for row in rows if "label" in row]
+    return totals[-1] < totals[0]
+
+
+def _found(trial: Trial) -> dict[str, list[Any]]:
+    """By name, one entry a seed."""
+    from limbeck.fingerprint import fingerprint
+    from limbeck.run.run import Options, Run
+
+    place = trial.folder / fingerprint("sets", SETTINGS, CHANGES, source_fingerprint())
+    run = Run(place, options=Options(quiet=trial.quiet))
+    jobs = [(place / str(seed), seed) for seed in trial.seeds]
+    found = run.executor.map(sets_of_a_seed, jobs, f"{trial.method} sets")
+    return {name: [one[name] for one in found] for name in found[0]}
+
+
+def _compared(*names: str, holds: Callable[[dict[str, float]], bool]) -> Callable[..., Verdict]:
+    """Decide by the mean accuracies of some sets."""
+
+    def test(trial: Trial) -> Verdict:
+        found = _found(trial)
+        shown = {name: found[name] for name in names}
+        means = {name: statistics.fmean(values) for name, values in shown.items()}
+        return Verdict(holds(means), {**shown, "mean": means})
+
+    return test
+
+
+def schedule_is_exact(trial: Trial) -> Verdict:
+    """Look at the smallest crop over a run, and at what a crop of a whole image is."""
+    import torch
+
+    from limbeck.data.batch_views import BatchViews
+    from limbeck.functional import crop_scale_bounds
+
+    bounds = [crop_scale_bounds(step, 1000)[0] for step in range(1001)]
+    falls = all(first >= second for first, second in itertools.pairwise(bounds))
+    x = torch.randn(2, 3, 32, 32)
+    views = BatchViews(milestone=1.0, flip=False, roll=0)
+    whole = all(torch.equal(views.apply(x, 0, 1000, key), x) for key in range(200))
+    figures = {"first": bounds[0], "last": bounds[-1], "monotone": falls, "whole_at_first": whole}
+    held = bounds[0] == 1 and abs(bounds[-1] - 0.08) < 1e-12 and falls and whole
+    return Verdict(held, figures)
+
+
+def curriculum_is_ahead_early(trial: Trial) -> Verdict:
+    """Compare what the network says of whole images on the way, with and without the curriculum.
+
+    Whether students learn more from the result is measured beside it, and decides nothing.
+    """
+    found = _found(trial)
+    means = {
+        name: [statistics.fmean(column) for column in zip(*found[f"{name} whole"], strict=True)]
+        for name in ("cda", "sre2l")
+    }
+    ahead = all(
+        one < other for one, other in zip(means["cda"][:3], means["sre2l"][:3], strict=True)
+    )
+    figures = {
+        "steps": list(LOOKS[1:]),
+        "cda_cross_entropy": means["cda"],
+        "sre2l_cross_entropy": means["sre2l"],
+        "cda_accuracy": found["cda"],
+        "sre2l_accuracy": found["sre2l"],
+    }
+    return Verdict(ahead, figures)
+
+
+def recovery_lowers_its_objective(trial: Trial) -> Verdict:
+    """Look at the first and the last objective of every block; bytes cannot leave their range."""
+    found = _found(trial)
+    return Verdict(all(found[FALLS]), {"every_block_falls": found[FALLS]})
+
+
+CLAIMS = [
+    Claim(
+        1,
+        "The smallest crop is the whole image at first, 0.08 in the end, and never grows.",
+        schedule_is_exact,
+    ),
+    Claim(
+        2,
+        "Without matched statistics students learn clearly less; noise that is only labelled "
+        "teaches little more than chance.",
+        _compared(
+            "cda",
+            "no statistics",
+            "noise images",
+            "random images",
+            "mosaics",
+            holds=lambda mean: (
+                mean["cda"] > mean["no statistics"] + 0.03 and mean["noise images"] < 0.2
+            ),
+        ),
+    ),
+    Claim(
+        3,
+        "On recovered images soft labels beat hard ones at equal steps.",
+        _compared("cda", "hard labels", holds=lambda mean: mean["cda"] > mean["hard labels"]),
+    ),
+    Claim(
+        4,
+        "With the curriculum the network knows whole images sooner, at steps 25, 50 and 100 of "
+        "200.",
+        curriculum_is_ahead_early,
+    ),
+    Claim(
+        5,
+        "The objective of every block is lower in the end than in the beginning.",
+        recovery_lowers_its_objective,
+    ),
+]

@@ -1,0 +1,1 @@
+"""Committee voting: images recovered from pairs of networks."""
