@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import json
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from limbeck.errors import SettingsError
 from limbeck.experiment import Request, perform_seed
 
 SEEDS = (0, 1, 2, 3, 4)
+# By name, one a seed.
+Figures = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,40 @@ class Trial:
         run = Run(place, options=Options(quiet=self.quiet))
         jobs = [(request, place / str(seed), seed, True) for seed in self.seeds]
         return run.executor.map(perform_seed, jobs, f"{slug} {label}")
+
+    def of_seeds(self, function: Callable[[Path, int], dict[str, Any]], *key: Any) -> Figures:
+        """Call a function once a seed, as jobs; what it keeps in its folder is reused.
+
+        Args:
+            function: from a folder and a seed to figures by name; a module-level function.
+            key: what decides the figures, beside the code.
+
+        Returns:
+            By name, one figure a seed.
+        """
+        from limbeck.fingerprint import fingerprint
+        from limbeck.run.run import Options, Run
+
+        place = self.folder / fingerprint(function.__name__, key, source_fingerprint())
+        run = Run(place, options=Options(quiet=self.quiet))
+        jobs = [(place / str(seed), seed) for seed in self.seeds]
+        found = run.executor.map(function, jobs, f"{self.method} sets")
+        return {name: [one[name] for one in found] for name in found[0]}
+
+
+def by_means(figures: Figures, holds: Callable[[dict[str, float]], bool]) -> Verdict:
+    """Decide by the means over seeds; all figures are shown.
+
+    Args:
+        figures: by name, one a seed.
+        holds: from the means by name to whether the claim holds.
+
+    Example:
+        >>> by_means({"one": [0.5, 0.7], "other": [0.4, 0.4]}, lambda mean: mean["one"] > 0.5).held
+        True
+    """
+    means = {name: statistics.fmean(values) for name, values in figures.items()}
+    return Verdict(holds(means), {**figures, "mean": means})
 
 
 def source_fingerprint() -> str:

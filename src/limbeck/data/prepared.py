@@ -60,6 +60,18 @@ class Pixels:
         low, high = self.space.range
         return self.space.normalise(values * (high - low) + low)
 
+    def same(self, other: Pixels) -> bool:
+        """Whether the other way is this one."""
+        if self.zca is None or other.zca is None:
+            return self.zca is other.zca and self.space == other.space
+        mine, theirs = self.zca, other.zca
+        return self.space == other.space and (
+            mine.eps == theirs.eps
+            and mine.mean.equal(theirs.mean)
+            and mine.values.equal(theirs.values)
+            and mine.vectors.equal(theirs.vectors)
+        )
+
     @property
     def bytes(self) -> int:
         """What the transform costs to store."""

@@ -46,8 +46,33 @@ def whitened(data: Data, zca: Zca | None = None, eps: float = 0.1) -> tuple[Data
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, appendix A.
     """
+    space = _checked(data)
+    found = zca_of(data, eps) if zca is None else zca
+    low, high = space.range
+    train = _read(data, data.train, lambda x: (x - low) / (high - low))
+    train["x"] = _in_place(train["x"], found.apply)
+    others = _splits(data, lambda x: found.apply((x - low) / (high - low)))
+    return _remade(data, space, train, others), found
+
+
+def zca_of(data: Data, eps: float = 0.1) -> Zca:
+    """Fit ZCA whitening on the training images of a data set.
+
+    Args:
+        data: as `whitened` has it.
+        eps: added to the eigenvalues.
+
+    Raises:
+        DataError: as `whitened`.
+    """
     from limbeck.functional.whitening import fit_zca
 
+    low, high = _checked(data).range
+    return fit_zca(_read(data, data.train, lambda x: (x - low) / (high - low))["x"], eps)
+
+
+def _checked(data: Data) -> InputSpace:
+    """The space of the images, or an error that says why they are not whitened."""
     space = data.input_space
     if space is None or space.channels is None:
         raise DataError(
@@ -61,12 +86,7 @@ def whitened(data: Data, zca: Zca | None = None, eps: float = 0.1) -> tuple[Data
             f"{numbers**2 * 8 / 2**30:.1f} GiB of at most {LARGEST >> 30}; use smaller images, "
             "such as size=64, or leave whitening out"
         )
-    low, high = space.range
-    train = _read(data, data.train, lambda x: (x - low) / (high - low))
-    found = fit_zca(train["x"], eps) if zca is None else zca
-    train["x"] = _in_place(train["x"], found.apply)
-    others = _splits(data, lambda x: found.apply((x - low) / (high - low)))
-    return _remade(data, space, train, others), found
+    return space
 
 
 def normalised(data: Data) -> Data:

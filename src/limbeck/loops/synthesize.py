@@ -20,6 +20,16 @@ from limbeck.run.run import At, Run
 MANY = 0.9
 
 
+def moments_of(steps: int, count: int = 5) -> tuple[int, ...]:
+    """Steps at whose beginning people look at what is learned, evenly spread from the first on.
+
+    Example:
+        >>> moments_of(100), moments_of(2)
+        ((0, 20, 40, 60, 80), (0, 1, 2))
+    """
+    return tuple(sorted({round(steps * part / count) for part in range(count)}))
+
+
 class Learned(nn.Module):
     """A tensor that is learned.
 

@@ -65,6 +65,27 @@ def check_shape(data: Data, space: InputSpace, what: str) -> None:
         )
 
 
+def check_images(data: Data, small: SyntheticDataset, task: str) -> None:
+    """Raise unless data holds images of the classes and the shape of a synthetic dataset.
+
+    Args:
+        data: what came.
+        small: the set.
+        task: of the set.
+
+    Raises:
+        ModelError: the task, the classes or the shape differ.
+    """
+    classes = small.classes
+    check_same(data, task, len(classes), classes, "the synthetic set", "is for")
+    if data.input_space is None:
+        raise ModelError(
+            f"{data.name} has no single input space, which the synthetic set needs; take data "
+            "whose images have one size"
+        )
+    check_shape(data, small.space, "the synthetic set has")
+
+
 def check_set(small: SyntheticDataset) -> None:
     """Raise unless the parts of a synthetic dataset belong together.
 

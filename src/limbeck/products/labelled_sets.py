@@ -15,7 +15,9 @@ from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.recipe import Recipe
 from limbeck.labels.store import labelled
+from limbeck.loops.recover import Block, Recovery, recovered
 from limbeck.loops.relabel import Relabelling, relabelled
+from limbeck.loops.synthesize import moments_of
 from limbeck.products.origins import CHOSEN
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.run import Run
@@ -101,6 +103,25 @@ class LabelledSets:
             name=name,
         )
 
+    def labels(self, per_class: int) -> Tensor:
+        """Class indices of so many images a class, in the order of the classes."""
+        return torch.arange(self.data.outputs).repeat_interleave(per_class)
+
+    def recovered(
+        self, blocks: Sequence[Block], recovery: Recovery, name: str = "block"
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Images recovered from the networks, as bytes in the order of the classes, and those of
+        the first block at a few steps."""
+        return recovered(
+            self.run,
+            self.networks,
+            blocks,
+            self.space,
+            recovery,
+            name=name,
+            moments=moments_of(recovery.steps),
+        )
+
     def check_room(self, per_class: int, sets: int) -> None:
         """Say at once that there is no room for the labels of so many sets.
 
@@ -149,7 +170,7 @@ class LabelledSets:
 
     def noise(self, per_class: int) -> SyntheticDataset:
         """Images of standard normal numbers, cut to the range of pixels: only labels teach."""
-        labels = torch.arange(self.data.outputs).repeat_interleave(per_class)
+        labels = self.labels(per_class)
         with keyed.torch_seeded(keyed.key(self.run.seed, "noise images")):
             images = torch.randn(len(labels), *self.space.shape)
         return self.make("noise images", self.space.to_bytes(images), labels)

@@ -13,10 +13,11 @@ from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.prepared import Pixels, Prepared
 from limbeck.data.space import InputSpace
-from limbeck.data.whitened import normalised, whitened
+from limbeck.data.whitened import normalised, whitened, zca_of
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.protocol import Protocol
 from limbeck.products.synthetic_dataset import SyntheticDataset
+from limbeck.run.run import Run
 from limbeck.selection import embeddings, selected
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ class Origins:
     zca: Zca | None = None
 
     @classmethod
-    def of(cls, real: Data, *, whitening: bool) -> Origins:
+    def of(cls, real: Data, *, whitening: bool, run: Run | None = None) -> Origins:
         """Bring real data into the space.
+
+        Args:
+            real: the data.
+            whitening: whiten images instead of normalising them.
+            run: where the whitening is kept once it is fitted; None keeps it nowhere.
 
         Raises:
             ArgumentError: the data are no images of one size.
@@ -55,7 +61,7 @@ class Origins:
             )
         if not whitening:
             return cls(Prepared.of(normalised(real), Pixels(space)), space)
-        data, zca = whitened(real)
+        data, zca = whitened(real, None if run is None else _kept(run, real))
         return cls(Prepared.of(data, Pixels(space, zca)), space, zca)
 
     def dataset(self, images: Tensor, labels: Tensor, **options: Any) -> SyntheticDataset:
@@ -102,3 +108,15 @@ class Origins:
     def _taken(self, places: np.ndarray, name: str, protocol: Protocol) -> SyntheticDataset:
         columns = self.data.train.take(places)
         return self.dataset(columns["x"], columns["y"], protocol=protocol, name=name)
+
+
+def _kept(run: Run, real: Data) -> Zca:
+    """The whitening of a run, which several parts of a method ask for."""
+    from limbeck.functional.whitening import Zca
+
+    def fit(data: Data) -> dict[str, Tensor]:
+        found = zca_of(data)
+        return {"mean": found.mean, "vectors": found.vectors, "values": found.values}
+
+    found = run.stage("whitening", fit, data=real)
+    return Zca(found["mean"], found["vectors"], found["values"])

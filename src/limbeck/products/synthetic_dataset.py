@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.data import Data
-from limbeck.data.prepared import Pixels, in_units, prepared
+from limbeck.data.prepared import Pixels, Prepared, in_units, prepared
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import Subset, TensorSplit
 from limbeck.errors import ModelError
@@ -25,7 +25,7 @@ from limbeck.evaluate.recipe import Recipe, Relabelled
 from limbeck.evaluate.synthetic_sets import Judged, judge
 from limbeck.evaluate.table import ROLES, teacher_rows
 from limbeck.labels.store import LabelStore, Replayed
-from limbeck.products.fitting import check_same, check_set, check_shape
+from limbeck.products.fitting import check_images, check_set
 from limbeck.run.run import Run
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SyntheticDataset:
         Args:
             real: the original data, as fractions or bytes; its validation and test images are
                 brought into the space that the synthetic images live in, its training images are
-                left out.
+                left out. What `ready` gave is taken as it is.
 
         Returns:
             Data whose `train` has the columns ``x``, ``y`` and, where labels are soft,
@@ -152,18 +152,10 @@ class SyntheticDataset:
             ModelError: the data has another task, other classes, or images of another shape or
                 value range.
         """
-        check_same(real, TASK, len(self.classes), self.classes, "the synthetic set", "is for")
-        if real.input_space is None:
-            raise ModelError(
-                f"{real.name} has no single input space, which the synthetic set needs; take data "
-                "whose images have one size"
-            )
-        check_shape(real, self.space, "the synthetic set has")
         if self.replayed is not None:
+            check_images(real, self, TASK)
             return self._as_relabelled(real)
-        # The large part of the data is not needed, and one image costs nothing to bring along.
-        few = dataclasses.replace(real, train=Subset(real.validation, np.arange(1)), rest=None)
-        ready = prepared(few, Pixels(self.space, self.zca))
+        ready = self.ready(real)
         assert ready.input_space is not None
         columns = self._columns()
         seen = float(columns["x"].min()), float(columns["x"].max())
@@ -174,19 +166,35 @@ class SyntheticDataset:
             name=self.name,
         )
 
+    def ready(self, real: Data) -> Prepared:
+        """Real validation and test images in the space of this set, for all sets that share it.
+
+        Args:
+            real: as `as_data` has it.
+
+        Raises:
+            ModelError: as `as_data`.
+        """
+        own = Pixels(self.space, self.zca)
+        check_images(real, self, TASK)
+        if isinstance(real, Prepared) and real.pixels.same(own):
+            return real
+        # The large part of the data is not needed, and one image costs nothing to bring along.
+        few = dataclasses.replace(real, train=Subset(real.validation, np.arange(1)), rest=None)
+        return prepared(few, own)
+
     def _as_relabelled(self, real: Data) -> Relabelled:
         """The bytes with their replayed labels beside the real data, which the space normalises."""
-        names = [field.name for field in dataclasses.fields(Data)]
-        given = {name: getattr(real, name) for name in names} | {"rest": None, "name": self.name}
-        given["train"] = TensorSplit({"x": self.images, "y": self.labels})
-        given["input_space"] = in_units(self.space, real)
+        given = {one.name: getattr(real, one.name) for one in dataclasses.fields(Data)} | {
+            "train": TensorSplit({"x": self.images, "y": self.labels}),
+            "input_space": in_units(self.space, real),
+            "rest": None,
+            "name": self.name,
+        }
         return Relabelled(**given, labels=self.replayed, space=self.space)
 
     def replay(self, **expected: Any) -> Replayed:
-        """Batches with their replayed labels, for a loop of your own.
-
-        Args:
-            expected: ``batch_size`` and ``seed``, where they shall be checked.
+        """Batches with their labels for a loop of yours; `batch_size` and `seed` are checked.
 
         Raises:
             ModelError: the labels are not replayed.
@@ -216,7 +224,7 @@ class SyntheticDataset:
         tensors = self.tensors()
         transform = Pixels(self.space, self.zca).bytes
         labels = sum(tensors[name].nbytes for name in tensors if name.startswith("label"))
-        labels += 0 if self.replayed is None else self.replayed.bytes
+        labels += self.replayed.bytes if self.replayed else 0
         images = tensors["images"].nbytes
         total = images + labels + transform
         return {"images": images, "labels": labels, "transform": transform, "total": total}
@@ -281,8 +289,9 @@ class SyntheticDataset:
         """
         roles = [*ROLES[:2], *["reference"] * len(baselines)]
         rows: list[dict[str, Any]] = []
+        data = inputs["data"] if self.replayed is not None else self.ready(inputs["data"])
         for role, (label, one) in zip(roles, {name: self, **baselines}.items(), strict=False):
-            found = one.judged(inputs["data"], run, inputs.get("network"), name=label)
+            found = one.judged(data, run, inputs.get("network"), name=label)
             rows += found.rows(role)
         if "teacher" in inputs:
             rows += teacher_rows(inputs["teacher"], inputs["data"])
@@ -294,7 +303,7 @@ class SyntheticDataset:
         fewest, most = int(counts.min()), int(counts.max())
         each = f"{most}" if fewest == most else f"{fewest} to {most}"
         soft = "hard" if self.label_logits is None else "soft"
-        soft = soft if self.replayed is None else "replayed"
+        soft = "replayed" if self.replayed else soft
         rate = "" if self.step_size is None else f", learning rate {self.step_size:.4g}"
         space = "normalised" if self.zca is None else "ZCA-whitened"
         space = "eight bits" if self.eight_bit else space

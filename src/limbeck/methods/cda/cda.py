@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck.data import Data
 from limbeck.data.batch_views import BatchViews
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.recipe import Recipe
-from limbeck.loops.recover import Block, Recovery, planned, recovered
+from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
@@ -25,7 +23,7 @@ from limbeck.run import Run
 from limbeck.selection.patches import Patches
 from limbeck.teachers import EnsembleTeacher, networks_of
 
-MOMENTS, BASELINES = 5, 6
+BASELINES = 6
 
 
 @method("cda")
@@ -80,8 +78,9 @@ class CDA:
         sets = self._sets(run, teacher, data)
         sets.check_room(self.images_per_class, 1 + BASELINES)
         blocks = self._blocks(sets, teacher)
-        pictures, seen = self._recovered(sets, blocks)
-        made = sets.make("cda", pictures, self._labels(data), alone=False)
+        pictures, seen = sets.recovered(blocks, self.recovery)
+        labels = sets.labels(self.images_per_class)
+        made = sets.make("cda", pictures, labels, alone=False)
         real, _ = sets.chosen("random", self.images_per_class)
         show_recovered(run, made, seen, blocks[0].labels, real)
         return made
@@ -93,8 +92,9 @@ class CDA:
 
         All have as many images, the same batches and the same number of steps.
         """
-        sets, labels = self._sets(run, teacher, data), self._labels(data)
-        pictures, _ = self._recovered(sets, self._blocks(sets, teacher))
+        sets = self._sets(run, teacher, data)
+        labels = sets.labels(self.images_per_class)
+        pictures, _ = sets.recovered(self._blocks(sets, teacher), self.recovery)
         mosaics = sets.patched(self.images_per_class, teacher, self.patches)
         return {
             **sets.real(self.images_per_class),
@@ -121,14 +121,3 @@ class CDA:
         mosaics = sets.patched(self.images_per_class, teacher, self.patches)
         starts = mosaics if self.start == "mosaic" else None
         return planned(sets.data.outputs, self.images_per_class, self.recovery.block, starts=starts)
-
-    def _recovered(
-        self, sets: LabelledSets, blocks: Sequence[Block]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        moments = {round(self.recovery.steps * part / MOMENTS) for part in range(MOMENTS)}
-        return recovered(
-            sets.run, sets.networks, blocks, sets.space, self.recovery, moments=sorted(moments)
-        )
-
-    def _labels(self, data: Data) -> Tensor:
-        return torch.arange(data.outputs).repeat_interleave(self.images_per_class)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from limbeck.claims import Claim, Trial, Verdict, source_fingerprint
+from limbeck.claims import Claim, Figures, Trial, Verdict, by_means
 
 TEACHER = "convnet-d3?norm=batch&width=32"
 IMAGES, STEPS, LOOKS = 5, 200, (0, 25, 50, 100, 199)
@@ -87,16 +87,8 @@ def _falls(folder: Path, name: str, number: int) -> bool:
     return totals[-1] < totals[0]
 
 
-def _found(trial: Trial) -> dict[str, list[Any]]:
-    """By name, one entry a seed."""
-    from limbeck.fingerprint import fingerprint
-    from limbeck.run.run import Options, Run
-
-    place = trial.folder / fingerprint("sets", SETTINGS, CHANGES, source_fingerprint())
-    run = Run(place, options=Options(quiet=trial.quiet))
-    jobs = [(place / str(seed), seed) for seed in trial.seeds]
-    found = run.executor.map(sets_of_a_seed, jobs, f"{trial.method} sets")
-    return {name: [one[name] for one in found] for name in found[0]}
+def _found(trial: Trial) -> Figures:
+    return trial.of_seeds(sets_of_a_seed, SETTINGS, CHANGES)
 
 
 def _compared(*names: str, holds: Callable[[dict[str, float]], bool]) -> Callable[..., Verdict]:
@@ -104,9 +96,7 @@ def _compared(*names: str, holds: Callable[[dict[str, float]], bool]) -> Callabl
 
     def test(trial: Trial) -> Verdict:
         found = _found(trial)
-        shown = {name: found[name] for name in names}
-        means = {name: statistics.fmean(values) for name, values in shown.items()}
-        return Verdict(holds(means), {**shown, "mean": means})
+        return by_means({name: found[name] for name in names}, holds)
 
     return test
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from limbeck import cards
-from limbeck.claims import Claim, Trial, Verdict, source_fingerprint
+from limbeck.claims import Claim, Trial, Verdict, by_means, source_fingerprint
 
 COMMITTEE = [
     "convnet-d3?norm=batch&width=32",
@@ -80,26 +79,12 @@ def _judged(small: Any, recipe: Any, data: Any, run: Any) -> float:
     return small.judged(data, run).mean
 
 
-def _accuracies(trial: Trial) -> dict[str, list[float]]:
-    """By name, one a seed."""
-    from limbeck.fingerprint import fingerprint
-    from limbeck.run.run import Options, Run
-
-    place = trial.folder / fingerprint("sets", SETTINGS, COMMITTEE, source_fingerprint())
-    run = Run(place, options=Options(quiet=trial.quiet))
-    jobs = [(place / str(seed), seed) for seed in trial.seeds]
-    found = run.executor.map(sets_of_a_seed, jobs, f"{trial.method} sets")
-    return {name: [one[name] for one in found] for name in found[0]}
-
-
 def _compared(*names: str, holds: Callable[[dict[str, float]], bool]) -> Callable[..., Verdict]:
     """Decide by the mean accuracies of some sets."""
 
     def test(trial: Trial) -> Verdict:
-        found = _accuracies(trial)
-        shown = {name: found[name] for name in names}
-        means = {name: statistics.fmean(values) for name, values in shown.items()}
-        return Verdict(holds(means), {**shown, "mean": means})
+        found = trial.of_seeds(sets_of_a_seed, SETTINGS, COMMITTEE)
+        return by_means({name: found[name] for name in names}, holds)
 
     return test
 

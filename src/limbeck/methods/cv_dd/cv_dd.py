@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.recipe import Recipe
 from limbeck.functional.statistics import voting_weights
 from limbeck.labels.views import LabelViews
-from limbeck.loops.recover import Block, Recovery, planned, recovered
+from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
@@ -32,7 +31,7 @@ from limbeck.run.exhibits import Sheet
 from limbeck.selection.patches import Patches
 from limbeck.teachers import EnsembleTeacher, networks_of
 
-MOMENTS, BASELINES = 5, 7
+BASELINES = 7
 Prior = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -109,9 +108,9 @@ class CVDD:
         sets.check_room(self.images_per_class, 1 + BASELINES)
         priors = self._priors(sets, teacher)
         blocks = self._blocks(sets, teacher, priors)
-        pictures, seen = self._recovered(sets, blocks)
+        pictures, seen = sets.recovered(blocks, self.recovery)
         made = self._labelling(sets, priors).make(
-            "cv-dd", pictures, self._labels(data), alone=False
+            "cv-dd", pictures, sets.labels(self.images_per_class), alone=False
         )
         real, _ = sets.chosen("random", self.images_per_class)
         sheets = [self._told(teacher, priors)]
@@ -123,10 +122,11 @@ class CVDD:
     ) -> dict[str, SyntheticDataset]:
         """Real images, the mosaics that images start from and noise, with the committee's labels;
         the recovered images with hard labels; and one voter, the best, who labels alone."""
-        sets, labels = self._sets(run, teacher, data), self._labels(data)
+        sets = self._sets(run, teacher, data)
+        labels = sets.labels(self.images_per_class)
         priors = self._priors(sets, teacher)
         blocks = self._blocks(sets, teacher, priors)
-        pictures, _ = self._recovered(sets, blocks)
+        pictures, _ = sets.recovered(blocks, self.recovery)
         starts = sets.patched(self.images_per_class, teacher, self.patches)
         labelling = self._labelling(sets, priors)
         best = max(range(len(priors)), key=priors.__getitem__)
@@ -187,19 +187,15 @@ class CVDD:
         self, sets: LabelledSets, teacher: EnsembleTeacher, number: int, per_class: int, name: str
     ) -> SyntheticDataset:
         """A set that a single network makes: it alone votes and labels."""
-        network = sets.networks[number]
-        one = dataclasses.replace(sets, networks=[network], weights=None)
+        one = dataclasses.replace(sets, networks=[sets.networks[number]], weights=None)
         blocks = planned(
             sets.data.outputs,
             per_class,
             self.recovery.block,
             starts=self._starts(sets, teacher, per_class),
         )
-        pictures, _ = recovered(
-            sets.run, [network], blocks, sets.space, self.recovery, name=f"{number}-alone"
-        )
-        labels = torch.arange(sets.data.outputs).repeat_interleave(per_class)
-        return one.make(name, pictures, labels)
+        pictures, _ = one.recovered(blocks, self.recovery, name=f"{number}-alone")
+        return one.make(name, pictures, sets.labels(per_class))
 
     def _blocks(
         self, sets: LabelledSets, teacher: EnsembleTeacher, priors: Sequence[float]
@@ -216,14 +212,6 @@ class CVDD:
             self.recovery.block,
             starts=self._starts(sets, teacher, self.images_per_class),
             choose=choose,
-        )
-
-    def _recovered(
-        self, sets: LabelledSets, blocks: Sequence[Block]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        moments = {round(self.recovery.steps * part / MOMENTS) for part in range(MOMENTS)}
-        return recovered(
-            sets.run, sets.networks, blocks, sets.space, self.recovery, moments=sorted(moments)
         )
 
     def _votes(
@@ -251,9 +239,6 @@ class CVDD:
             return dataclasses.replace(sets, networks=networks[:1])
         weights = voting_weights(list(priors), self.label_temperature).tolist()
         return dataclasses.replace(sets, weights=weights)
-
-    def _labels(self, data: Data) -> Tensor:
-        return torch.arange(data.outputs).repeat_interleave(self.images_per_class)
 
 
 def voting_group(

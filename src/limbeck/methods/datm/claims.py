@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from limbeck import cards
-from limbeck.claims import Claim, Trial, Verdict, source_fingerprint
+from limbeck.claims import Claim, Trial, Verdict, by_means, source_fingerprint
 
 DEMO = cards.preset("datm", "demo")
 EARLY, LATE = {"max_start_epoch": 4}, {"min_start_epoch": 8, "max_start_epoch": 12}
@@ -53,30 +52,17 @@ def learned_sets(folder: Path, seed: int) -> dict[str, float]:
     return accuracy
 
 
-def _accuracies(trial: Trial) -> dict[str, list[float]]:
-    """By name, one a seed."""
-    from limbeck.fingerprint import fingerprint
-    from limbeck.run.run import Options, Run
-
-    place = trial.folder / fingerprint("sets", DEMO, SETTINGS, source_fingerprint())
-    run = Run(place, options=Options(quiet=trial.quiet))
-    jobs = [(place / str(seed), seed) for seed in trial.seeds]
-    found = run.executor.map(learned_sets, jobs, f"{trial.method} sets")
-    return {name: [one[name] for one in found] for name in found[0]}
-
-
 def _verdict(number: int, holds: Callable[[dict[str, float]], bool]) -> Callable[[Trial], Verdict]:
     """Decide by the means of the sets with so many images a class; all their figures are shown."""
 
     def test(trial: Trial) -> Verdict:
-        accuracies = _accuracies(trial)
+        accuracies = trial.of_seeds(learned_sets, DEMO, SETTINGS)
         shown = {
             name.removesuffix(f" {number}").replace(" ", "_"): values
             for name, values in accuracies.items()
             if name.endswith(f" {number}")
         }
-        means = {name: statistics.fmean(values) for name, values in shown.items()}
-        return Verdict(holds(means), {**shown, "mean": means})
+        return by_means(shown, holds)
 
     return test
 

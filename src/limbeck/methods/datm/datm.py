@@ -25,7 +25,7 @@ from limbeck.functional import (
 )
 from limbeck.loops import Optim
 from limbeck.loops.experts import Experts, Trajectories, trained_experts
-from limbeck.loops.synthesize import Learned, synthesize
+from limbeck.loops.synthesize import Learned, moments_of, synthesize
 from limbeck.loops.unroll import Batches, Gradient, Together, unroll
 from limbeck.method import method
 from limbeck.networks.flat import Flat
@@ -39,7 +39,7 @@ from limbeck.run import Run
 from limbeck.run.run import At
 from limbeck.selection.starts import Start, start_images
 
-MOMENTS, PROBE_STEPS = 5, 3
+PROBE_STEPS = 3
 
 
 @method("datm")
@@ -148,7 +148,6 @@ class DATM:
             optims["labels"] = self.label_optim
         step = _Matching(self, run, Flat(network), experts, labels)
         step.choose({name: one.value for name, one in learned.items()})
-        moments = sorted({round(self.steps * part / MOMENTS) for part in range(MOMENTS)})
         seen = synthesize(
             run,
             "synthetic",
@@ -158,7 +157,7 @@ class DATM:
             step=step,
             accept=lambda terms: self.threshold is None or bool(terms["match"] <= self.threshold),
             watched="images",
-            moments=moments,
+            moments=moments_of(self.steps),
         )
         made = origins.dataset(
             learned["images"].value,
@@ -186,18 +185,23 @@ class DATM:
     ) -> tuple[Origins, nn.Module, Trajectories]:
         """The data in the space of the images, and experts trained on it."""
         self._check_window()
-        # Experts take long: what they cannot mend is told first.
+        # Experts and whitening take long: what they cannot mend is told first.
         self._check_counts(data)
-        origins = Origins.of(data, whitening=self.whitening)
+        self._check_networks(data, network)
+        origins = Origins.of(data, whitening=self.whitening, run=run)
         if network is None:
             with keyed.torch_seeded(keyed.key(run.seed, "network")):
                 network = build(self.network, origins.data.input_space, data.outputs)
-        check_stateless(network)
-        check_repeatable(network, origins.space)
-        for other in self.protocol.others:
-            fresh(other, origins.data.input_space, data.outputs, 0)
         experts = trained_experts(run, network, origins.data, self.experts)
         return origins, network.train(), experts
+
+    def _check_networks(self, data: Data, network: nn.Module | None) -> None:
+        for name in (network or self.network, *self.protocol.others):
+            fresh(name, data.input_space, data.outputs, 0)
+        network = network or build(self.network, data.input_space, data.outputs)
+        check_stateless(network)
+        if data.input_space is not None:
+            check_repeatable(network, data.input_space)
 
     def _check_window(self) -> None:
         first = self.first_max_start_epoch if self.sequential else self.max_start_epoch
