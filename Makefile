@@ -12,7 +12,7 @@ run: $(VENV)/.run
 	$(BIN)/limbeck run
 
 test: lint
-	$(BIN)/pytest -q --numprocesses=2 --dist=loadfile --durations=10
+	$(BIN)/pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests examples benchmarks

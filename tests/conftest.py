@@ -1,4 +1,7 @@
-"""Options of the test suite. They stand here: pytest reads options from this level only."""
+"""Options of the test suite and the order of its files.
+
+They stand here: pytest reads options from this level only.
+"""
 
 from __future__ import annotations
 
@@ -17,3 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Tests are made of tiny tensors: threads would only wait for each other.
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files that start processes take longest: a process imports torch anew. One of them that came
+    # last would keep one core busy while the other has nothing left to do.
+    items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "subprocess"))

@@ -6,21 +6,28 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.cli.test_cli import last_json, limbeck
 
 SHORT = ("--steps", "4", "--teacher-steps", "4", "--batch-size", "8", "--quiet", "--json")
+# Teachers taught for a moment are weak, which is no matter here.
+pytestmark = pytest.mark.filterwarnings("ignore::limbeck.errors.UnusualUseWarning")
 
 
-def run(folder, data, teacher, student, *more):
-    done = limbeck(
-        "run", "kd", "--data", data, "--teacher", teacher, "--student", student,
-        *SHORT, *more, "--out", "run", cwd=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return last_json(done)
+@pytest.fixture
+def run(limbeck):
+    """Distil for a moment, into the folder ``run``; what was said to programs."""
+
+    def distil(data, teacher, student, *more):
+        done = limbeck(
+            "run", "kd", "--data", data, "--teacher", teacher, "--student", student,
+            *SHORT, *more, "--out", "run",
+        )  # fmt: skip
+        assert done.status == 0, done.err
+        return json.loads(done.out.splitlines()[-1])
+
+    return distil
 
 
-def test_a_folder_of_pictures_with_networks_of_timm(tmp_path):
+def test_a_folder_of_pictures_with_networks_of_timm(limbeck, run, tmp_path):
     pytest.importorskip("timm")
     generator = np.random.default_rng(0)
     for label, name in enumerate(("dark", "light")):
@@ -30,56 +37,53 @@ def test_a_folder_of_pictures_with_networks_of_timm(tmp_path):
             file = tmp_path / "pictures" / name / f"{place}.png"
             Image.fromarray(pixels.astype(np.uint8)).save(file)
     facts = run(
-        tmp_path, "folder:pictures?size=32", "timm:resnet18?pretrained=false",
+        "folder:pictures?size=32", "timm:resnet18?pretrained=false",
         "timm:mobilenetv3_small_050?pretrained=false", "--workers", "1",
     )  # fmt: skip
     assert [row["role"] for row in facts["rows"]] == ["product", "baseline", "teacher"]
-    done = limbeck("evaluate", "run", "--data", "folder:pictures?size=32", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = limbeck("evaluate", "run", "--data", "folder:pictures?size=32", "--json")
+    assert done.status == 0, done.err
     rows = [json.loads(line) for line in (tmp_path / "run/seeds/0/metrics.jsonl").open()]
     student = [row for row in rows if row["stage"] == "student"]
     assert student
     assert all("wait_seconds" in row for row in student)
 
 
-def test_a_table_of_numbers_and_one_of_labels(tmp_path):
+def test_a_table_of_numbers_and_one_of_labels(limbeck, run, tmp_path):
     generator = np.random.default_rng(0)
     x = generator.normal(size=(80, 2))
     table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "price": x.sum(1)})
     table.assign(cheap=(x[:, 0] < 0) * 1, big=(x[:, 1] > 0) * 1).to_csv(tmp_path / "t.csv")
-    facts = run(tmp_path, "csv:t.csv?target=price&drop=cheap,big", "mlp?hidden=16", "mlp?hidden=4")
+    facts = run("csv:t.csv?target=price&drop=cheap,big", "mlp?hidden=16", "mlp?hidden=4")
     assert {"rmse", "mae", "r2"} <= set(facts["rows"][0]["quality"])
-    done = limbeck(
-        "predict", "run", "--data", "csv:t.csv?target=price&drop=cheap,big", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
+    done = limbeck("predict", "run", "--data", "csv:t.csv?target=price&drop=cheap,big")
+    assert done.status == 0, done.err
     (tmp_path / "run").rename(tmp_path / "first")
     labels = "csv:t.csv?target=cheap,big&drop=price"
-    facts = run(tmp_path, labels, "mlp?hidden=16", "mlp?hidden=4")
+    facts = run(labels, "mlp?hidden=16", "mlp?hidden=4")
     assert "f1" in facts["rows"][0]["quality"]
-    wrong = limbeck("evaluate", "first", "--data", labels, cwd=tmp_path)
-    assert wrong.returncode == 1
-    assert "regression" in wrong.stderr
+    wrong = limbeck("evaluate", "first", "--data", labels)
+    assert wrong.status == 1
+    assert "regression" in wrong.err
 
 
-def test_a_table_of_texts(tmp_path):
+def test_a_table_of_texts(limbeck, run, tmp_path):
     pytest.importorskip("transformers")
     rows = [{"text": f"{('good', 'bad')[n % 2]} film {n % 3}", "label": n % 2} for n in range(60)]
     (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
     small = "num_hidden_layers=1&num_attention_heads=2&intermediate_size=16&vocab_size=100"
     facts = run(
-        tmp_path,
         "jsonl:r.jsonl",
         f"hf:bert?hidden_size=16&{small}",
         f"hf:bert?hidden_size=8&{small}",
     )
     assert "accuracy" in facts["rows"][0]["quality"]
-    done = limbeck("predict", "run", "--data", "jsonl:r.jsonl", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    done = limbeck("report", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = limbeck("predict", "run", "--data", "jsonl:r.jsonl")
+    assert done.status == 0, done.err
+    done = limbeck("report", "run")
+    assert done.status == 0, done.err
     # A student of texts cannot read numbers.
     (tmp_path / "n.csv").write_text("a,label\n" + "\n".join(f"{n},{n % 2}" for n in range(30)))
-    wrong = limbeck("evaluate", "run", "--data", "csv:n.csv", cwd=tmp_path)
-    assert wrong.returncode == 1
-    assert "reads texts" in wrong.stderr
+    wrong = limbeck("evaluate", "run", "--data", "csv:n.csv")
+    assert wrong.status == 1
+    assert "reads texts" in wrong.err

@@ -1,14 +1,11 @@
 """``limbeck plan``: the options and the errors of a run, a table, and nothing left."""
 
 import json
-import sys
-from collections import namedtuple
 
 import pytest
 
 from limbeck import plan as planning
 from limbeck import rehearsal
-from limbeck.cli import main
 
 TINY = ("kd", "--preset", "tiny", "--quiet")
 TIMM = (
@@ -17,21 +14,6 @@ TIMM = (
     "--student",
     "timm:resnet18?pretrained=false",
 )
-Said = namedtuple("Said", "status out err")
-
-
-@pytest.fixture
-def limbeck(tmp_path, monkeypatch, capsys):
-    """Call the command line in this process and a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["limbeck", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Said(ended.value.code, *capsys.readouterr())
-
-    return call
 
 
 def test_a_plan_is_a_table_and_leaves_nothing(limbeck, tmp_path):

@@ -176,7 +176,8 @@ def test_wrong_options_are_named(name, message):
 
 
 def test_weights_that_cannot_be_fetched_name_the_other_way(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # The variable of that name is read once, at the import.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="file:"):
         build("hf:nobody/has-this-one", None, 2)
     with pytest.raises(ArgumentError, match="pictures or texts"):

@@ -1,6 +1,7 @@
 """Start a small run over and over, kill it at random moments, and look what comes out in the end.
 
-Runs in a process of its own, whose children are forked and so need no imports.
+Runs in a process of its own, whose children are forked and so need no imports: what a run would
+import late stands here, so that the children are killed at work.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import lightning_fabric  # noqa: F401
+import sklearn.datasets  # noqa: F401
 import torch
 
 from limbeck.methods.kd.kd import KD

@@ -68,6 +68,10 @@ def refuses(number):
     raise DataError(f"job {number} has no data")
 
 
+def call(function, *words):
+    return function(*words)
+
+
 JOBS = [(seed,) for seed in range(4)]
 
 
@@ -161,13 +165,12 @@ def test_executor_says_that_jobs_on_ray_are_waited_for(tmp_path, monkeypatch, ca
 
 
 def test_executor_on_a_local_ray_gives_the_same_bits(tmp_path, ray):
-    there = executor(tmp_path, "ray")
+    there, x = executor(tmp_path, "ray"), np.arange(6)
     assert there.map(learnt, JOBS) == executor(tmp_path, "serial").map(learnt, JOBS)
-    assert os.getpid() not in there.map(os.getpid, [()] * 4)
-    with pytest.raises(DataError, match="job 0 has no data"):
-        there.map(refuses, JOBS)
-    x = np.arange(6)
-    assert [one.tolist() for one in there.map(np.square, [(x,), (x + 1,)])] == [
-        (x**2).tolist(),
-        ((x + 1) ** 2).tolist(),
-    ]
+    # All together, as each call starts workers anew.
+    jobs = [*[(os.getpid,)] * 4, (np.square, x), (np.square, x + 1), (refuses, 0), (refuses, 1)]
+    said = there.attempt(call, jobs)
+    assert os.getpid() not in said[:4]
+    assert [one.tolist() for one in said[4:6]] == [(x**2).tolist(), ((x + 1) ** 2).tolist()]
+    assert [type(one) for one in said[6:]] == [DataError] * 2
+    assert [str(one) for one in said[6:]] == ["job 0 has no data", "job 1 has no data"]
