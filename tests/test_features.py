@@ -127,3 +127,13 @@ def test_inputs_can_be_caught_instead():
         model(x)
     assert features["0"] is x
     torch.testing.assert_close(features["2"], model[1](model[0](x)))
+
+
+def test_models_go_back_to_where_they_were():
+    from limbeck.features import on_device
+
+    model = nn.Linear(2, 2).double()
+    with pytest.raises(RuntimeError, match="inside"), on_device("cpu", nn.Sequential(), model):
+        raise RuntimeError("inside")
+    assert model.weight.device.type == "cpu"
+    assert model.weight.dtype == torch.float64

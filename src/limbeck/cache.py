@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError
+from limbeck.features import on_device
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.soft_labels import Rest
 from limbeck.labels.kept import Kept, Kind
@@ -211,7 +211,7 @@ class StoredTeacher:
         """
         if view not in self._tables:
             table = self._shards(view)
-            with _placed(self._cache.modules, device):
+            with on_device(device, *self._cache.modules):
                 table.fill(
                     lambda places: self._written(self._ask(places, view, device).cpu()), done
                 )
@@ -238,16 +238,3 @@ class StoredTeacher:
 
     def _written(self, logits: Tensor) -> dict[str, Tensor]:
         return self._cache.kept.write(logits, self.name)
-
-
-@contextlib.contextmanager
-def _placed(modules: tuple[nn.Module, ...], device: torch.device | str) -> Iterator[None]:
-    """Networks on a device inside the block, and back where they were after it."""
-    homes = [next((one.device for one in module.parameters()), device) for module in modules]
-    for module in modules:
-        module.to(device)
-    try:
-        yield
-    finally:
-        for module, home in zip(modules, homes, strict=True):
-            module.to(home)

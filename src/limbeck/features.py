@@ -123,6 +123,19 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def on_device(device: torch.device | str, *models: nn.Module) -> Iterator[None]:
+    """Keep models on a device while the block runs; each goes back to where it was."""
+    homes = [next((one.device for one in model.parameters()), device) for model in models]
+    for model in models:
+        model.to(device)
+    try:
+        yield
+    finally:
+        for model, home in zip(models, homes, strict=True):
+            model.to(home)
+
+
 def _keep(caught: dict[str, Tensor], versions: dict[str, int], path: str, inputs: bool) -> Any:
     def hook(_module: nn.Module, given: Any, output: Any) -> None:
         wanted = given if inputs else output

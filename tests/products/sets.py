@@ -40,3 +40,17 @@ def real(space=GREY, classes=CLASSES, count=60, seed=5):
     x = torch.rand(count, *space.shape, generator=draw) * space.range[1]
     data = from_arrays(x, torch.arange(count) % len(classes), classes=classes, name="real")
     return replace(data, input_space=space)
+
+
+def eight_bit(space=GREY, **options):
+    """The same images as bytes."""
+    small = made(space, **options)
+    return SyntheticDataset(
+        space.to_bytes(small.images),
+        small.labels,
+        space,
+        small.classes,
+        label_logits=small.label_logits,
+        step_size=small.step_size,
+        name="few",
+    )

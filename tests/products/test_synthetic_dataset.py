@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.products.sets import BYTES, CLASSES, COLOUR, GREY, made, real, whitening
+from tests.products.sets import BYTES, CLASSES, COLOUR, GREY, eight_bit, made, real, whitening
 from tests.products.students import everything
 
 import limbeck
@@ -21,6 +21,8 @@ KINDS = {
     "soft": lambda: made(soft=True, rate=0.0123456789),
     "bytes": lambda: made(BYTES, rate=torch.tensor(0.5)),
     "white": lambda: made(COLOUR, soft=True, rate=0.1, zca=whitening(COLOUR)),
+    "eight bits": lambda: eight_bit(soft=True, rate=0.1),
+    "eight bits of bytes": lambda: eight_bit(BYTES),
     "white bytes": lambda: made(BYTES, zca=whitening(BYTES)),
 }
 
@@ -68,9 +70,12 @@ def test_a_run_gives_its_product_by_kind(tmp_path):
 def test_people_see_pixels_and_bytes_are_clipped(small):
     low, high = small.space.range
     pixels, pictures = small.pixels(), small.pictures()
-    assert pixels.min() < low
-    assert pixels.max() > high
-    assert 0 < small.clipped() < 0.3
+    if small.eight_bit:
+        assert small.clipped() == 0
+    else:
+        assert pixels.min() < low
+        assert pixels.max() > high
+        assert 0 < small.clipped() < 0.3
     assert pixels.min() > low - 0.2 * (high - low)
     expected = (pixels - low).clamp(0, high - low) / (high - low) * 255
     shown = torch.from_numpy(pictures).permute(0, 3, 1, 2)
@@ -91,7 +96,7 @@ def test_data_trains_on_the_set_and_is_tested_on_real_images(small):
     given = real(small.space)
     data = small.as_data(given)
     batch = next(sequential(data, data.train, 100))
-    assert torch.equal(batch["x"], small.images)
+    assert torch.equal(batch["x"], small.as_torch().tensors[0])
     assert ("label_logits" in batch) == (small.label_logits is not None)
     raw = given.columns(given.test, np.arange(len(given.test)))["x"]
     if small.zca is None:
@@ -125,7 +130,7 @@ def test_views_of_eight_bits_change_pictures(small):
     normalised again."""
     data = small.as_data(real(small.space))
     views = Protocol(augmentation="cifar").views(data)
-    x, ids = small.images, np.arange(6)
+    x, ids = small.as_torch().tensors[0], np.arange(6)
     seen = views.pixels.show(views.apply(x, ids, ids * 0, 0))
     assert float((seen.abs() < 1e-3).float().mean()) > 0.15
     assert float(seen.min()) > -1e-3
@@ -201,3 +206,27 @@ def test_what_does_not_belong_together_is_refused(change, said):
     parts = {"images": torch.zeros(6, 1, 8, 8), "labels": torch.zeros(6), "space": GREY}
     with pytest.raises(ArgumentError, match=said):
         SyntheticDataset(**{**parts, "classes": CLASSES, **change})
+
+
+def test_images_of_bytes_stay_bytes_and_train_as_what_they_stand_for():
+    small = eight_bit(COLOUR)
+    assert small.images.dtype == torch.uint8
+    assert small.bytes()["images"] == small.images.numel()
+    assert torch.equal(small.as_torch()[0][0], COLOUR.of_bytes(small.images)[0])
+    assert small.clipped() == 0
+    assert np.array_equal(small.pictures(), small.images.permute(0, 2, 3, 1).numpy())
+    with pytest.raises(ArgumentError, match="bytes are not whitened"):
+        SyntheticDataset(small.images, small.labels, COLOUR, CLASSES, zca=whitening(COLOUR))
+
+
+def test_real_images_are_made_ready_once_for_sets_of_one_space():
+    small, other, data = made(), made(seed=1), real()
+    ready = small.ready(data)
+    assert small.ready(ready) is ready
+    assert other.as_data(ready).test is ready.test
+    plain = other.as_data(data)
+    first, second = (one.test.take(np.arange(4))["x"] for one in (plain, other.as_data(ready)))
+    assert torch.equal(first, second)
+    # Another space has its own.
+    white = made(zca=whitening(GREY))
+    assert white.ready(data) is not ready

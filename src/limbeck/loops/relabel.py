@@ -14,7 +14,7 @@ from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError
-from limbeck.features import evaluating
+from limbeck.features import evaluating, on_device
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.pools import mean_logits
 from limbeck.functional.soft_labels import Rest
@@ -100,22 +100,22 @@ def relabelled(
     )
     folder = run.dir / FOLDER / fingerprint(about)
     store = LabelStore(folder, about)
-    placed = [run.engine.place(one) for one in networks]
-    shares = None if weights is None else torch.tensor(weights, device=run.engine.device)
+    device = run.engine.device
+    shares = None if weights is None else torch.tensor(weights, device=device)
     pieces = relabelling.pieces if relabelling.batch_statistics else 1
 
     def ask(x: Tensor) -> Tensor:
-        return batch_logits(placed, x, space, shares, pieces=pieces)
+        return batch_logits(networks, x, space, shares, pieces=pieces)
 
     with ExitStack() as stack:
         steps = stack.enter_context(run.keeping(name, about.steps, store.missing, folder))
         shown = stack.enter_context(run.progress(name, steps))
-        stack.enter_context(evaluating(*placed))
+        stack.enter_context(on_device(device, *networks))
+        stack.enter_context(evaluating(*networks))
         if relabelling.batch_statistics:
-            stack.enter_context(batch_statistics(*placed))
+            stack.enter_context(batch_statistics(*networks))
         store = LabelStore(folder, about, steps)
-        pictures = pictures.to(run.engine.device)
-        store.fill(pictures, space, ask if networks else None, shown.advance)
+        store.fill(pictures.to(device), space, ask if networks else None, shown.advance)
     return store
 
 

@@ -79,6 +79,13 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
             "`label_logits`: soft labels; train with the cross-entropy to their softmax instead of "
             "`label`."
         )
+    replayed = facts["replayed_labels"]
+    if replayed is not None:
+        lines.append(
+            f"The set was made with labels for {replayed['batches']:,} augmented batches of "
+            f"{replayed['batch_size']} images, {replayed['bytes']:,} bytes: they are in the "
+            "safetensors export, and what was measured was learned from them."
+        )
     transform = facts["transform"]
     if transform["eps"] is None:
         statistics = f"mean {transform['mean']}, standard deviation {transform['std']}"

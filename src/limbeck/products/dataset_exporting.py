@@ -78,6 +78,7 @@ def describe(small: SyntheticDataset) -> dict[str, Any]:
         "shape": list(small.images.shape),
         "range": list(space.range),
         "soft_labels": small.label_logits is not None,
+        "replayed_labels": _replayed(small),
         "learning_rate": small.step_size,
         "transform": {
             "networks_read": read,
@@ -86,6 +87,20 @@ def describe(small: SyntheticDataset) -> dict[str, Any]:
             "eps": None if zca is None else float(zca.eps),
         },
         "bytes": small.bytes(),
+    }
+
+
+def _replayed(small: SyntheticDataset) -> dict[str, Any] | None:
+    """What is labelled batch by batch, which only the exact numbers bring along."""
+    if small.replayed is None:
+        return None
+    about = small.replayed.about
+    return {
+        "batches": about.steps,
+        "batch_size": about.batch_size,
+        "seed": about.seed,
+        "bytes": small.replayed.bytes,
+        "soft": small.replayed.soft,
     }
 
 

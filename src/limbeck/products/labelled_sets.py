@@ -14,7 +14,7 @@ from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.recipe import Recipe
-from limbeck.labels.store import labelled
+from limbeck.labels.store import Labelled
 from limbeck.loops.recover import Block, Recovery, recovered
 from limbeck.loops.relabel import Relabelling, relabelled
 from limbeck.loops.synthesize import moments_of
@@ -131,18 +131,12 @@ class LabelledSets:
         if self.run.trying:
             # A plan tells what each set takes.
             return
-        count = per_class * self.data.outputs
-        about = labelled(
-            torch.zeros(count, *self.space.shape, dtype=torch.uint8),
-            torch.zeros(count),
-            self.space,
-            self.data.outputs,
-            self.relabelling.views,
-            seed=0,
-            kept=self.relabelling.kept,
-        )
-        size = sets * sum(about.bytes.values())
-        with self.run.keeping(f"the labels of {sets} sets", 1, size, self.run.dir):
+        count, classes, space = per_class * self.data.outputs, self.data.outputs, self.space
+        size = (space.size[0], space.size[1])
+        views, kept = self.relabelling.views, self.relabelling.kept
+        about = Labelled(views, count, size, classes, seed=0, content="", kept=kept)
+        needed = sets * sum(about.bytes.values())
+        with self.run.keeping(f"the labels of {sets} sets", 1, needed, self.run.dir):
             pass
 
     def real(self, per_class: int) -> dict[str, SyntheticDataset]:
