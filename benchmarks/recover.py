@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.data.space import InputSpace
-from limbeck.functional import recovery_objective, statistics_regulariser
+from limbeck.functional import recovery_terms, statistics_regulariser
 from limbeck.networks.batch_norm import batch_norms, statistics_matched
 from limbeck.networks.names import build
 
@@ -73,7 +73,8 @@ def ours(network: nn.Module) -> Iterator[Objective]:
         def objective(x: Tensor, y: Tensor) -> Tensor:
             loss = F.cross_entropy(network(x), y)
             regulariser = statistics_regulariser(matched.distances(), first_weight=FIRST_WEIGHT)
-            return recovery_objective([loss], [regulariser], statistics_weight=STATISTICS_WEIGHT)
+            terms = recovery_terms([loss], [regulariser], statistics_weight=STATISTICS_WEIGHT)
+            return terms["label"] + terms["statistics"]
 
         yield objective
 

@@ -207,6 +207,10 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
     _compare_content(run, ready)
     if "teacher" in ready:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)
+        before = getattr(method, "check_inputs", None)
+        if before is not None:
+            # What training teachers for hours would not mend.
+            before(run, data, ready["teacher"])
         check = getattr(method, "check_teacher", None)
         ready["teacher"] = taught(run, ready["teacher"], data, teaching, check=check)
     return ready

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar, dataclass_transform, get_args
 
 from pydantic import ConfigDict, ValidationError
@@ -22,7 +23,9 @@ def settings(cls: type[T]) -> type[T]:
         cls: a class with annotated fields and defaults.
 
     Returns:
-        The class. Its constructor raises `SettingsError` for an unknown name or a bad value.
+        The class. Its constructor raises `SettingsError` for an unknown name or a bad value. Where
+        a field's default is itself of a settings class, a table given for it changes that default
+        in the fields that it names; a class with a method ``whole`` says which tables stand alone.
 
     Example:
         >>> @settings
@@ -34,16 +37,37 @@ def settings(cls: type[T]) -> type[T]:
     checked: Any = pydantic_dataclass(config=ConfigDict(extra="forbid"), frozen=True)(cls)
     construct = checked.__init__
 
+    defaults = {field.name: _default(field) for field in dataclasses.fields(checked)}
+
     @functools.wraps(construct)
     def speaking(self: Any, *args: Any, **values: Any) -> None:
+        full = {name: _over(defaults.get(name), value) for name, value in values.items()}
         try:
-            construct(self, *args, **values)
+            construct(self, *args, **full)
         except ValidationError as error:
             raise SettingsError(_explain(checked, error)) from None
 
     checked.__init__ = speaking
     # repr and str(Name(field=value)) name fields in order, so equal settings print equal text.
     return checked
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _over(default: Any, given: Any) -> Any:
+    """A table with the fields of a default that it does not name."""
+    known = dataclasses.is_dataclass(default) and not isinstance(default, type)
+    if not known or not isinstance(given, Mapping):
+        return given
+    stands_alone = getattr(default, "whole", None)
+    if stands_alone is not None and stands_alone(given):
+        return given
+    kept = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
+    return kept | {name: _over(kept.get(name), value) for name, value in given.items()}
 
 
 def _explain(owner: Any, error: ValidationError) -> str:

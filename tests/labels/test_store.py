@@ -163,6 +163,16 @@ def test_altered_and_missing_files_are_told(store, tmp_path):
         LabelStore.load(tmp_path / "nowhere")
 
 
+def test_another_process_gets_the_place_and_not_the_numbers(store):
+    import pickle
+
+    store.replay(PICTURES, LABELS, SPACE)
+    sent = pickle.dumps(store)
+    assert len(sent) < 3000
+    again = pickle.loads(sent).replay(PICTURES, LABELS, SPACE).batch(1)
+    assert torch.equal(again["x"], store.replay(PICTURES, LABELS, SPACE).batch(1)["x"])
+
+
 def test_logits_that_half_precision_cannot_hold_are_told(tmp_path):
     store = LabelStore(tmp_path, about())
     with pytest.raises(ModelError, match="float16 cannot hold"):

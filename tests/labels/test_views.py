@@ -95,11 +95,20 @@ def test_mixup_blends_and_an_empty_box_of_cutmix_does_not():
 def test_hard_labels_are_mixed_as_the_images_are():
     labels = torch.arange(7)
     replay = drawn()
-    shares = replay.classes(labels, 7)
+    shares = replay.classes(labels, 7, (6, 6))
     assert torch.allclose(shares.sum(1), torch.ones(4))
-    for place, (row, partner) in enumerate(zip(replay.rows, replay.partners, strict=True)):
-        own, other = int(labels[row]), int(labels[replay.rows[partner]])
-        expected = np.zeros(7)
-        expected[own] += replay.share
-        expected[other] += 1 - replay.share
-        np.testing.assert_allclose(shares[place].numpy(), expected, atol=1e-6)
+    # Images of one value each tell whose pixels are where.
+    plain = torch.arange(7, dtype=torch.uint8).view(7, 1, 1, 1).expand(7, 1, 6, 6)
+    own_space = InputSpace((6, 6), channels=1, range=(0.0, 255.0))
+    for step in range(20):
+        replay = drawn(step, low=1, flip=False)
+        shown, shares = replay.show(plain, own_space), replay.classes(labels, 7, (6, 6))
+        for one, row in zip(shown, shares, strict=True):
+            counted = [float((one.round() == value).float().mean()) for value in range(7)]
+            np.testing.assert_allclose(row.numpy(), counted, atol=1e-6)
+    blend = drawn(mix="mixup")
+    expected = torch.nn.functional.one_hot(labels[blend.rows], 7) * blend.share
+    expected = expected + (1 - blend.share) * torch.nn.functional.one_hot(
+        labels[blend.rows[blend.partners]], 7
+    )
+    torch.testing.assert_close(blend.classes(labels, 7, (6, 6)), expected)

@@ -110,7 +110,7 @@ def test_every_block_ends_lower_than_it_began_and_in_the_range_of_pixels(tmp_pat
     low, high = SPACE.normalise(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 2, 1, 1))
     assert bool(((seen[30] >= low) & (seen[30] <= high)).all())
     for number in range(2):
-        lines = (tmp_path / "jobs" / f"block-{number}" / "metrics.jsonl").read_text().splitlines()
+        lines = (tmp_path / "jobs" / f"block-0-{number}" / "metrics.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
         total = [row["label"] + row["statistics"] for row in rows]
         assert total[-1] < total[0]
@@ -150,7 +150,7 @@ def test_priors_of_images_make_them_smoother_and_smaller(tmp_path):
 def test_without_statistics_labels_alone_are_learned(tmp_path):
     alone = dataclasses.replace(RECOVERY, statistics_weight=0.0)
     recovered(Run(tmp_path), [network()], planned(5, 1, 5), SPACE, alone)
-    text = (tmp_path / "jobs" / "block-0" / "metrics.jsonl").read_text()
+    text = (tmp_path / "jobs" / "block-0-0" / "metrics.jsonl").read_text()
     assert "statistics" not in text
 
 
@@ -165,5 +165,6 @@ def test_networks_that_cannot_teach_images_are_refused_at_once(tmp_path):
             module.running_mean = module.running_var = None
     with pytest.raises(ModelError, match="no running statistics"):
         recovered(run, [forgetful], planned(5, 1, 5), SPACE, RECOVERY)
-    with pytest.raises(ModelError, match="in training mode"):
-        recovered(run, [network().train()], planned(5, 1, 5), SPACE, RECOVERY)
+    for recovery in (RECOVERY, dataclasses.replace(RECOVERY, statistics_weight=0.0)):
+        with pytest.raises(ModelError, match="in training mode"):
+            recovered(run, [network().train()], planned(5, 1, 5), SPACE, recovery)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -34,6 +35,11 @@ class Views:
     crop: Annotated[int, Field(ge=0)] = 0
     distinct: Annotated[int, Field(ge=0)] = 0
     siamese: Annotated[str, AfterValidator(check_strategy)] = ""
+
+    @staticmethod
+    def whole(given: Mapping[str, Any]) -> bool:
+        """Whether a table stands alone instead of changing a default: always, as views are few."""
+        return True
 
     @property
     def changing(self) -> bool:

@@ -20,7 +20,7 @@ from limbeck.evaluate.watch import validation_watch
 from limbeck.features import evaluating
 from limbeck.functional.soft_labels import learned_label_loss
 from limbeck.loops.alternate import Trained, Watch
-from limbeck.loops.averages import State
+from limbeck.loops.averages import State, copied
 from limbeck.loops.fit import fit
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Term, label_term
@@ -238,12 +238,10 @@ def _best_with_last(run: Run, stage: str, learner: nn.Module, ended: Trained, wa
     best = ended.best_step
     assert best is not None
     assert ended.best_score is not None
-    if ended.step % watch.every == 0:
+    if watch.due(ended.step) or not ended.last:
         return best
-    found = run.resume(stage)
-    assert found is not None
-    weights = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-    learner.load_state_dict(found.models["student"])
+    weights = copied(learner)
+    learner.load_state_dict(ended.last["student"])
     with torch.no_grad(), evaluating(learner):
         score = watch.score({"student": learner})
     run.log(stage=stage, step=ended.step, score=score)

@@ -129,8 +129,9 @@ class Recipe:
                 f"{data.name} has no replayed labels, which a recipe needs; judge it by a protocol"
             )
         about, columns = data.labels.about, data.train.take(np.arange(len(data.train)))
-        device = run.engine.device
-        batches = data.labels.replay(columns["x"].to(device), columns["y"], data.space)
+        batches = data.labels.replay(
+            columns["x"], columns["y"], data.space, device=run.engine.device
+        )
         epochs = max(1, round(about.steps * about.batch_size / about.images))
         optim = dataclasses.replace(self.optim, lr=self.rate(network), plateaus=epochs)
         looks = tuple(
@@ -156,11 +157,9 @@ class Recipe:
             watch=watch,
         )
         best = None
-        if ended.best_step is not None and ended.best_step != ended.step:
+        if ended.last:
             best = copied(learner)
-            last = run.resume(stage)
-            assert last is not None
-            learner.load_state_dict(last.models["student"])
+            learner.load_state_dict(ended.last["student"])
         learner.eval()
         return Learnt(ended.step, best)
 

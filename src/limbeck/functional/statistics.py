@@ -131,8 +131,10 @@ def recovery_terms(
     if weights is None:
         shares = losses.new_full((len(losses),), 1 / len(losses))
     else:
-        shares = torch.as_tensor(weights, dtype=losses.dtype, device=losses.device)
+        # Numbers are looked at before they move: an accelerator is not waited for.
+        shares = torch.as_tensor(weights, dtype=losses.dtype)
         check_weights(shares)
+        shares = shares.to(losses.device)
     if shares.shape != losses.shape or (matched is not None and matched.shape != losses.shape):
         raise ArgumentError(
             f"there are {len(losses)} label_losses, {0 if matched is None else len(matched)} "

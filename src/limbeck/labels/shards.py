@@ -106,8 +106,13 @@ class Shards:
         if not self._open:
             self._open = [files.map_tensors(path)[0] for path in self.paths]
 
+    def __getstate__(self) -> dict[str, object]:
+        # Another process opens the files itself: sending the map would send all it shows.
+        return {**self.__dict__, "_open": []}
+
     def take(self, positions: Places) -> dict[str, Tensor]:
         """Rows at positions ``(M,)``, a tensor a column, in memory of their own."""
+        self.open()
         if len(self._open) == 1:
             index = torch.from_numpy(positions)
             return {name: column[index] for name, column in self._open[0].items()}

@@ -150,14 +150,17 @@ class LabelStore:
         space: InputSpace,
         ask: Ask | None,
         done: Callable[[int], None] = lambda steps: None,
+        *,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Ask about every batch that is not labelled yet; whole files of an earlier try stay.
 
         Args:
-            pictures: the set as bytes ``(N, C, H, W)``, where the teacher computes.
+            pictures: the set as bytes ``(N, C, H, W)``.
             space: of the images.
             ask: what labels a batch; None for hard labels.
             done: told how many more batches are labelled.
+            device: where the teacher computes.
 
         Raises:
             ModelError: logits are not finite, or half precision cannot hold them.
@@ -170,7 +173,8 @@ class LabelStore:
                 replay = self.about.draw(step)
                 columns = replay.columns()
                 if ask is not None:
-                    columns |= self.about.written(ask(replay.show(pictures, space)).float().cpu())
+                    said = ask(replay.show(pictures, space, device))
+                    columns |= self.about.written(said.float().cpu())
                 for name, value in columns.items():
                     rows.setdefault(name, []).append(value)
                 done(1)
@@ -187,6 +191,7 @@ class LabelStore:
         *,
         batch_size: int | None = None,
         seed: int | None = None,
+        device: torch.device | str = "cpu",
     ) -> Replayed:
         """The stored batches as a loop takes them.
 
@@ -196,6 +201,7 @@ class LabelStore:
             space: of the images.
             batch_size: that the caller expects; None takes what is stored.
             seed: likewise.
+            device: where batches are put together.
 
         Raises:
             ArgumentError: the labels are about other images, or about batches of another size or
@@ -218,7 +224,7 @@ class LabelStore:
                 "take the images that the labels came with"
             )
         self._rows.open()
-        return Replayed(self._rows, self._made, about, pictures, labels, space)
+        return Replayed(self._rows, self._made, about, pictures, labels, space, device)
 
     def copy(self, folder: Path) -> None:
         """Put the labels into another folder, without a second copy where the disk is the same."""
@@ -255,9 +261,11 @@ class Replayed:
         pictures: Tensor,
         labels: Tensor,
         space: InputSpace,
+        device: torch.device | str,
     ) -> None:
         self._rows, self._made, self._about = rows, made, about
         self._pictures, self._labels, self._space = pictures, labels, space
+        self._device = device
         self.batch_size, self.steps = about.batch_size, about.steps
 
     def batch(self, step: int) -> Batch:
@@ -272,12 +280,11 @@ class Replayed:
         columns = {name: one[0] for name, one in self._rows.take(here).items()}
         replay = Replay.of_columns(columns)
         if about.kept is None:
-            told = {CLASSES: replay.classes(self._labels, about.classes)}
+            told = {CLASSES: replay.classes(self._labels, about.classes, about.size)}
         else:
             told = {LOGITS: about.kept.read(columns, about.classes)}
         shown = {"id": replay.rows, "y": self._labels[replay.rows], **told}
-        x = replay.show(self._pictures, self._space)
-        # All columns of a batch are where its images are.
+        x = replay.show(self._pictures, self._space, self._device)
         moved = {name: one.to(x.device) for name, one in shown.items()}
         return Batch({"x": x, **moved}, key=keyed.key(about.seed, STAGE, step), space=self._space)
 

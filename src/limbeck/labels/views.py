@@ -68,18 +68,20 @@ class Replay:
             (top, left, bottom, right),
         )
 
-    def show(self, pictures: Tensor, space: InputSpace) -> Tensor:
+    def show(
+        self, pictures: Tensor, space: InputSpace, device: torch.device | str = "cpu"
+    ) -> Tensor:
         """The batch as networks read it.
 
         Args:
-            pictures: all images of the set as bytes ``(N, C, H, W)``.
+            pictures: all images of the set as bytes ``(N, C, H, W)``, on the CPU.
             space: of the images.
+            device: where the batch is put together.
 
         Returns:
-            ``(B, C, H, W)`` where `pictures` are.
+            ``(B, C, H, W)``.
         """
-        device = pictures.device
-        x = space.of_bytes(pictures[self.rows.to(device)])
+        x = space.of_bytes(pictures[self.rows].to(device))
         # Crops grow to the size of the image, which needs no smoothing.
         flips = self.flips.numpy()
         x = resized_crops(x, self.boxes.numpy(), flip=flips, antialias=False)
@@ -93,10 +95,23 @@ class Replay:
         top, left, bottom, right = self.cut
         return pasted(x, partners, (slice(top, bottom), slice(left, right)))
 
-    def classes(self, labels: Tensor, count: int) -> Tensor:
-        """Hard labels of the mixed batch as probabilities ``(B, count)``."""
+    def classes(self, labels: Tensor, count: int, size: tuple[int, int]) -> Tensor:
+        """Hard labels of the mixed batch as probabilities ``(B, count)``.
+
+        An image that a box was pasted into keeps the share of its pixels that is left, which is
+        more than was drawn where the box was cut off at the border.
+
+        Args:
+            labels: class indices of the set ``(N,)``.
+            count: how many classes there are.
+            size: of the images, H and W.
+        """
         given = torch.nn.functional.one_hot(labels[self.rows], count).float()
-        return blended(given, self.partners, self.share)
+        share = self.share
+        if self.cut != BLEND:
+            top, left, bottom, right = self.cut
+            share = 1 - (bottom - top) * (right - left) / (size[0] * size[1])
+        return blended(given, self.partners, share)
 
 
 @settings

@@ -64,12 +64,14 @@ class Trained:
         averages: averaged weights by model name, for the names in ``average``.
         best_step: step of the best score, if a score was watched.
         best_score: that score.
+        last: weights of the last step by model name, where the models hold better ones.
     """
 
     step: int
     averages: dict[str, State] = field(default_factory=dict)
     best_step: int | None = None
     best_score: float | None = None
+    last: dict[str, State] = field(default_factory=dict)
 
 
 def alternate(
@@ -305,15 +307,12 @@ class _Loop:
     def result(self) -> Trained:
         """Put the best weights in place where a score was watched, and say how it ended."""
         self._settle()
-        for name, tensors in self.best["models"].items():
+        best = self.best["models"] if self.best["step"] != self.step else {}
+        last = {name: copied(self.raw[name]) for name in best}
+        for name, tensors in best.items():
             self.raw[name].load_state_dict(tensors)
-        watched = self.best["step"] is not None
-        return Trained(
-            self.step,
-            dict(self.averages),
-            self.best["step"],
-            self.best["score"] if watched else None,
-        )
+        score = None if self.best["step"] is None else self.best["score"]
+        return Trained(self.step, dict(self.averages), self.best["step"], score, last)
 
     def _settle(self) -> None:
         for name, model in self.raw.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -56,6 +56,16 @@ class Optim:
     plateaus: Annotated[int, Field(ge=0)] = 0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
+
+    @staticmethod
+    def whole(given: Mapping[str, Any]) -> bool:
+        """Whether a table stands alone instead of changing a default: one that names an optimiser.
+
+        Example:
+            >>> Optim.whole({"lr": 0.1}), Optim.whole({"name": "sgd", "lr": 0.1})
+            (False, True)
+        """
+        return "name" in given
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of some parameters.

@@ -25,7 +25,7 @@ from limbeck.functional.statistics import (
 from limbeck.functional.supervised import cross_entropy
 from limbeck.loops.optim import Optim
 from limbeck.loops.synthesize import Learned, synthesize
-from limbeck.networks.batch_norm import batch_norms, statistics_matched
+from limbeck.networks.batch_norm import batch_norms, check_evaluating, statistics_matched
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
@@ -154,7 +154,9 @@ def recovered(
     """
     for network in networks:
         batch_norms(network)
-    names = [f"{name}-{block.number}" for block in blocks]
+        check_evaluating(network)
+    # Blocks that the same networks look at are jobs of one kind.
+    names = [f"{name}-{'+'.join(map(str, one.networks))}-{one.number}" for one in blocks]
     jobs = [
         (
             block,
@@ -231,7 +233,6 @@ class _Step:
         self._networks = [run.engine.place(one.requires_grad_(False)) for one in laid]
         device = run.engine.device
         self._labels = block.labels.to(device)
-        self._weights = torch.tensor(block.weights, device=device)
         matches = recovery.statistics_weight > 0
         self._matched = [
             stack.enter_context(statistics_matched(one)) if matches else None
@@ -252,7 +253,7 @@ class _Step:
         terms = recovery_terms(
             torch.stack(losses),
             torch.stack(distances) if distances else None,
-            self._weights,
+            self._block.weights,
             statistics_weight=recovery.statistics_weight,
         )
         if recovery.variation_weight:

@@ -53,6 +53,17 @@ class Relabelling:
     store_dtype: Kind = "float16"
     store_rest: Rest = "uniform"
 
+    def check(self, images: int) -> None:
+        """Raise `ArgumentError` where a part of a batch of so many images would be a single one."""
+        size = self.views.size_for(images)
+        if self.batch_statistics and size // self.pieces < 2:
+            raise ArgumentError(
+                f"batches of {size} images are cut into {self.pieces} parts and teachers "
+                "normalise by the statistics of each, which a single image has not; raise "
+                "views.batch_size or images_per_class, lower pieces, or set batch_statistics to "
+                "false"
+            )
+
     @property
     def kept(self) -> Kept:
         """How logits are stored."""
@@ -90,8 +101,8 @@ def relabelled(
         ArgumentError: with batch statistics, a part of a batch would be a single image.
         RunError: the disk has no room for them.
     """
-    if networks and relabelling.batch_statistics:
-        _check_parts(relabelling, len(pictures))
+    if networks:
+        relabelling.check(len(pictures))
     kept = relabelling.kept if networks else None
     ways = [relabelling.batch_statistics and relabelling.pieces, list(weights or ())]
     word = fingerprint(list(networks), ways) if networks else ""
@@ -100,6 +111,8 @@ def relabelled(
     )
     folder = run.dir / FOLDER / fingerprint(about)
     store = LabelStore(folder, about)
+    # What a rehearsal wrote for another set of the same images is not there in a run.
+    needed = store.bytes if run.trying else store.missing
     device = run.engine.device
     shares = None if weights is None else torch.tensor(weights, device=device)
     pieces = relabelling.pieces if relabelling.batch_statistics else 1
@@ -108,14 +121,15 @@ def relabelled(
         return batch_logits(networks, x, space, shares, pieces=pieces)
 
     with ExitStack() as stack:
-        steps = stack.enter_context(run.keeping(name, about.steps, store.missing, folder))
+        steps = stack.enter_context(run.keeping(name, about.steps, needed, folder))
         shown = stack.enter_context(run.progress(name, steps))
         stack.enter_context(on_device(device, *networks))
         stack.enter_context(evaluating(*networks))
         if relabelling.batch_statistics:
             stack.enter_context(batch_statistics(*networks))
         store = LabelStore(folder, about, steps)
-        store.fill(pictures.to(device), space, ask if networks else None, shown.advance)
+        told = ask if networks else None
+        store.fill(pictures, space, told, shown.advance, device=device)
     return store
 
 
@@ -152,13 +166,3 @@ def batch_logits(
         for network in networks
     ]
     return mean_logits(torch.stack(said), weights)
-
-
-def _check_parts(relabelling: Relabelling, images: int) -> None:
-    size = relabelling.views.size_for(images)
-    if size // relabelling.pieces < 2:
-        raise ArgumentError(
-            f"batches of {size} images are cut into {relabelling.pieces} parts and teachers "
-            "normalise by the statistics of each, which a single image has not; raise "
-            "views.batch_size or images_per_class, lower pieces, or set batch_statistics to false"
-        )

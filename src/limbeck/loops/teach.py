@@ -103,6 +103,15 @@ def taught(
     return _kept(run, ensemble(*members, combine=combine), teaching)
 
 
+def members_of(given: Any) -> int:
+    """How many teachers the user gave."""
+    if isinstance(given, EnsembleTeacher):
+        return len(given.members)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return len(given)
+    return 0 if given is None else 1
+
+
 def _checked(given: Any, data: Data, check: Callable[[nn.Module], object]) -> None:
     """Ask about a network; of a name the structure is enough, and no weights are fetched for it."""
     if isinstance(given, str):

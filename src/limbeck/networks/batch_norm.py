@@ -38,6 +38,16 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
     return list(named.values())
 
 
+def check_evaluating(model: nn.Module) -> None:
+    """Raise `ModelError` where a module of a model is in training mode."""
+    for path, module in model.named_modules():
+        if module.training:
+            raise ModelError(
+                f"{path or type(model).__name__} is in training mode, in which BatchNorm does not "
+                "use its running statistics and changes them; call model.eval() first"
+            )
+
+
 class Matched:
     """What `statistics_matched` yields: the distances of the layers in the pass just made."""
 
@@ -111,12 +121,7 @@ def statistics_matched(model: nn.Module) -> Iterator[Matched]:
     named = _named(model)
     for path, layer in named.items():
         _running(path, layer)
-    for path, module in model.named_modules():
-        if module.training:
-            raise ModelError(
-                f"{path or type(model).__name__} is in training mode, in which BatchNorm does not "
-                "use its running statistics and changes them; call model.eval() first"
-            )
+    check_evaluating(model)
     matched = Matched(named)
     with ExitStack() as restored:
         restored.enter_context(model.register_forward_pre_hook(matched._begin))

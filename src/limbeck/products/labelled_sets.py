@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.recipe import Recipe
+from limbeck.features import on_device
 from limbeck.labels.store import Labelled
 from limbeck.loops.recover import Block, Recovery, recovered
-from limbeck.loops.relabel import Relabelling, relabelled
+from limbeck.loops.relabel import FOLDER, Relabelling, relabelled
 from limbeck.loops.synthesize import moments_of
+from limbeck.networks.fresh import fresh
 from limbeck.products.origins import CHOSEN
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.run import Run
 from limbeck.selection import embeddings, selected
-from limbeck.selection.patches import Observer, Patches, mosaics
+from limbeck.selection.patches import Patches, check_enough, mosaics
+from limbeck.teachers import Teacher
+
+# Images that are read or drawn at a time.
+PART = 1024
 
 
 @dataclass(frozen=True)
@@ -47,18 +55,8 @@ class LabelledSets:
 
     @property
     def space(self) -> InputSpace:
-        """Of the images.
-
-        Raises:
-            ArgumentError: the data are no images of one size.
-        """
-        space = self.data.input_space
-        if space is None or space.channels is None:
-            raise ArgumentError(
-                f"{self.data.name} has no images of one size, which synthetic images need; resize "
-                "them with ?size=32 behind the name"
-            )
-        return space
+        """Of the images."""
+        return image_space(self.data)
 
     def make(
         self,
@@ -122,26 +120,9 @@ class LabelledSets:
             moments=moments_of(recovery.steps),
         )
 
-    def check_room(self, per_class: int, sets: int) -> None:
-        """Say at once that there is no room for the labels of so many sets.
-
-        Raises:
-            RunError: the disk has less.
-        """
-        if self.run.trying:
-            # A plan tells what each set takes.
-            return
-        count, classes, space = per_class * self.data.outputs, self.data.outputs, self.space
-        size = (space.size[0], space.size[1])
-        views, kept = self.relabelling.views, self.relabelling.kept
-        about = Labelled(views, count, size, classes, seed=0, content="", kept=kept)
-        needed = sets * sum(about.bytes.values())
-        with self.run.keeping(f"the labels of {sets} sets", 1, needed, self.run.dir):
-            pass
-
     def real(self, per_class: int) -> dict[str, SyntheticDataset]:
         """Real images of the same number: by chance, k-means and k-center of the first network."""
-        features = embeddings(self.networks[0], self.data, self.data.train)
+        features = self._features()
         return {
             label: self.make(label, *self.chosen(name, per_class, features))
             for name, label in CHOSEN.items()
@@ -159,25 +140,129 @@ class LabelledSets:
         """
         train, key = self.data.train, keyed.key(self.run.seed, "random images")
         places = selected(name, train.y, per_class, features=features, seed_key=key)
-        columns = self.data.normalise(self.data.columns(train, places))
-        return self.space.to_bytes(columns["x"]), columns["y"].long()
+        pictures, labels = [], []
+        for part in np.array_split(places, -(-len(places) // PART)):
+            columns = self.data.normalise(self.data.columns(train, part))
+            pictures.append(self.space.to_bytes(columns["x"]))
+            labels.append(columns["y"].long())
+        return torch.cat(pictures), torch.cat(labels)
 
     def noise(self, per_class: int) -> SyntheticDataset:
         """Images of standard normal numbers, cut to the range of pixels: only labels teach."""
-        labels = self.labels(per_class)
-        with keyed.torch_seeded(keyed.key(self.run.seed, "noise images")):
-            images = torch.randn(len(labels), *self.space.shape)
-        return self.make("noise images", self.space.to_bytes(images), labels)
+        labels, pictures = self.labels(per_class), []
+        for number, part in enumerate(labels.split(PART)):
+            with keyed.torch_seeded(keyed.key(self.run.seed, "noise images", number)):
+                pictures.append(self.space.to_bytes(torch.randn(len(part), *self.space.shape)))
+        return self.make("noise images", torch.cat(pictures), labels)
 
-    def patched(self, per_class: int, observer: Observer, patches: Patches) -> Tensor:
+    def patched(self, per_class: int, observer: Teacher, patches: Patches) -> Tensor:
         """Mosaics of real images ``(N, C, H, W)`` as bytes, in the order of the classes."""
 
-        def make(patches: Patches, per_class: int, content: str) -> dict[str, Tensor]:
-            images, _ = mosaics(self.data, observer, per_class, patches, self.run.seed)
+        def make(**content: object) -> dict[str, Tensor]:
+            if self.run.trying:
+                count = len(self.labels(per_class))
+                return {"mosaics": torch.zeros(count, *self.space.shape, dtype=torch.uint8)}
+            device = self.run.engine.device
+            with on_device(device, *observer.modules):
+                images, _ = mosaics(
+                    self.data,
+                    lambda batch: observer(batch.to(device)),
+                    per_class,
+                    patches,
+                    self.run.seed,
+                )
             return {"mosaics": self.space.to_bytes(images)}
 
-        word = getattr(observer, "fingerprint", observer)
         found = self.run.stage(
-            "mosaics", make, patches=patches, per_class=per_class, content=[word, self.data]
+            "mosaics",
+            make,
+            patches=patches,
+            per_class=per_class,
+            observer=observer.fingerprint,
+            data=self.data,
         )
         return found["mosaics"]
+
+    def _features(self) -> Tensor:
+        """What the first network sees in all training images."""
+
+        def make(network: nn.Module, data: Data) -> dict[str, Tensor]:
+            if self.run.trying:
+                return {"features": torch.randn(len(data.train), 8)}
+            with on_device(self.run.engine.device, network):
+                return {"features": embeddings(network, data, data.train)}
+
+        return self.run.stage("features", make, network=self.networks[0], data=self.data)[
+            "features"
+        ]
+
+
+def check_sets(
+    run: Run,
+    data: Data,
+    relabelling: Relabelling,
+    recipe: Recipe,
+    patches: Patches,
+    *,
+    soft: Sequence[int],
+    hard: Sequence[int],
+) -> None:
+    """Find what would fail later, before teachers are trained and images are made.
+
+    Args:
+        run: the folder.
+        data: the real images.
+        relabelling: how sets will be labelled.
+        recipe: how they will be judged.
+        patches: how real images are cut.
+        soft: images a class of each set with soft labels.
+        hard: likewise of each with hard ones.
+
+    Raises:
+        ArgumentError: the data are no images of one size, a class has too few of them, or a part
+            of a batch would be a single image.
+        ModelError: a network of the recipe is unknown or does not take the images.
+        RunError: the disk has no room for the labels.
+    """
+    space = image_space(data)
+    check_enough(data, max(soft), patches)
+    for per_class in soft:
+        relabelling.check(per_class * data.outputs)
+    for name in (recipe.network, *recipe.others):
+        fresh(name, space, data.outputs, 0)
+    if relabelling.batch_statistics and relabelling.pieces != recipe.accumulate:
+        warnings.warn(
+            f"labels are on the statistics of {relabelling.pieces} parts of a batch and students "
+            f"see it in {recipe.accumulate}; set recipe.accumulate to {relabelling.pieces}",
+            UnusualUseWarning,
+            stacklevel=2,
+        )
+    if run.trying:
+        # A plan tells what each set takes.
+        return
+    size, views = (space.size[0], space.size[1]), relabelling.views
+    needed = 0
+    for counts, kept in ((soft, relabelling.kept), (hard, None)):
+        for per_class in counts:
+            count = per_class * data.outputs
+            about = Labelled(views, count, size, data.outputs, seed=0, content="", kept=kept)
+            needed += sum(about.bytes.values())
+    there = sum(one.stat().st_size for one in (run.dir / FOLDER).rglob("*.safetensors"))
+    sets = len(soft) + len(hard)
+    with run.keeping(f"the labels of {sets} sets", 1, max(0, needed - there), run.dir):
+        pass
+
+
+def image_space(data: Data) -> InputSpace:
+    """The space of images of one size.
+
+    Raises:
+        ArgumentError: the data are none.
+    """
+    space = data.input_space
+    if space is None or space.channels is None:
+        raise ArgumentError(
+            f"{data.name} has no images of one size, which synthetic images need; resize "
+            "them with ?size=32 behind the name"
+        )
+    return space

@@ -45,8 +45,10 @@ def embeddings(network: nn.Module, data: Data, split: Split, *, batch_size: int 
     linear = [name for name, module in housed.named_modules() if isinstance(module, nn.Linear)]
     found = []
     with evaluating(housed), tapped(housed, linear[-1:], inputs=True) as caught:
+        device = next((one.device for one in network.parameters()), torch.device("cpu"))
         for batch in sequential(data, split, batch_size):
             caught.clear()
+            batch = batch.to(device)
             said = outputs.of(network, batch).read("logits")
             if not linear:
                 found.append(said.flatten(1).float().cpu())

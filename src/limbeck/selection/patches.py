@@ -118,6 +118,12 @@ def mosaics(
     return data.normalise({"x": torch.cat(images)})["x"], labels
 
 
+def check_enough(data: Data, per_class: int, patches: Patches) -> None:
+    """Raise `ArgumentError` where there can be no mosaics of so many images a class."""
+    _size(data, patches)
+    _candidates(data, patches.factor**2 * per_class, per_class, patches, 0)
+
+
 def _size(data: Data, patches: Patches) -> tuple[int, int]:
     """Height and width of the images, or an error that says why there can be no mosaics."""
     space = data.input_space

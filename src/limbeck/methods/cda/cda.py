@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import nn
@@ -13,17 +13,17 @@ from limbeck.errors import ArgumentError
 from limbeck.evaluate.recipe import Recipe
 from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
-from limbeck.loops.teach import Teaching
+from limbeck.loops.teach import Teaching, members_of
 from limbeck.method import method
 from limbeck.networks.batch_norm import batch_norms
 from limbeck.products import SyntheticDataset
-from limbeck.products.labelled_sets import LabelledSets
+from limbeck.products.labelled_sets import LabelledSets, check_sets
 from limbeck.products.showing import show_recovered
 from limbeck.run import Run
 from limbeck.selection.patches import Patches
 from limbeck.teachers import EnsembleTeacher, networks_of
 
-BASELINES = 6
+SOFT_SETS = 6
 
 
 @method("cda")
@@ -76,7 +76,6 @@ class CDA:
             RunError: the disk has no room for the labels of the set and its baselines.
         """
         sets = self._sets(run, teacher, data)
-        sets.check_room(self.images_per_class, 1 + BASELINES)
         blocks = self._blocks(sets, teacher)
         pictures, seen = sets.recovered(blocks, self.recovery)
         labels = sets.labels(self.images_per_class)
@@ -103,17 +102,30 @@ class CDA:
             "hard labels": sets.make("hard labels", pictures, labels, soft=False),
         }
 
+    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
+        """Find what would fail after the teacher is trained."""
+        count, each = members_of(teacher), self.images_per_class
+        if count > 1:
+            raise ArgumentError(
+                f"cda recovers images from one network and got {count}; give one, or take cv-dd, "
+                "which recovers them from pairs"
+            )
+        check_sets(
+            run,
+            data,
+            self.relabelling,
+            self.recipe,
+            self.patches,
+            soft=[each] * SOFT_SETS,
+            hard=[each],
+        )
+
     def check_teacher(self, network: nn.Module) -> None:
         """Raise `ModelError` where a network has no running statistics to recover images from."""
         batch_norms(network)
 
     def _sets(self, run: Run, teacher: EnsembleTeacher, data: Data) -> LabelledSets:
         networks = networks_of(teacher, data.input_space)
-        if len(networks) > 1:
-            raise ArgumentError(
-                f"cda recovers images from one network and got {len(networks)}; give one, or take "
-                "cv-dd, which recovers them from pairs"
-            )
         return LabelledSets(run, data, networks, None, self.relabelling, self.recipe)
 
     def _blocks(self, sets: LabelledSets, teacher: EnsembleTeacher) -> list[Block]:

@@ -51,6 +51,7 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         Accuracy by name of the set.
     """
     from limbeck.data.names import resolve
+    from limbeck.functional import voting_weights
     from limbeck.method import complete
     from limbeck.methods.cv_dd.cv_dd import CVDD
     from limbeck.products.labelled_sets import LabelledSets
@@ -62,10 +63,16 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
     made, others, ready = complete(method, run, {"data": data, "teacher": COMMITTEE})
     found = {"committee": made, **others}
     networks = networks_of(ready["teacher"], data.input_space)
-    running = dataclasses.replace(method.relabelling, batch_statistics=False)
-    sets = LabelledSets(run, data, networks, None, running, method.recipe)
-    found["noise, running statistics"] = sets.noise(IMAGES)
-    found["committee, running statistics"] = sets.make("running", made.images, made.labels)
+    committee = LabelledSets(run, data, networks, None, method.relabelling, method.recipe)
+    # The same weights, so that the statistics alone make the difference.
+    weights = voting_weights(method._priors(committee, ready["teacher"]), method.label_temperature)
+    running = dataclasses.replace(
+        committee,
+        weights=weights.tolist(),
+        relabelling=dataclasses.replace(method.relabelling, batch_statistics=False),
+    )
+    found["noise, running statistics"] = running.noise(IMAGES)
+    found["committee, running statistics"] = running.make("running", made.images, made.labels)
     named = (
         "committee", "one voter", "mosaics", "random images", "noise images", "hard labels",
         "noise, running statistics", "committee, running statistics",

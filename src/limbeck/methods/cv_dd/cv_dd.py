@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,18 +20,18 @@ from limbeck.functional.statistics import voting_weights
 from limbeck.labels.views import LabelViews
 from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
-from limbeck.loops.teach import Teaching
+from limbeck.loops.teach import Teaching, members_of
 from limbeck.method import method
 from limbeck.networks.batch_norm import batch_norms
 from limbeck.products import SyntheticDataset
-from limbeck.products.labelled_sets import LabelledSets
+from limbeck.products.labelled_sets import LabelledSets, check_sets
 from limbeck.products.showing import show_recovered
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet
 from limbeck.selection.patches import Patches
 from limbeck.teachers import EnsembleTeacher, networks_of
 
-BASELINES = 7
+SOFT_SETS = 7
 Prior = Annotated[float, Field(ge=0, le=100)]
 
 
@@ -52,6 +52,7 @@ class CVDD:
         pairing: who votes on the k-th image of every class: the ``"best"`` by their priors,
             ``"each"`` group of voters in turn, a ``"random"`` group; ``"auto"`` takes the best for
             one image a class, each where there are as many groups as images, else random ones.
+        pairs: groups of networks, by their numbers from 0, that take turns instead.
         voting: ``"prior"`` weights, ``"equal"`` or ``"random"`` ones.
         voting_temperature: :math:`T_v`, in percentage points.
         priors: of the networks in percent; None measures them on the validation split.
@@ -71,6 +72,7 @@ class CVDD:
     images_per_class: Annotated[int, Field(ge=1)] = 10
     voters: Annotated[int, Field(ge=1)] = 2
     pairing: Literal["auto", "best", "each", "random"] = "auto"
+    pairs: tuple[tuple[int, ...], ...] | None = None
     voting: Literal["prior", "equal", "random"] = "prior"
     voting_temperature: Annotated[float, Field(gt=0)] = 5.0
     priors: tuple[Prior, ...] | None = None
@@ -105,7 +107,6 @@ class CVDD:
             RunError: the disk has no room for the labels of the set and its baselines.
         """
         sets = self._sets(run, teacher, data)
-        sets.check_room(self.images_per_class, 1 + BASELINES)
         priors = self._priors(sets, teacher)
         blocks = self._blocks(sets, teacher, priors)
         pictures, seen = sets.recovered(blocks, self.recovery)
@@ -138,23 +139,51 @@ class CVDD:
             "one voter": self._alone(sets, teacher, best, self.images_per_class, "one voter"),
         }
 
+    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
+        """Find what would fail after the committee is trained."""
+        count, each = members_of(teacher), self.images_per_class
+        if count < self.voters:
+            raise ArgumentError(
+                f"cv-dd lets {self.voters} networks vote on an image and got {count}; give more "
+                "with --teacher, lower voters, or take cda, which needs one"
+            )
+        if self.priors is not None and len(self.priors) != count:
+            raise SettingsError(
+                f"priors has {len(self.priors)} numbers and there are {count} networks; give one "
+                "each, or none to have them measured"
+            )
+        for pair in self.pairs or ():
+            if len({*pair}) != self.voters or not all(0 <= one < count for one in pair):
+                raise SettingsError(
+                    f"pairs has {list(pair)}, expected {self.voters} different numbers from 0 to "
+                    f"{count - 1}"
+                )
+        if isinstance(teacher, EnsembleTeacher) and (teacher.route or teacher.weights is not None):
+            raise ArgumentError(
+                "the ensemble has weights or a route of its own, and cv-dd weighs its members by "
+                "their priors; drop them, or say what each is worth with priors"
+            )
+        measured = [] if self.priors is not None or count == 1 else [self._prior_images()] * count
+        check_sets(
+            run,
+            data,
+            self.relabelling,
+            self.recipe,
+            self.patches,
+            soft=[each] * SOFT_SETS + measured,
+            hard=[each],
+        )
+
     def check_teacher(self, network: nn.Module) -> None:
         """Raise `ModelError` where a network has no running statistics to recover images from."""
         batch_norms(network)
 
     def _sets(self, run: Run, teacher: EnsembleTeacher, data: Data) -> LabelledSets:
         networks = networks_of(teacher, data.input_space)
-        if len(networks) < self.voters:
-            raise ArgumentError(
-                f"cv-dd lets {self.voters} networks vote on an image and got {len(networks)}; "
-                "give more with --teacher, lower voters, or take cda, which needs one"
-            )
-        if self.priors is not None and len(self.priors) != len(networks):
-            raise SettingsError(
-                f"priors has {len(self.priors)} numbers and there are {len(networks)} networks; "
-                "give one each, or none to have them measured"
-            )
         return LabelledSets(run, data, networks, None, self.relabelling, self.recipe)
+
+    def _prior_images(self) -> int:
+        return min(self.prior_images, self.images_per_class)
 
     def _priors(self, sets: LabelledSets, teacher: EnsembleTeacher) -> list[float]:
         """Accuracies in percent, on validation, of students of what each network gives alone."""
@@ -162,8 +191,7 @@ class CVDD:
             return list(self.priors)
         if len(sets.networks) == 1:
             return [100.0]
-        per_class = min(self.prior_images, self.images_per_class)
-        cases = []
+        per_class, cases = self._prior_images(), []
         for number in range(len(sets.networks)):
             name = f"prior {number}"
             small = self._alone(sets, teacher, number, per_class, name).as_data(sets.data)
@@ -194,16 +222,19 @@ class CVDD:
             self.recovery.block,
             starts=self._starts(sets, teacher, per_class),
         )
-        pictures, _ = one.recovered(blocks, self.recovery, name=f"{number}-alone")
+        # A prior of as many images is the very recovery of the single voter.
+        called = f"alone-{number}" if per_class == self.images_per_class else f"prior-{number}"
+        pictures, _ = one.recovered(blocks, self.recovery, name=called)
         return one.make(name, pictures, sets.labels(per_class))
 
     def _blocks(
         self, sets: LabelledSets, teacher: EnsembleTeacher, priors: Sequence[float]
     ) -> list[Block]:
         def choose(turn: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-            group = voting_group(
-                priors, self.voters, turn, self.images_per_class, self.pairing, sets.run.seed
-            )
+            images, seed = self.images_per_class, sets.run.seed
+            group = voting_group(priors, self.voters, turn, images, self.pairing, seed)
+            if self.pairs is not None:
+                group = self.pairs[turn % len(self.pairs)]
             return group, self._votes(group, priors, turn, sets.run.seed)
 
         return planned(
