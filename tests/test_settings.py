@@ -80,3 +80,32 @@ def test_the_error_stands_alone():
         Outer(steps=0)
     assert found.value.__cause__ is None
     assert found.value.__suppress_context__
+
+
+def test_a_table_changes_a_nested_default_and_may_stand_alone():
+    @settings
+    class Inner:
+        steps: int = 1
+        size: int = 2
+
+    @settings
+    class Alone:
+        name: str = "a"
+        size: int = 2
+
+        @staticmethod
+        def whole(given):
+            return "name" in given
+
+    @settings
+    class Outer:
+        inner: Inner = Inner(steps=5)
+        alone: Alone = Alone(size=7)
+        none: Inner | None = None
+
+    assert Outer(inner={"size": 9}).inner == Inner(steps=5, size=9)
+    assert Outer(alone={"size": 1}).alone == Alone(size=1)
+    assert Outer(alone={"name": "b"}).alone == Alone(name="b", size=2)
+    assert Outer(none={"size": 3}).none == Inner(size=3)
+    with pytest.raises(SettingsError, match="stepz"):
+        Outer(inner={"stepz": 1})

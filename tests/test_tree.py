@@ -1,6 +1,7 @@
 """What is committed: floors in order, no machine in it, pages up to date."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -126,3 +127,14 @@ def test_pages_show_the_recorded_figures():
 def test_the_package_imports_without_torch():
     code = "import sys, limbeck, limbeck.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda one: one.stem
+)
+def test_benchmarks_import_what_there_is(path):
+    """A benchmark takes minutes and is no test; that its names exist is one."""
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert callable(module.main)

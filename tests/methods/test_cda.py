@@ -12,7 +12,7 @@ from torch import nn
 import limbeck
 from limbeck import cards, files, keyed
 from limbeck.data import digits, from_arrays
-from limbeck.errors import ArgumentError, ModelError, RunError, SettingsError
+from limbeck.errors import ArgumentError, LimbeckError, ModelError, RunError, SettingsError
 from limbeck.loops.recover import planned, recovered
 from limbeck.loops.relabel import batch_logits
 from limbeck.method import complete
@@ -159,8 +159,16 @@ def test_too_few_real_images_are_told_before_images_are_recovered(tmp_path):
 def test_a_disk_without_room_is_told_before_images_are_recovered(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "free_disk", lambda path: 1000)
     with pytest.raises(RunError, match="the labels of 7 sets take"):
-        method().distill(tmp_path, teacher=network(), data="digits")
-    assert not (tmp_path / "jobs").exists()
+        method().distill(tmp_path / "a", teacher=network(), data="digits")
+    assert not (tmp_path / "a" / "jobs").exists()
+
+
+def test_what_is_labelled_already_needs_no_room_again(tmp_path, monkeypatch):
+    inputs = {"teacher": network(), "data": digits()}
+    made, _, _ = complete(method(), tmp_path, inputs)
+    monkeypatch.setattr(files, "free_disk", lambda path: 10)
+    again, _, _ = complete(method(), tmp_path, inputs)
+    assert torch.equal(again.images, made.images)
 
 
 def test_data_without_images_of_one_size_is_refused(tmp_path):
@@ -168,6 +176,45 @@ def test_data_without_images_of_one_size_is_refused(tmp_path):
     teacher = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3)).eval()
     with pytest.raises(ArgumentError, match="images"):
         method().distill(tmp_path, teacher=teacher, data=data)
+
+
+def test_names_that_do_not_fit_are_told_before_any_teacher_is_trained(tmp_path):
+    name = "convnet-d1?norm=batch&width=4"
+    for place, (teacher, change, said) in enumerate(
+        (
+            ([name, name], {}, "cda recovers images from one network and got 2"),
+            ([name], {"images_per_class": 11}, "lower images_per_class"),
+            ([name], {"recipe": {"network": "nonsuch"}}, "there is no network 'nonsuch'"),
+            ([name], {"recipe": {"others": ["nonsuch"]}}, "there is no network 'nonsuch'"),
+            (
+                [name],
+                {"relabelling": {"batch_statistics": True, "pieces": 6}},
+                "which a single image has not",
+            ),
+        )
+    ):
+        with pytest.raises(LimbeckError, match=said):
+            method(**change).distill(tmp_path / str(place), teacher=teacher, data="digits")
+        assert not list((tmp_path / str(place)).rglob("*.safetensors")), said
+
+
+def test_tables_change_the_methods_own_defaults():
+    """A person who shortens the recovery still gets the curriculum."""
+    short = CDA(recovery={"steps": 5}, relabelling={"views": {"mix": "mixup"}})
+    assert short.recovery.steps == 5
+    assert short.recovery.views.milestone == 1.0
+    assert short.recovery.optim.betas == (0.5, 0.9)
+    assert short.relabelling.views.epochs == 300
+    assert CDA(recovery={"optim": {"lr": 0.1}}).recovery.optim.schedule == "cosine"
+    assert CDA(recovery={"optim": {"name": "sgd"}}).recovery.optim.schedule == "constant"
+
+
+@pytest.mark.parametrize("slug", ["cda", "cv-dd"])
+def test_presets_ask_for_no_more_crops_than_they_look_at(slug):
+    for name, content in cards.presets(slug).items():
+        made = cards.load_class(slug)(**content["settings"])
+        needed = made.patches.factor**2 * made.images_per_class
+        assert needed <= made.patches.candidates, name
 
 
 def test_settings_outside_their_range_are_refused():
@@ -214,6 +261,8 @@ def test_grey_and_colour_and_bytes_ranges(tmp_path):
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(120, 3, 8, 8, generator=draw) * 255
     data = from_arrays(x, torch.arange(120) % 4)
+    space = dataclasses.replace(data.input_space, mean=(127.0,) * 3, std=(74.0,) * 3)
+    data = dataclasses.replace(data, input_space=space)
     made = method().distill(tmp_path, teacher="convnet-d1?norm=batch&width=4", data=data)
     assert made.images.shape == (4, 3, 8, 8)
     assert made.space.range == (0.0, 255.0)
@@ -227,6 +276,11 @@ def test_json_of_a_plan_knows_the_labels(tmp_path):
     from limbeck.experiment import Request
     from limbeck.plan import plan
 
+    views = {**TINY["relabelling"]["views"], "epochs": 8}
+    # As many steps as a rehearsal takes at the most: it looks at late weights too.
+    short = {**TINY, "relabelling": {"views": {**views, "steps": 52, "batch_size": 10}}}
+    plan(Request("cda", short, {"data": "digits", "teacher": ["convnet-d1?norm=batch&width=4"]}),
+         tmp_path)  # fmt: skip
     request = Request("cda", TINY, {"data": "digits", "teacher": ["convnet-d1?norm=batch&width=4"]})
     facts = plan(request, tmp_path).facts()
     stored = facts["disk"]["stored"]

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 import torch
 
+import limbeck
 from limbeck import cards, keyed
 from limbeck.data import digits
-from limbeck.errors import ArgumentError, SettingsError
+from limbeck.errors import ArgumentError, SettingsError, UnusualUseWarning
 from limbeck.functional import voting_weights
 from limbeck.loops.relabel import batch_logits
 from limbeck.method import complete
@@ -144,9 +145,42 @@ def test_bad_committees_are_refused(tmp_path):
         method(priors=(-1.0, 2.0))
 
 
+def test_pairs_may_be_given_and_must_be_numbers_of_networks(tmp_path):
+    given = method(images_per_class=2, priors=(1.0, 2.0, 3.0), pairs=((0, 2), (1, 2)))
+    networks = [network(0), network(1, 6), network(2, 5)]
+    given.distill(Run(tmp_path / "a"), teacher=networks, data="digits")
+    jobs = sorted(path.name for path in (tmp_path / "a" / "jobs").glob("block-*"))
+    assert jobs == ["block-0+2-0", "block-1+2-1"]
+    with pytest.raises(SettingsError, match=r"pairs has \[0, 5\], expected 2 different numbers"):
+        method(pairs=((0, 5),)).distill(tmp_path / "b", teacher=networks, data="digits")
+
+
+def test_weights_of_an_ensemble_are_refused(tmp_path):
+    members = [limbeck.teacher(network(seed)) for seed in (0, 1)]
+    weighed = limbeck.ensemble(*members, weights=[1.0, 0.0])
+    with pytest.raises(ArgumentError, match="cv-dd weighs its members by their priors"):
+        method().distill(tmp_path, teacher=weighed, data="digits")
+
+
+def test_tables_keep_labels_on_batch_statistics():
+    kept = CVDD(relabelling={"store": "top5"}, patches={"factor": 1})
+    assert kept.relabelling.batch_statistics
+    assert (kept.relabelling.views.batch_size, kept.relabelling.pieces) == (16, 2)
+    assert kept.patches.difficulty == "medium"
+
+
+def test_parts_that_students_do_not_see_are_told(tmp_path):
+    recipe = {**TINY["recipe"], "accumulate": 1}
+    with pytest.warns(UnusualUseWarning, match="set recipe.accumulate to 2"):
+        method(recipe=recipe, priors=(70.0, 60.0)).distill(
+            tmp_path, teacher=[network(0), network(1)], data="digits"
+        )
+
+
 def test_batches_too_small_for_their_statistics_are_refused(tmp_path):
     relabelling = {**TINY["relabelling"], "views": {"steps": 4, "batch_size": 3}}
     with pytest.raises(ArgumentError, match="which a single image has not"):
         method(relabelling=relabelling, priors=(70.0, 60.0)).distill(
-            tmp_path, teacher=[network(0), network(1)], data="digits"
+            tmp_path, teacher=["convnet-d1?norm=batch&width=4"] * 2, data="digits"
         )
+    assert not list(tmp_path.rglob("*.safetensors"))
