@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -287,3 +288,29 @@ def test_json_of_a_plan_knows_the_labels(tmp_path):
     assert stored["labels of cda"] == 8 * (5 * (4 + 8 + 1 + 4 + 20) + 12)
     assert "labels of hard labels" in stored
     json.dumps(facts)
+
+
+def test_pictures_of_a_folder_and_a_network_of_a_library(tmp_path):
+    """The way that large data goes: files are decoded when a batch needs them."""
+    pytest.importorskip("torchvision")
+    pictures = pytest.importorskip("PIL.Image")
+    draw = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("grey", 130), ("light", 200)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(14):
+            pixels = np.clip(draw.normal(level, 30, (40, 48, 3)), 0, 255).astype(np.uint8)
+            pictures.fromarray(pixels).save(tmp_path / "set" / name / f"{number}.png")
+    made = method(
+        relabelling={"views": {"steps": 4, "batch_size": 3, "low": 0.3}},
+        recovery={"steps": 3, "views": {"milestone": 1.0, "roll": 2}},
+        recipe={"network": "torchvision:shufflenet_v2_x0_5", "repeats": 1},
+        teaching={"steps": 3, "batch_size": 16},
+        patches={"factor": 2, "crops": 2, "candidates": 8},
+    ).distill(
+        tmp_path / "run",
+        teacher="torchvision:mobilenet_v2?width_mult=0.25",
+        data=f"folder:{tmp_path / 'set'}?size=32",
+    )
+    assert made.images.shape == (3, 3, 32, 32)
+    assert made.classes == ("dark", "grey", "light")
+    assert made.replay().batch(3)["teacher_logits"].shape == (3, 3)

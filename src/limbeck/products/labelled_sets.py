@@ -26,7 +26,7 @@ from limbeck.products.origins import CHOSEN
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.run import Run
 from limbeck.selection import embeddings, selected
-from limbeck.selection.patches import Patches, check_enough, mosaics
+from limbeck.selection.patches import Patches, check_enough, class_mosaics
 from limbeck.teachers import Teacher
 
 # Images that are read or drawn at a time.
@@ -164,14 +164,14 @@ class LabelledSets:
                 return {"mosaics": torch.zeros(count, *self.space.shape, dtype=torch.uint8)}
             device = self.run.engine.device
             with on_device(device, *observer.modules):
-                images, _ = mosaics(
+                found = class_mosaics(
                     self.data,
                     lambda batch: observer(batch.to(device)),
                     per_class,
                     patches,
                     self.run.seed,
                 )
-            return {"mosaics": self.space.to_bytes(images)}
+                return {"mosaics": torch.cat([self.space.to_bytes(one) for one in found])}
 
         found = self.run.stage(
             "mosaics",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -101,21 +101,35 @@ def mosaics(
         saw images in training. It cuts squares out of square images; here a crop has the aspect
         ratio of its image.
     """
+    images = list(class_mosaics(data, observer, per_class, patches, seed, batch_size=batch_size))
+    labels = torch.arange(len(images)).repeat_interleave(per_class)
+    return torch.cat(images), labels
+
+
+@torch.no_grad()
+def class_mosaics(
+    data: Data,
+    observer: Observer,
+    per_class: int,
+    patches: Patches,
+    seed: int,
+    *,
+    batch_size: int = 512,
+) -> Iterator[Tensor]:
+    """Yield what `mosaics` gives class by class, ``(M, C, H, W)``: few of them are in memory."""
     height, width = _size(data, patches)
     needed = patches.factor**2 * per_class
     candidates = _candidates(data, needed, per_class, patches, seed)
     boxes, scores = _best_crops(
         data, observer, np.concatenate(candidates), patches, seed, batch_size
     )
-    cells = _cells(height, width, patches.factor)
-    images, start = [], 0
+    cells, start = _cells(height, width, patches.factor), 0
     for positions in candidates:
         mine = slice(start, start + len(positions))
         taken = _stretch(scores[mine], needed, patches.difficulty)
-        images.append(_laid_out(data, positions[taken], boxes[mine][taken], cells))
+        made = _laid_out(data, positions[taken], boxes[mine][taken], cells)
+        yield data.normalise({"x": made})["x"]
         start = mine.stop
-    labels = torch.arange(len(candidates)).repeat_interleave(per_class)
-    return data.normalise({"x": torch.cat(images)})["x"], labels
 
 
 def check_enough(data: Data, per_class: int, patches: Patches) -> None:
