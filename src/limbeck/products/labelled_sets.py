@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.recipe import Recipe
 from limbeck.features import on_device
-from limbeck.labels.store import Labelled
+from limbeck.labels.store import Labelled, LabelStore
 from limbeck.loops.recover import Block, Recovery, recovered
 from limbeck.loops.relabel import FOLDER, Relabelling, relabelled
 from limbeck.loops.synthesize import moments_of
@@ -31,6 +33,8 @@ from limbeck.teachers import Teacher
 
 # Images that are read or drawn at a time.
 PART = 1024
+# Pictures as bytes ``(N, C, H, W)``, in the order of the classes, and class indices ``(N,)``.
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,39 @@ class LabelledSets:
         Returns:
             The set.
         """
-        store = relabelled(
-            self.run,
-            f"labels of {name}",
-            pictures,
-            labels,
-            self.space,
-            self.data.outputs,
-            self.networks if soft else (),
-            self.weights if soft else None,
-            self.relabelling,
-        )
+        ways = self._ways if soft else (*self._ways[:2], (), None, self.relabelling)
+        store = relabelled(self.run, f"labels of {name}", pictures, labels, *ways)
+        return self._set(name, pictures, labels, store, alone)
+
+    def make_all(self, given: Mapping[str, Pair]) -> dict[str, SyntheticDataset]:
+        """Label the images of several sets, as jobs.
+
+        Args:
+            given: pictures and labels by the name of the set.
+
+        Returns:
+            The sets, to be judged by the recipe's main network.
+        """
+        if self.run.trying:
+            # Jobs of a rehearsal stand for each other, and labels are about images.
+            return {name: self.make(name, *pair) for name, pair in given.items()}
+        names = [f"labels-{name.replace(' ', '-')}" for name in given]
+        jobs = [(*pair, *self._ways) for pair in given.values()]
+        folders = self.run.executor.runs(_labelled, names, jobs, "labels of sets")
+        return {
+            name: self._set(name, *pair, LabelStore.load(folder))
+            for (name, pair), folder in zip(given.items(), folders, strict=True)
+        }
+
+    @property
+    def _ways(self) -> tuple[Any, ...]:
+        """What `relabelled` is told about every set."""
+        classes = self.data.outputs
+        return (self.space, classes, tuple(self.networks), self.weights, self.relabelling)
+
+    def _set(
+        self, name: str, pictures: Tensor, labels: Tensor, store: LabelStore, alone: bool = True
+    ) -> SyntheticDataset:
         recipe = dataclasses.replace(self.recipe, others=()) if alone else self.recipe
         return SyntheticDataset(
             pictures,
@@ -120,17 +146,12 @@ class LabelledSets:
             moments=moments_of(recovery.steps),
         )
 
-    def real(self, per_class: int) -> dict[str, SyntheticDataset]:
+    def real(self, per_class: int) -> dict[str, Pair]:
         """Real images of the same number: by chance, k-means and k-center of the first network."""
         features = self._features()
-        return {
-            label: self.make(label, *self.chosen(name, per_class, features))
-            for name, label in CHOSEN.items()
-        }
+        return {label: self.chosen(name, per_class, features) for name, label in CHOSEN.items()}
 
-    def chosen(
-        self, name: str, per_class: int, features: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def chosen(self, name: str, per_class: int, features: Tensor | None = None) -> Pair:
         """Real images as bytes, in the order of the classes, and their labels.
 
         Args:
@@ -147,13 +168,13 @@ class LabelledSets:
             labels.append(columns["y"].long())
         return torch.cat(pictures), torch.cat(labels)
 
-    def noise(self, per_class: int) -> SyntheticDataset:
+    def noise(self, per_class: int) -> Pair:
         """Images of standard normal numbers, cut to the range of pixels: only labels teach."""
         labels, pictures = self.labels(per_class), []
         for number, part in enumerate(labels.split(PART)):
             with keyed.torch_seeded(keyed.key(self.run.seed, "noise images", number)):
                 pictures.append(self.space.to_bytes(torch.randn(len(part), *self.space.shape)))
-        return self.make("noise images", torch.cat(pictures), labels)
+        return torch.cat(pictures), labels
 
     def patched(self, per_class: int, observer: Teacher, patches: Patches) -> Tensor:
         """Mosaics of real images ``(N, C, H, W)`` as bytes, in the order of the classes."""
@@ -195,6 +216,11 @@ class LabelledSets:
         return self.run.stage("features", make, network=self.networks[0], data=self.data)[
             "features"
         ]
+
+
+def _labelled(run: Run, pictures: Tensor, labels: Tensor, *ways: Any) -> Path:
+    """The job: label a set; where its labels lie."""
+    return relabelled(run, "labels", pictures, labels, *ways).folder
 
 
 def check_sets(
@@ -247,7 +273,9 @@ def check_sets(
             count = per_class * data.outputs
             about = Labelled(views, count, size, data.outputs, seed=0, content="", kept=kept)
             needed += sum(about.bytes.values())
-    there = sum(one.stat().st_size for one in (run.dir / FOLDER).rglob("*.safetensors"))
+    # Of the set itself below the run, of others below their jobs.
+    stored = run.dir.rglob(f"{FOLDER}/*/*.safetensors")
+    there = sum(one.stat().st_size for one in stored)
     sets = len(soft) + len(hard)
     with run.keeping(f"the labels of {sets} sets", 1, max(0, needed - there), run.dir):
         pass

@@ -94,13 +94,13 @@ class CDA:
         sets = self._sets(run, teacher, data)
         labels = sets.labels(self.images_per_class)
         pictures, _ = sets.recovered(self._blocks(sets, teacher), self.recovery)
-        mosaics = sets.patched(self.images_per_class, teacher, self.patches)
-        return {
+        others = {
             **sets.real(self.images_per_class),
-            "mosaics": sets.make("mosaics", mosaics, labels),
+            "mosaics": (sets.patched(self.images_per_class, teacher, self.patches), labels),
             "noise images": sets.noise(self.images_per_class),
-            "hard labels": sets.make("hard labels", pictures, labels, soft=False),
         }
+        hard = sets.make("hard labels", pictures, labels, soft=False)
+        return {**sets.make_all(others), "hard labels": hard}
 
     def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
         """Find what would fail after the teacher is trained."""

@@ -77,7 +77,7 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
         made[name] = sets.make(name, pictures, labels.repeat_interleave(IMAGES))
     hard = made["cda"]
     made["hard labels"] = sets.make("hard labels", hard.images, hard.labels, soft=False)
-    made["noise images"] = sets.noise(IMAGES)
+    made["noise images"] = sets.make("noise images", *sets.noise(IMAGES))
     made["random images"] = sets.make("random images", *sets.chosen("random", IMAGES))
     mosaics = sets.patched(IMAGES, teacher, plain.patches)
     made["mosaics"] = sets.make("mosaics", mosaics, hard.labels)

@@ -71,7 +71,7 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         weights=weights.tolist(),
         relabelling=dataclasses.replace(method.relabelling, batch_statistics=False),
     )
-    found["noise, running statistics"] = running.noise(IMAGES)
+    found["noise, running statistics"] = running.make("noise", *running.noise(IMAGES))
     found["committee, running statistics"] = running.make("running", made.images, made.labels)
     named = (
         "committee", "one voter", "mosaics", "random images", "noise images", "hard labels",

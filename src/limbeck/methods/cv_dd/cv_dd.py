@@ -128,14 +128,15 @@ class CVDD:
         priors = self._priors(sets, teacher)
         blocks = self._blocks(sets, teacher, priors)
         pictures, _ = sets.recovered(blocks, self.recovery)
-        starts = sets.patched(self.images_per_class, teacher, self.patches)
-        labelling = self._labelling(sets, priors)
+        others = {
+            **sets.real(self.images_per_class),
+            "mosaics": (sets.patched(self.images_per_class, teacher, self.patches), labels),
+            "noise images": sets.noise(self.images_per_class),
+        }
         best = max(range(len(priors)), key=priors.__getitem__)
         return {
-            **labelling.real(self.images_per_class),
-            "mosaics": labelling.make("mosaics", starts, labels),
-            "noise images": labelling.noise(self.images_per_class),
-            "hard labels": labelling.make("hard labels", pictures, labels, soft=False),
+            **self._labelling(sets, priors).make_all(others),
+            "hard labels": sets.make("hard labels", pictures, labels, soft=False),
             "one voter": self._alone(sets, teacher, best, self.images_per_class, "one voter"),
         }
 
