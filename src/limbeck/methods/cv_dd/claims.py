@@ -21,12 +21,12 @@ SETTINGS: dict[str, Any] = {
     "prior_images": 1,
     "patches": {"factor": 1, "difficulty": "medium"},
     "recovery": {
-        "steps": 200,
+        "steps": 150,
         "statistics_weight": 0.1,
         "views": {"low": 0.3, "flip": True, "roll": 3},
     },
     "relabelling": {
-        "views": {"steps": 240, "batch_size": 24, "low": 0.3},
+        "views": {"steps": 200, "batch_size": 24, "low": 0.3},
         "batch_statistics": True,
         "pieces": 2,
     },
@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
         "repeats": 1,
         "accumulate": 2,
     },
-    "teaching": {"steps": 600, "views": {"flip": True, "crop": 2}},
+    "teaching": {"steps": 400, "views": {"flip": True, "crop": 2}},
 }
 
 
