@@ -65,6 +65,21 @@ def check_shape(data: Data, space: InputSpace, what: str) -> None:
         )
 
 
+def image_space(data: Data) -> InputSpace:
+    """The space of images of one size.
+
+    Raises:
+        ArgumentError: the data are none.
+    """
+    space = data.input_space
+    if space is None or space.channels is None:
+        raise ArgumentError(
+            f"{data.name} has no images of one size, which synthetic images need; resize "
+            "them with ?size=32 behind the name"
+        )
+    return space
+
+
 def check_images(data: Data, small: SyntheticDataset, task: str) -> None:
     """Raise unless data holds images of the classes and the shape of a synthetic dataset.
 

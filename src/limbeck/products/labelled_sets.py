@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, UnusualUseWarning
+from limbeck.errors import UnusualUseWarning
 from limbeck.evaluate.recipe import Recipe
 from limbeck.features import on_device
 from limbeck.labels.store import Labelled, LabelStore
@@ -24,12 +24,13 @@ from limbeck.loops.recover import Block, Recovery, recovered
 from limbeck.loops.relabel import FOLDER, Relabelling, relabelled
 from limbeck.loops.synthesize import moments_of
 from limbeck.networks.fresh import fresh
+from limbeck.products.fitting import image_space
 from limbeck.products.origins import CHOSEN
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.run import Run
 from limbeck.selection import embeddings, selected
 from limbeck.selection.patches import Patches, check_enough, class_mosaics
-from limbeck.teachers import Teacher
+from limbeck.teachers import Teacher, networks_of
 
 # Images that are read or drawn at a time.
 PART = 1024
@@ -56,6 +57,19 @@ class LabelledSets:
     weights: Sequence[float] | None
     relabelling: Relabelling
     recipe: Recipe
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        teacher: Teacher,
+        data: Data,
+        relabelling: Relabelling,
+        recipe: Recipe,
+    ) -> LabelledSets:
+        """Sets that the networks of a teacher label, all alike."""
+        networks = networks_of(teacher, data.input_space)
+        return cls(run, data, networks, None, relabelling, recipe)
 
     @property
     def space(self) -> InputSpace:
@@ -279,18 +293,3 @@ def check_sets(
     sets = len(soft) + len(hard)
     with run.keeping(f"the labels of {sets} sets", 1, max(0, needed - there), run.dir):
         pass
-
-
-def image_space(data: Data) -> InputSpace:
-    """The space of images of one size.
-
-    Raises:
-        ArgumentError: the data are none.
-    """
-    space = data.input_space
-    if space is None or space.channels is None:
-        raise ArgumentError(
-            f"{data.name} has no images of one size, which synthetic images need; resize "
-            "them with ?size=32 behind the name"
-        )
-    return space

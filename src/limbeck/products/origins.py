@@ -14,8 +14,8 @@ from limbeck.data.data import Data
 from limbeck.data.prepared import Pixels, Prepared
 from limbeck.data.space import InputSpace
 from limbeck.data.whitened import normalised, whitened, zca_of
-from limbeck.errors import ArgumentError
 from limbeck.evaluate.protocol import Protocol
+from limbeck.products.fitting import image_space
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.run.run import Run
 from limbeck.selection import embeddings, selected
@@ -53,12 +53,7 @@ class Origins:
             ArgumentError: the data are no images of one size.
             DataError: the whitening matrix would be too large.
         """
-        space = real.input_space
-        if space is None or space.channels is None:
-            raise ArgumentError(
-                f"{real.name} has no images of one size, which synthetic images need; resize them "
-                "with ?size=32 behind the name"
-            )
+        space = image_space(real)
         if not whitening:
             return cls(Prepared.of(normalised(real), Pixels(space)), space)
         data, zca = whitened(real, None if run is None else _kept(run, real))

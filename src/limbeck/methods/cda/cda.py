@@ -21,7 +21,7 @@ from limbeck.products.labelled_sets import LabelledSets, check_sets
 from limbeck.products.showing import show_recovered
 from limbeck.run import Run
 from limbeck.selection.patches import Patches
-from limbeck.teachers import EnsembleTeacher, networks_of
+from limbeck.teachers import EnsembleTeacher
 
 SOFT_SETS = 6
 
@@ -125,8 +125,7 @@ class CDA:
         batch_norms(network)
 
     def _sets(self, run: Run, teacher: EnsembleTeacher, data: Data) -> LabelledSets:
-        networks = networks_of(teacher, data.input_space)
-        return LabelledSets(run, data, networks, None, self.relabelling, self.recipe)
+        return LabelledSets.of(run, teacher, data, self.relabelling, self.recipe)
 
     def _blocks(self, sets: LabelledSets, teacher: EnsembleTeacher) -> list[Block]:
         # A baseline in any case: what they lack is told before images are recovered.

@@ -51,13 +51,12 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
     from limbeck.methods.cda.cda import CDA
     from limbeck.products.labelled_sets import LabelledSets
     from limbeck.run import Run
-    from limbeck.teachers import networks_of
 
     data, run = resolve("fashion-mnist"), Run(folder, seed=seed)
     plain: Any = CDA(**SETTINGS)
     teacher = taught(run, [TEACHER], data, plain.teaching)
-    networks = networks_of(teacher, data.input_space)
-    sets = LabelledSets(run, data, networks, None, plain.relabelling, plain.recipe)
+    sets = LabelledSets.of(run, teacher, data, plain.relabelling, plain.recipe)
+    networks = sets.networks
     found: dict[str, Any] = {FALLS: True, INSIDE: True}
     made = {}
     for name, change in CHANGES.items():

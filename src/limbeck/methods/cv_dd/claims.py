@@ -56,14 +56,12 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
     from limbeck.methods.cv_dd.cv_dd import CVDD
     from limbeck.products.labelled_sets import LabelledSets
     from limbeck.run import Run
-    from limbeck.teachers import networks_of
 
     data, run = resolve("fashion-mnist"), Run(folder, seed=seed)
     method: Any = CVDD(**SETTINGS)
     made, others, ready = complete(method, run, {"data": data, "teacher": COMMITTEE})
     found = {"committee": made, **others}
-    networks = networks_of(ready["teacher"], data.input_space)
-    committee = LabelledSets(run, data, networks, None, method.relabelling, method.recipe)
+    committee = LabelledSets.of(run, ready["teacher"], data, method.relabelling, method.recipe)
     # The same weights, so that the statistics alone make the difference.
     weights = voting_weights(method._priors(committee, ready["teacher"]), method.label_temperature)
     running = dataclasses.replace(
@@ -106,7 +104,6 @@ def votes_and_the_single_voter(trial: Trial) -> Verdict:
     from limbeck.methods.cv_dd.cv_dd import CVDD
     from limbeck.products.labelled_sets import LabelledSets
     from limbeck.run import Run
-    from limbeck.teachers import networks_of
 
     alpha = [63.0, 65.3, 68.5, 67.6, 67.4]
     usual, hot, cold = (voting_weights(alpha, one) for one in (5.0, 1e6, 1e-3))
@@ -122,11 +119,10 @@ def votes_and_the_single_voter(trial: Trial) -> Verdict:
         voted = method.distill(Run(place / "voted", seed=seed), teacher=[name], data=data)
         run = Run(place / "plain", seed=seed)
         teacher = taught(run, [name], data, method.teaching)
-        networks = networks_of(teacher, data.input_space)
-        sets = LabelledSets(run, data, networks, None, method.relabelling, method.recipe)
+        sets = LabelledSets.of(run, teacher, data, method.relabelling, method.recipe)
         starts = sets.patched(1, teacher, method.patches)
         blocks = planned(data.outputs, 1, method.recovery.block, starts=starts)
-        pictures, _ = recovered(run, networks, blocks, sets.space, method.recovery)
+        pictures, _ = recovered(run, sets.networks, blocks, sets.space, method.recovery)
         plain = sets.make("plain", pictures, voted.labels)
         same = [
             fingerprint(*(batch[name] for batch in one.replay().batches(0, 8)))

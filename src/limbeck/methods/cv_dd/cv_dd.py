@@ -29,7 +29,7 @@ from limbeck.products.showing import show_recovered
 from limbeck.run import Run
 from limbeck.run.exhibits import Sheet
 from limbeck.selection.patches import Patches
-from limbeck.teachers import EnsembleTeacher, networks_of
+from limbeck.teachers import EnsembleTeacher
 
 SOFT_SETS = 7
 Prior = Annotated[float, Field(ge=0, le=100)]
@@ -180,8 +180,7 @@ class CVDD:
         batch_norms(network)
 
     def _sets(self, run: Run, teacher: EnsembleTeacher, data: Data) -> LabelledSets:
-        networks = networks_of(teacher, data.input_space)
-        return LabelledSets(run, data, networks, None, self.relabelling, self.recipe)
+        return LabelledSets.of(run, teacher, data, self.relabelling, self.recipe)
 
     def _prior_images(self) -> int:
         return min(self.prior_images, self.images_per_class)
