@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards
-from limbeck.claims import Claim, Trial, Verdict, by_means, source_fingerprint
+from limbeck.claims import Claim, Trial, Verdict, by_means
 
 COMMITTEE = [
     "convnet-d3?norm=batch&width=32",
@@ -94,51 +94,57 @@ def _compared(*names: str, holds: Callable[[dict[str, float]], bool]) -> Callabl
     return test
 
 
-def votes_and_the_single_voter(trial: Trial) -> Verdict:
-    """Look at the weights, and compare one voter to the bit with images recovered without votes."""
+def single_voter(folder: Path, seed: int) -> dict[str, bool]:
+    """Compare, to the bit, one voter with images recovered and labelled without votes.
+
+    Args:
+        folder: of the runs.
+        seed: of the runs.
+
+    Returns:
+        Whether images and labels are equal.
+    """
     from limbeck.data import digits
     from limbeck.fingerprint import fingerprint
-    from limbeck.functional import voting_weights
     from limbeck.loops.recover import planned, recovered
     from limbeck.loops.teach import taught
     from limbeck.methods.cv_dd.cv_dd import CVDD
     from limbeck.products.labelled_sets import LabelledSets
     from limbeck.run import Run
 
+    data, name = digits(), "convnet-d1?norm=batch&width=4"
+    method: Any = CVDD(**cards.preset("cv-dd", "tiny")["settings"] | {"voters": 1})
+    voted = method.distill(Run(folder / "voted", seed=seed), teacher=[name], data=data)
+    run = Run(folder / "plain", seed=seed)
+    teacher = taught(run, [name], data, method.teaching)
+    sets = LabelledSets.of(run, teacher, data, method.relabelling, method.recipe)
+    starts = sets.patched(1, teacher, method.patches)
+    blocks = planned(data.outputs, 1, method.recovery.block, starts=starts)
+    pictures, _ = recovered(run, sets.networks, blocks, sets.space, method.recovery)
+    plain = sets.make("plain", pictures, voted.labels)
+    first, second = (
+        [fingerprint(batch) for batch in one.replay().batches(0, 8)] for one in (voted, plain)
+    )
+    return {"bitwise_equal": first == second}
+
+
+def votes_and_the_single_voter(trial: Trial) -> Verdict:
+    """Look at the weights, and at one voter."""
+    from limbeck.functional import voting_weights
+
     alpha = [63.0, 65.3, 68.5, 67.6, 67.4]
     usual, hot, cold = (voting_weights(alpha, one) for one in (5.0, 1e6, 1e-3))
     ordered = sorted(range(5), key=alpha.__getitem__) == usual.argsort().tolist()
-    flat, sharp = float(hot.max() - hot.min()), float(cold.max())
-    equal = []
-    settings = cards.preset("cv-dd", "tiny")["settings"] | {"voters": 1}
-    data = digits()
-    for seed in trial.seeds:
-        method: Any = CVDD(**settings)
-        place = trial.folder / "single" / f"{seed}-{source_fingerprint()}"
-        name = "convnet-d1?norm=batch&width=4"
-        voted = method.distill(Run(place / "voted", seed=seed), teacher=[name], data=data)
-        run = Run(place / "plain", seed=seed)
-        teacher = taught(run, [name], data, method.teaching)
-        sets = LabelledSets.of(run, teacher, data, method.relabelling, method.recipe)
-        starts = sets.patched(1, teacher, method.patches)
-        blocks = planned(data.outputs, 1, method.recovery.block, starts=starts)
-        pictures, _ = recovered(run, sets.networks, blocks, sets.space, method.recovery)
-        plain = sets.make("plain", pictures, voted.labels)
-        same = [
-            fingerprint(*(batch[name] for batch in one.replay().batches(0, 8)))
-            for one in (voted, plain)
-            for name in ("x", "teacher_logits")
-        ]
-        equal.append(same[0] == same[2] and same[1] == same[3])
-    figures = {
+    figures: dict[str, Any] = {
         "sum": float(usual.sum()),
-        "spread_when_hot": flat,
-        "largest_when_cold": sharp,
+        "spread_when_hot": float(hot.max() - hot.min()),
+        "largest_when_cold": float(cold.max()),
         "in_order": ordered,
-        "bitwise_equal": equal,
+        **trial.of_seeds(single_voter),
     }
-    sums = abs(float(usual.sum()) - 1) < 1e-9
-    return Verdict(sums and ordered and flat < 1e-5 and sharp > 1 - 1e-6 and all(equal), figures)
+    limits = abs(figures["sum"] - 1) < 1e-9 and figures["spread_when_hot"] < 1e-5
+    sharp = figures["largest_when_cold"] > 1 - 1e-6
+    return Verdict(limits and sharp and ordered and all(figures["bitwise_equal"]), figures)
 
 
 def labels_of_the_batch(trial: Trial) -> Verdict:
