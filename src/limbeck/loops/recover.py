@@ -168,7 +168,8 @@ def recovered(
         for place, block in enumerate(blocks)
     ]
     found = run.executor.runs(_recover, names, jobs, "blocks of images")
-    seen = {int(step): one for step, one in found[0].items() if step != STAGE}
+    looks = sorted(int(step) for step in found[0] if step != STAGE)
+    seen = {step: found[0][str(step)] for step in looks}
     # A rehearsal takes all blocks to be like the first, which is never smaller than another.
     parts = [one[STAGE][: len(block.labels)] for one, block in zip(found, blocks, strict=True)]
     # Blocks come in the order of the images of a class, which a stable sort keeps.

@@ -70,9 +70,8 @@ def sets_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
             float(cross_entropy(networks[0](seen[look]), labels)) for look in LOOKS[1:]
         ]
         found[FALLS] &= all(_falls(run.dir, called, block.number) for block in blocks)
-        found[INSIDE] &= all(
-            torch.equal(sets.space.clip(one), one) for one in list(seen.values())[1:]
-        )
+        later = [seen[look] for look in LOOKS[1:]]
+        found[INSIDE] &= all(torch.equal(sets.space.clip(one), one) for one in later)
         made[name] = sets.make(name, pictures, labels.repeat_interleave(IMAGES))
     hard = made["cda"]
     made["hard labels"] = sets.make("hard labels", hard.images, hard.labels, soft=False)
