@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from limbeck import cards, rehearsal
 from limbeck import plan as planning
-from limbeck import rehearsal
 from limbeck.errors import Interrupted, SettingsError
 from limbeck.experiment import Request
 from limbeck.plan import plan
@@ -173,3 +173,10 @@ def test_the_table_takes_what_its_parts_foretell(monkeypatch, samples, expected)
 
     monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
     assert planning._testing(compare, data) == pytest.approx(expected)
+
+
+def test_a_plan_of_sets_judged_on_validation_ends_before_the_first_look(tmp_path):
+    tiny = cards.preset("datm", "tiny")
+    protocol = {**tiny["settings"]["protocol"], "selection": "validation", "steps": 300}
+    request = Request("datm", {**tiny["settings"], "protocol": protocol}, tiny["inputs"])
+    assert plan(request, tmp_path).minutes is not None

@@ -109,9 +109,11 @@ def _train(run: Run, case: Case) -> Figures:
         seconds = time.perf_counter() - begun
         figures = _figures(learner, data, scored)
         if protocol.late:
-            # The last weights are the best where no look found better ones.
-            learner.load_state_dict(learnt.best or learner.state_dict())
-            figures["best_accuracy"] = _figures(learner, data, scored)["accuracy"]
+            best = figures
+            if learnt.best is not None:
+                learner.load_state_dict(learnt.best)
+                best = _figures(learner, data, scored)
+            figures = {**figures, "best_accuracy": best["accuracy"]}
         figures |= {"seconds": seconds, "step": learnt.step}
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}
 

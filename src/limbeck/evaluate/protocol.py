@@ -235,17 +235,18 @@ def columns_of(data: Data) -> list[str]:
 
 def _best_with_last(run: Run, stage: str, learner: nn.Module, ended: Trained, watch: Watch) -> int:
     """Let the last iterate compete too, where the looks missed it; returns whose weights are in."""
-    best = ended.best_step
-    assert best is not None
-    assert ended.best_score is not None
-    if watch.due(ended.step) or not ended.last:
+    best, best_score = ended.best_step, ended.best_score
+    if best is None or best_score is None:
+        # A rehearsal may end before the first look.
+        return ended.step
+    if watch.due(ended.step):
         return best
     weights = copied(learner)
     learner.load_state_dict(ended.last["student"])
     with torch.no_grad(), evaluating(learner):
         score = watch.score({"student": learner})
     run.log(stage=stage, step=ended.step, score=score)
-    if score > ended.best_score:
+    if score > best_score:
         return ended.step
     learner.load_state_dict(weights)
     return best

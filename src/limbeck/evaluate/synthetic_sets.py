@@ -39,9 +39,9 @@ class Judged:
             fraction), ``nll`` and others on the test split, ``seconds`` of training, and ``step``,
             of which the weights are.
         costs: by network: ``parameters``, and ``macs`` for one sample.
-        label_bytes: of those, of replayed labels, or None where there are none.
         transform_bytes: of what prepares real images for networks that learned from the set, or
             None where the set needs nothing of its own.
+        label_bytes: what replayed labels take of `bytes`, or None where there are none.
     """
 
     name: str

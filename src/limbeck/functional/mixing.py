@@ -26,6 +26,9 @@ def mixing_box(share: float, size: tuple[int, int], centre: Sequence[int]) -> Sl
     Returns:
         Two slices.
 
+    Raises:
+        ArgumentError: the share lies outside 0 to 1.
+
     Example:
         >>> mixing_box(0.75, (8, 8), (4, 4))
         (slice(2, 6, None), slice(2, 6, None))
