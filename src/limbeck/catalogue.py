@@ -15,11 +15,12 @@ FUNCTIONAL = Path(__file__).parent / "functional"
 # What a model can give, in the order in which a page shows it.
 OUTPUTS = (
     "logits", "probabilities", "top-k", "numbers", "scores", "ranks", "features", "attention",
-    "token logits", "layer costs", "discriminator outputs",
+    "token logits", "layer costs", "discriminator outputs", "samples", "denoised samples",
+    "denoiser outputs",
 )  # fmt: skip
 LABELS = (
     "class labels", "label logits", "label sets", "target numbers", "relevance grades",
-    "marked positives", "ordered pairs",
+    "marked positives", "ordered pairs", "clean samples", "partly noised samples",
 )  # fmt: skip
 # How losses between features become an objective: the text, and the paths that it asks for.
 TERM = "Term({name!r}, {call}, student='features.PATH', teacher='features.PATH'{options})"

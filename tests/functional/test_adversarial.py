@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from limbeck.errors import ArgumentError
-from limbeck.functional.adversarial import discriminator_input, discriminator_loss
+from limbeck.functional.adversarial import (
+    critic_loss,
+    discriminator_input,
+    discriminator_loss,
+    generator_loss,
+)
 
 WIDTHS = [(), (1,), (2,)]
 MODES = ("cooperative", "adversarial", "off")
@@ -246,3 +251,30 @@ def test_shapes_are_named(student, teacher):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ArgumentError, match=message):
         call(numbers(3, 2))
+
+
+# A critic of samples
+
+
+def test_generator_and_critic_lose_softplus():
+    generated, real = numbers(4, 3), numbers(6, 3, seed=1)
+    torch.testing.assert_close(generator_loss(generated), F.softplus(-generated).mean())
+    expected = F.softplus(generated).mean() + F.softplus(-real).mean()
+    torch.testing.assert_close(critic_loss(generated, real), expected)
+    each = critic_loss(generated, real, reduction="none")
+    torch.testing.assert_close(each, torch.cat([F.softplus(generated), F.softplus(-real)]))
+    total = critic_loss(generated, real, reduction="sum")
+    torch.testing.assert_close(total, each.sum())
+
+
+def test_a_critic_of_two_equal_sides_loses_twice_what_a_discriminator_does():
+    generated, real = numbers(5), numbers(5, seed=1)
+    torch.testing.assert_close(
+        critic_loss(generated, real), 2 * discriminator_loss(generated, real)
+    )
+
+
+def test_a_sure_critic_leaves_the_generator_a_gradient():
+    generated = torch.tensor([-80.0], requires_grad=True)
+    generator_loss(generated).backward()
+    assert generated.grad.item() == -1

@@ -1,6 +1,11 @@
 """Pure maths on tensors, one topic a file: usable in any training loop."""
 
-from limbeck.functional.adversarial import discriminator_input, discriminator_loss
+from limbeck.functional.adversarial import (
+    critic_loss,
+    discriminator_input,
+    discriminator_loss,
+    generator_loss,
+)
 from limbeck.functional.attention import (
     attention_transfer_loss,
     relation_loss,
@@ -32,13 +37,39 @@ from limbeck.functional.correlation import (
     standardise_logits,
     standardised_divergence_loss,
 )
+from limbeck.functional.coverage import (
+    manifold_scores,
+    mean_pairwise_distance,
+    mode_scores,
+    nearest_distance,
+)
 from limbeck.functional.decoupled import decoupled_loss
+from limbeck.functional.diffusion import (
+    add_noise,
+    convert_prediction,
+    deterministic_step,
+    guided,
+    per_sample,
+    prediction_target,
+    velocity_step,
+)
+from limbeck.functional.distribution_matching import (
+    augmentation_delta,
+    denoising_loss,
+    distribution_matching_loss,
+    error_scale,
+    match_delta,
+    matching_direction,
+    mean_variance_divergence,
+    surrogate_loss,
+)
 from limbeck.functional.divergences import (
     entropy,
     log_probabilities,
     soft_multilabel_loss,
     soft_target_loss,
 )
+from limbeck.functional.f_divergences import f_divergence_weight
 from limbeck.functional.features import (
     cosine_loss,
     feature_mse_loss,
@@ -46,6 +77,13 @@ from limbeck.functional.features import (
     fsp_loss,
     gram_loss,
     unit_vectors,
+)
+from limbeck.functional.generative import (
+    frechet_distance,
+    gaussian_mmd,
+    kernel_distance,
+    sliced_wasserstein,
+    unit_projections,
 )
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
 from limbeck.functional.matched_norm import matched_batch_norm
@@ -58,6 +96,13 @@ from limbeck.functional.mutual_information import (
     nwj_bound,
     tuba_bound,
     vid_loss,
+)
+from limbeck.functional.noise_levels import (
+    beta_schedule,
+    karras_sigmas,
+    precondition,
+    shift_levels,
+    vp_alpha_sigma,
 )
 from limbeck.functional.operators import (
     Anchoring,
@@ -142,6 +187,12 @@ from limbeck.functional.trajectories import (
     relative_distance,
     start_epoch_upper_bound,
 )
+from limbeck.functional.transitions import (
+    transition,
+    transition_loss,
+    transition_target,
+    transition_weight,
+)
 from limbeck.functional.whitening import Zca, fit_zca
 
 __all__ = [
@@ -155,6 +206,7 @@ __all__ = [
     "Softening",
     "Surface",
     "Zca",
+    "add_noise",
     "agreement",
     "anchored_recursion",
     "anchored_teacher",
@@ -162,9 +214,11 @@ __all__ = [
     "approximate_ranks",
     "ascent",
     "attention_transfer_loss",
+    "augmentation_delta",
     "augmentation_robust_score",
     "average_correct_logits",
     "average_ranks",
+    "beta_schedule",
     "binary_cross_entropy",
     "blended",
     "brier_score",
@@ -176,32 +230,45 @@ __all__ = [
     "closed_form",
     "contraction_bound",
     "contraction_rate",
+    "convert_prediction",
     "correlation_loss",
     "cosine_loss",
     "crd_loss",
+    "critic_loss",
     "critic_scores",
     "crop_scale_bounds",
     "cross_entropy",
     "decoupled_loss",
+    "denoising_loss",
+    "deterministic_step",
     "discriminator_input",
     "discriminator_loss",
+    "distribution_matching_loss",
     "entropy",
+    "error_scale",
     "estimate_floor",
     "evaluation_rate",
     "expected_calibration_error",
+    "f_divergence_weight",
     "feature_mse_loss",
     "fit_rate",
     "fit_zca",
     "flow_matrix",
+    "frechet_distance",
     "fsp_loss",
+    "gaussian_mmd",
+    "generator_loss",
     "gram_loss",
+    "guided",
     "hard_label_recovery",
     "image_variation",
     "improvement_over_random",
     "in_batch_negatives",
     "info_nce_bound",
     "info_nce_loss",
+    "karras_sigmas",
     "keep_largest",
+    "kernel_distance",
     "label_first_ranking",
     "label_robust_score",
     "lambda_loss",
@@ -214,25 +281,35 @@ __all__ = [
     "log_mean_exp_of_others",
     "log_probabilities",
     "loss_surface",
+    "manifold_scores",
     "margin_mse_loss",
+    "match_delta",
     "matched_batch_norm",
+    "matching_direction",
     "mean_logits",
+    "mean_pairwise_distance",
     "mean_probabilities",
+    "mean_variance_divergence",
     "mi_alpha_bound",
     "mixing_box",
+    "mode_scores",
+    "nearest_distance",
     "negative_log_likelihood",
     "nwj_bound",
     "pairwise_distances",
     "pairwise_hinge_loss",
     "pasted",
     "pearson_correlation",
+    "per_sample",
     "piecewise_constant",
     "pkt_loss",
     "plackett_luce_loss",
     "pointwise_loss",
     "pooled_variance",
     "power_pool",
+    "precondition",
     "predict_rate",
+    "prediction_target",
     "rank_mse_loss",
     "ranknet_loss",
     "recover_soft_labels",
@@ -243,8 +320,10 @@ __all__ = [
     "reliability",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "shift_levels",
     "siamese_augment",
     "similarity_preserving_loss",
+    "sliced_wasserstein",
     "smoothed_cosine",
     "soft_multilabel_loss",
     "soft_target_loss",
@@ -257,13 +336,21 @@ __all__ = [
     "statistics_distance",
     "statistics_regulariser",
     "surrogate_gap_direction",
+    "surrogate_loss",
     "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",
+    "transition",
+    "transition_loss",
+    "transition_target",
+    "transition_weight",
     "transport_loss",
     "transport_plan",
     "tuba_bound",
+    "unit_projections",
     "unit_vectors",
+    "velocity_step",
     "vid_loss",
     "voting_weights",
+    "vp_alpha_sigma",
 ]

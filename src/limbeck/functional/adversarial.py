@@ -1,4 +1,4 @@
-"""A discriminator between student and teacher outputs, with or against the student."""
+"""A discriminator between student and teacher outputs; a critic of generated samples."""
 
 from __future__ import annotations
 
@@ -114,6 +114,61 @@ def discriminator_input(
         student, strength if mode == "cooperative" else -strength
     )
     return connected
+
+
+def generator_loss(generated: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    r"""What a generator loses to a critic that is to take its samples for real ones.
+
+    .. math:: \mathrm{softplus}(-D(\hat x))
+
+    Args:
+        generated: what the critic says of generated samples, logits ``(N, ...)``; high is real.
+        reduction: ``"mean"`` over all entries, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or the shape of `generated` with ``"none"``, in float32 or wider.
+
+    Raises:
+        ArgumentError: a logit on the CPU is NaN or infinite.
+
+    Example:
+        >>> round(generator_loss(torch.zeros(2, 1)).item(), 4)
+        0.6931
+
+    Source: Goodfellow et al., arXiv 1406.2661, the loss that does not saturate.
+    """
+    return binary_cross_entropy(generated, torch.ones_like(generated), reduction=reduction)
+
+
+def critic_loss(generated: Tensor, real: Tensor, *, reduction: Reduction = "mean") -> Tensor:
+    r"""What a critic loses that is to tell generated samples from real ones.
+
+    .. math:: \mathrm{softplus}(D(\hat x)) + \mathrm{softplus}(-D(x))
+
+    Each side has a mean of its own, so this is twice `discriminator_loss` where both are as many.
+
+    Args:
+        generated: what the critic says of generated samples, logits ``(N, ...)``; high is real.
+        real: what it says of real ones, ``(M, ...)``.
+        reduction: ``"mean"`` over the entries of a side, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(N + M, ...)`` with ``"none"``, generated ones first; float32 or wider.
+
+    Raises:
+        ArgumentError: a logit on the CPU is NaN or infinite.
+
+    Example:
+        >>> round(critic_loss(torch.zeros(2, 1), torch.zeros(3, 1)).item(), 4)
+        1.3863
+
+    Source: Goodfellow et al., arXiv 1406.2661.
+    """
+    sides = (
+        binary_cross_entropy(generated, torch.zeros_like(generated), reduction=reduction),
+        generator_loss(real, reduction=reduction),
+    )
+    return torch.cat(sides) if reduction == "none" else sides[0] + sides[1]
 
 
 class _ScaleGradient(torch.autograd.Function):
