@@ -109,3 +109,17 @@ def test_a_table_changes_a_nested_default_and_may_stand_alone():
     assert Outer(none={"size": 3}).none == Inner(size=3)
     with pytest.raises(SettingsError, match="stepz"):
         Outer(inner={"stepz": 1})
+
+
+def test_values_that_do_not_go_together_are_refused_in_the_words_of_the_class():
+    @settings
+    class Range:
+        low: float = 0.0
+        high: float = 1.0
+
+        def __post_init__(self):
+            if self.low >= self.high:
+                raise SettingsError(f"Range.low is {self.low}, expected below {self.high}")
+
+    with pytest.raises(SettingsError, match=r"^Range\.low is 3\.0, expected below 1\.0$"):
+        Range(low=3)

@@ -73,6 +73,9 @@ def _over(default: Any, given: Any) -> Any:
 def _explain(owner: Any, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
+        if not problem["loc"]:  # the class itself refused values that do not go together
+            lines.append(str(problem["ctx"]["error"]))
+            continue
         *path, last = map(str, problem["loc"])
         place = ".".join([*path, last])
         if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):

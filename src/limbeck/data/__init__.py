@@ -1,10 +1,12 @@
 """Data and batches, embedded sets, file layouts, replayable views and keyed loaders."""
 
 from limbeck.data.batch import Batch
+from limbeck.data.centred import centred
 from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import digits, shifted_digits
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
+from limbeck.data.problems import MIXTURES, Mixture
 from limbeck.data.siamese import Siamese
 from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
@@ -12,17 +14,20 @@ from limbeck.data.views import Views
 from limbeck.data.whitened import normalised, whitened
 
 __all__ = [
+    "MIXTURES",
     "Batch",
     "Data",
     "DatasetSplit",
     "InputSpace",
     "Loader",
+    "Mixture",
     "Siamese",
     "Split",
     "Subset",
     "Task",
     "TensorSplit",
     "Views",
+    "centred",
     "convert",
     "cutmix",
     "digits",

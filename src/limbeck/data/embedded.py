@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from limbeck import keyed
 from limbeck.data.data import VALIDATION_SHARE, Data, assemble
+from limbeck.data.problems import PROBLEMS
 from limbeck.data.splits import Subset, TensorSplit, hold_out
 
 DIGITS_TEST_SHARE = 0.25
@@ -85,4 +88,8 @@ def _digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     return pixels[order], y[order]
 
 
-EMBEDDED = {"digits": digits, "shifted-digits": shifted_digits}
+EMBEDDED: dict[str, Callable[..., Data]] = {
+    "digits": digits,
+    "shifted-digits": shifted_digits,
+    **PROBLEMS,
+}

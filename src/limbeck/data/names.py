@@ -30,13 +30,13 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
     """Return the data set that a name or object stands for.
 
     Args:
-        data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``; ``npz:FILE``,
-            ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH`` (tables of numbers or texts),
-            ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of a folder of the data
-            root (the environment variable LIMBECK_DATA). Options ride behind
-            a question mark: ``labels=200`` keeps that many training samples for the student, the
-            others going to teachers trained here; ``samples=200`` keeps that many for all of them;
-            ``size=32`` resizes images.
+        data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``, or points in the plane
+            such as ``ring8-2c``; ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH``
+            (tables of numbers or texts), ``folder:FOLDER`` (pictures, a sub-folder a class); or the
+            name of a folder of the data root (the environment variable LIMBECK_DATA). Options ride
+            behind a question mark: ``labels=200`` keeps that many training samples for the student,
+            the others going to teachers trained here; ``samples=200`` keeps that many for all of
+            them; ``size=32`` resizes images.
         seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:

@@ -1,9 +1,12 @@
 """Networks that limbeck ships: named without a prefix, such as ``mlp?hidden=128x128``."""
 
 from limbeck.networks.convnet import ConvNet
+from limbeck.networks.denoiser import Denoiser
+from limbeck.networks.noise_schedule import NoiseSchedule
 from limbeck.networks.own import NETWORKS
 from limbeck.networks.reference import VGG11, AlexNet, LeNet
 from limbeck.networks.resnet import ResNet18, ResNet50
+from limbeck.networks.routed import Routed
 from limbeck.networks.small import CNN, MLP
 
 __all__ = [
@@ -13,7 +16,10 @@ __all__ = [
     "VGG11",
     "AlexNet",
     "ConvNet",
+    "Denoiser",
     "LeNet",
+    "NoiseSchedule",
     "ResNet18",
     "ResNet50",
+    "Routed",
 ]

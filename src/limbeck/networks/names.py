@@ -13,6 +13,7 @@ from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
 from limbeck.naming import split_name
 from limbeck.networks.adapted import Adapted, adapted
+from limbeck.networks.denoiser import Denoiser
 from limbeck.networks.making import few, last_layer, library, made, mark, with_head
 from limbeck.networks.own import NETWORKS
 
@@ -33,7 +34,8 @@ def build(
     Args:
         name: one of limbeck's own such as ``mlp``, ``cnn`` or ``convnet``, ``timm:NAME``,
             ``torchvision:NAME``, ``hf:KIND`` (made from its configuration), each with options;
-            ``hf:FOLDER`` or a hub name, with its weights; or
+            ``hf:FOLDER`` or a hub name, with its weights, of a classifier or, where diffusers wrote
+            it, of a denoiser; or
             ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` (of torchvision also
             the name of its weights, such as ``IMAGENET1K_V1``) the network keeps its own input
             space (size, channels, mean, std; another side with ``size=N``) and
@@ -63,9 +65,14 @@ def build(
     elif prefix == "torchvision":
         network = _torchvision(rest, options, space, outputs, fetch)
     elif prefix == "hf":
+        from limbeck.networks.diffusers_models import diffusers_folder, diffusers_model
         from limbeck.networks.hugging_face import hugging_face
 
-        network = hugging_face(rest, options, space, outputs, stored)
+        folder = diffusers_folder(rest, stored)
+        if folder is not None:
+            network = diffusers_model(rest, folder, options, space, outputs, weights=not stored)
+        else:
+            network = hugging_face(rest, options, space, outputs, stored)
     elif prefix == "file":
         network = _file(rest, options, space, outputs)
     else:
@@ -193,7 +200,9 @@ def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs:
     inside = network.network if isinstance(network, Adapted) and not whole else network
     head = last_layer(inside)[0]
     told = weights.get(f"{head}.weight")
-    fresh = told is not None and told.ndim > 1 and len(told) != outputs
+    # What a denoiser says has the shape of its inputs, whatever the classes.
+    headed = not isinstance(network, Denoiser)
+    fresh = headed and told is not None and told.ndim > 1 and len(told) != outputs
     if fresh:
         # Weights for other classes keep all but their last layer.
         kept = {key: value for key, value in weights.items() if key.rpartition(".")[0] != head}

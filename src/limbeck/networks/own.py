@@ -7,7 +7,9 @@ from collections.abc import Callable
 from torch import nn
 
 from limbeck.networks.convnet import CONVNETS
+from limbeck.networks.denoisers import DENOISERS
 from limbeck.networks.families import FAMILIES
+from limbeck.networks.mixture import MIXTURE
 from limbeck.networks.reference import REFERENCES
 from limbeck.networks.small import SMALL
 
@@ -16,4 +18,6 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **CONVNETS,
     **REFERENCES,
     **FAMILIES,
+    **DENOISERS,
+    **MIXTURE,
 }
