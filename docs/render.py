@@ -51,7 +51,7 @@ def rows(path: Path) -> str:
     """The table of one run."""
     facts = json.loads(path.read_text())
     shown = [
-        {**row, "name": f"`{row['name']}`" if row["role"] == "teacher" else row["name"]}
+        {**row, "name": f"`{row['name']}`" if words.is_named(row) else row["name"]}
         for row in facts["rows"]
     ]
     seeds = len(facts["seeds"])

@@ -1,5 +1,6 @@
 """A rehearsal foretells what the real run does, and leaves nothing behind."""
 
+import copy
 import json
 
 import pytest
@@ -226,3 +227,17 @@ def test_a_step_that_fails_leaves_autograd_as_it_was(small, tmp_path, monkeypatc
     monkeypatch.setattr(Saved, "take", lambda *said: counted.append(said))
     torch.zeros(8, requires_grad=True).exp().sum().backward()
     assert not counted
+
+
+def test_a_copy_of_a_frozen_network_is_no_teacher(tmp_path):
+    """A student that begins as its teacher is copied after the teacher was looked at."""
+    run = Rehearsal(tmp_path)
+    try:
+        teacher = run.engine.place(nn.Linear(2, 2))
+        learner = copy.deepcopy(teacher)
+        learner(torch.zeros(1, 2))
+        assert run._calls.count == 0
+        teacher(torch.zeros(1, 2))
+        assert run._calls.count == 1
+    finally:
+        run.close()

@@ -58,6 +58,11 @@ class Card:
     expected_failures: dict[str, str] = field(default_factory=dict)
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of inputs that may be left out."""
+        return tuple(self.contract.get("optional", ()))
+
+    @property
     def folder(self) -> Path:
         """Where the method lives."""
         return METHODS / self.slug.replace("-", "_")

@@ -87,6 +87,23 @@ def expand(model: nn.Module, paths: Sequence[str]) -> list[str]:
     return [name for name in names if name in chosen]
 
 
+class Calls:
+    """A forward hook that counts; a copied model has one that counts for itself.
+
+    Example:
+        >>> model, calls = nn.Linear(2, 2), Calls()
+        >>> _ = model.register_forward_hook(calls), model(torch.zeros(1, 2))
+        >>> calls.count
+        1
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *_said: Any) -> None:
+        self.count += 1
+
+
 @torch.no_grad()
 def list_features(model: nn.Module, *inputs: Any) -> dict[str, tuple[int, ...]]:
     """Run a model once and list every feature that can be tapped, with its shape.

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
-from limbeck.products import Student, SyntheticDataset
+from limbeck.products import Generator, Student, SyntheticDataset
 from limbeck.products.export_folder import FACTS
 from limbeck.run.folder import how_to_go_on
 
 if TYPE_CHECKING:
     from torch import nn
 
-KINDS: dict[str, type[Student] | type[SyntheticDataset]] = {
+Product = Student | SyntheticDataset | Generator
+KINDS: dict[str, type[Student] | type[SyntheticDataset] | type[Generator]] = {
     "student": Student,
     "synthetic-dataset": SyntheticDataset,
+    "generator": Generator,
 }
 
 
-def load(run: str | Path, *, network: nn.Module | None = None) -> Student | SyntheticDataset:
+def load(run: str | Path, *, network: nn.Module | None = None) -> Product:
     """Return the product of a run folder, or of a product folder.
 
     Args:
         run: the folder.
-        network: to fill with the weights, where the student was an object of your own class.
+        network: to fill with the weights, where the student or the denoiser of a generator was an
+            object of your own class.
 
     Returns:
-        The product: a student ready to predict, or a set to train on.
+        The product: a student ready to predict, a generator to sample from, or a set to train on.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.
@@ -41,12 +44,12 @@ def load(run: str | Path, *, network: nn.Module | None = None) -> Student | Synt
         if (folder / "settings.toml").exists():
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
-    product = KINDS[_kind(place)]
-    if product is Student:
-        return Student.load(place, network)
-    if network is not None:
-        raise ArgumentError(f"{folder} holds no student: there are no weights for network=")
-    return product.load(place)
+    product: Any = KINDS[_kind(place)]
+    if network is None:
+        return product.load(place)
+    if product is SyntheticDataset:
+        raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
+    return product.load(place, network)
 
 
 def _kind(place: Path) -> str:

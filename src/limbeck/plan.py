@@ -225,8 +225,9 @@ def _rehearsed(request: Request, run: Rehearsal) -> dict[str, Any]:
         return facts
     data = ready["data"]
     asked = any(one.teacher_calls for one in run.stages.values())
-    samples = len(data.train) * len(ready["teacher"].members)
-    cache = samples * data.outputs * HALF if asked else 0
+    # A teacher that makes samples says nothing about those of the data.
+    members = len(getattr(ready["teacher"], "members", ()))
+    cache = len(data.train) * members * data.outputs * HALF if asked else 0
     return {**facts, "cache": cache, "testing": _testing(compare, data)}
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from limbeck.evaluate.cost import weights
 from limbeck.evaluate.memory import Saved, content_bytes, free_bytes, held_bytes, optimiser_bytes
+from limbeck.features import Calls
 from limbeck.run.checkpoints import Checkpoint
 from limbeck.run.engine import Engine
 from limbeck.run.executor import Executor
@@ -120,7 +121,7 @@ class Rehearsal(Run):
         self._kind, self._tried = "", {}  # type: str, dict[str, _Kind]
         self._of_jobs: dict[str, dict[str, Tensor]] = {}
         self._frozen: set[int] = set()
-        self._calls = 0
+        self._calls = Calls()
         self._undo = ExitStack()
 
     def goes_on(self, loop: Any, batches: Any, steps: int) -> bool:
@@ -225,10 +226,7 @@ class Rehearsal(Run):
             parameters, size = weights([module])
             name = f"{_name(module, 'network')}{FROZEN}"
             self.networks.append(Network("", name, parameters, size))
-            self._undo.callback(module.register_forward_hook(self._called).remove)
-
-    def _called(self, *_said: Any) -> None:
-        self._calls += 1
+            self._undo.callback(module.register_forward_hook(self._calls).remove)
 
 
 @dataclass
@@ -291,7 +289,7 @@ class _Loop:
             torch.cuda.reset_peak_memory_stats(self.device)
         left = run.room - self.held - self._trained()
         self.saved = Saved(loop.raw.values(), left)
-        self.calls = run._calls
+        self.calls = run._calls.count
 
     def fits(self) -> bool:
         """Whether there is room for what a step needs at the least; else none is taken."""
@@ -329,7 +327,7 @@ class _Loop:
             stage.seconds = (now - self.begun) / taken
         frozen = [one for one in self.run.networks if one.name.endswith(FROZEN)]
         stage.state = self._trained() + sum(one.weights for one in [*self.networks, *frozen])
-        calls = (self.run._calls - self.calls) / max(taken, 1)
+        calls = (self.run._calls.count - self.calls) / max(taken, 1)
         stage.teacher_calls = round(calls * stage.steps)
         stage.activations = self.saved.peak
         # Of models that have not had their turn yet, the state is still to come.

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from limbeck.errors import ArgumentError
-from limbeck.evaluate.tournament import compared, holm, main_figure, spread, standing
+from limbeck.evaluate.figures import main_figure
+from limbeck.evaluate.tournament import compared, holm, spread, standing
 
 
 def rows(**values):

@@ -30,6 +30,29 @@ SETS = [
 ]
 
 
+def sampler(name, role, distance, evaluations, **more):
+    quality = {"frechet": distance, "recall": 0.5, "density": 0.9}
+    cost = {"evaluations": evaluations, "sample_seconds": 1.234, "bytes": 40, **NETWORK}
+    return {"name": name, "role": role, "quality": quality, "cost": cost, **more}
+
+
+NETWORK = {"parameters": 1066, "macs": 1032}
+SAMPLERS = [
+    sampler("dmd", "product", 1.04, 4.0, std={"frechet": 0.05}),
+    sampler("teacher in 4 steps", "baseline", 1.63, 8.0),
+    sampler("teacher in 50 steps", "teacher", 0.8, 100.0),
+    {"name": "real samples", "role": "reference", "quality": {"frechet": 0.72}, "cost": {}},
+]
+
+
+def test_generators_have_the_cost_of_a_sample():
+    heads, lines = table_cells(SAMPLERS)
+    assert heads == ["", "FD", "recall", "evaluations", "s per 1,000", "parameters", "MACs"]
+    assert lines[0] == ["dmd", "1.040 ±0.050", "50.0", "4", "1.23", "1,066", "1,032"]
+    assert lines[2][0] == "teacher in 50 steps"
+    assert lines[3] == ["real samples", "0.720", "", "", "", "", ""]
+
+
 def test_students_have_the_cost_of_an_answer():
     heads, lines = table_cells(STUDENTS)
     assert heads == ["", "accuracy", "parameters", "MACs", "ms"]
@@ -92,6 +115,16 @@ def test_a_spread_over_networks_stands_beside_the_mean_until_there_are_seeds():
         (
             [SETS[0], row("all images", "baseline", 0.848, few(50_000))], 1,
             "distilled is 38.0 points behind all images (50,000)",
+        ),
+        (
+            SAMPLERS, 1,
+            "distilled has a Fréchet distance of 1.040 in 4 evaluations, its teacher 1.630 in 8 "
+            "and 0.800 in 100",
+        ),
+        (
+            [sampler("dmd", "product", 1.04, 1.0), sampler("teacher", "baseline", 5.0, 1.0)], 3,
+            "distilled has a Fréchet distance of 1.040 in 1 evaluation, its teacher 5.000 in as "
+            "many in the mean of 3 seeds",
         ),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from limbeck.cli import (
     resume,
     run,
     runs,
+    sample,
     show,
 )
 
@@ -38,6 +39,7 @@ app.command("plan")(plan.plan)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("sample")(sample.sample)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("check")(check.check)

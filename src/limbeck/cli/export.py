@@ -11,11 +11,12 @@ from limbeck import cards, files
 from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 from limbeck.experiment import TABLE, Request, is_run
+from limbeck.naming import spaced
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
 
-NEEDS_A_CARD = "hf"
+NEEDS_A_CARD, HAS_A_CARD = "hf", ("hf", "diffusers")
 
 
 def export(
@@ -25,7 +26,8 @@ def export(
         typer.Option(
             help="Of a student: safetensors (weights and facts), onnx, torch-export, or hf (a "
             "folder for a hub, with a card). Of a synthetic dataset: folder (PNG files), hf, or "
-            "safetensors (exact numbers)."
+            "safetensors (exact numbers). Of a generator: diffusers (a pipeline folder), onnx, or "
+            "safetensors."
         ),
     ],
     out: Annotated[
@@ -47,6 +49,8 @@ def export(
 
       A synthetic dataset becomes pictures as people see them, or the exact numbers.
 
+      A generator becomes the network alone, or a folder that diffusers loads, run beside it too.
+
       \b
       Examples:
         limbeck export runs/first --to onnx
@@ -61,7 +65,7 @@ def export(
     if out is None and not is_run(folder):
         raise SettingsError(f"{folder} is a product without its run; say where: --out FOLDER")
     place = out or folder / "export" / to
-    origin = _origin(folder) if to == NEEDS_A_CARD else None
+    origin = _origin(folder) if to in HAS_A_CARD else None
     if isinstance(product, Student):
         missing = to == NEEDS_A_CARD and (origin is None or not origin.rows)
         measured = _data(folder, data) if missing else None
@@ -72,7 +76,8 @@ def export(
     say(f"{to}: {facts['folder']} ({facts['bytes']:,} bytes)\n{names}", json_wanted=json_wanted)
     if "largest_difference" in facts:
         largest = facts["largest_difference"]
-        say(f"largest difference from the student: {largest:.2g}", json_wanted=json_wanted)
+        told = f"largest difference from the {spaced(type(product).__name__)}: {largest:.2g}"
+        say(told, json_wanted=json_wanted)
     if json_wanted:
         emit({"run": str(folder), **facts})
 

@@ -110,11 +110,10 @@ class Typed:
         base: Mapping[str, Any] = cards.preset(self.method, self._chosen) if self._chosen else {}
         inputs = dict(base.get("inputs", {}))
         inputs |= {name: value for name, value in self._given.items() if value is not None}
-        unknown = [name for name in inputs if name not in card.takes]
+        known = (*card.takes, *card.optional)
+        unknown = [name for name in inputs if name not in known]
         if unknown:
-            raise SettingsError(
-                f"{self.method} takes {', '.join(card.takes)}, not {', '.join(unknown)}"
-            )
+            raise SettingsError(f"{self.method} takes {', '.join(known)}, not {', '.join(unknown)}")
         missing = [name for name in card.takes if name not in inputs]
         if missing:
             words = " ".join(f"--{name} NAME" for name in missing)

@@ -9,6 +9,7 @@ import typer
 
 from limbeck import files
 from limbeck.cli.speaking import Json, emit, say, table
+from limbeck.evaluate.figures import MAIN, figure
 from limbeck.experiment import TABLE, Request, is_finished, is_run
 
 
@@ -50,6 +51,8 @@ def runs(
 
 
 def _main(quality: dict[str, float]) -> str:
-    if "accuracy" in quality:
-        return f"accuracy {quality['accuracy']:.3f}"
-    return f"rmse {quality['rmse']:.4g}" if "rmse" in quality else ""
+    name = next((name for name in MAIN if name in quality), None)
+    if name is None:
+        return ""
+    told = f"{quality[name]:.3f}" if figure(name).share else f"{quality[name]:.4g}"
+    return f"{name.replace('_', ' ')} {told}"

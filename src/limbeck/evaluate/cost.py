@@ -91,6 +91,31 @@ def weights(modules: Iterable[nn.Module]) -> tuple[int, int]:
     return count, sum(t.numel() * t.element_size() for t in tensors)
 
 
+@torch.no_grad()
+def evaluation_cost(denoiser: Any, level: float) -> Figures:
+    """What one evaluation of a denoiser takes.
+
+    Args:
+        denoiser: a `Denoiser` or `Routed`.
+        level: at which it is asked.
+
+    Returns:
+        ``parameters`` and ``bytes`` of all its weights, and ``macs`` for one sample.
+
+    Example:
+        >>> from limbeck.data import InputSpace
+        >>> from limbeck.networks.names import build
+        >>> denoiser = build("denoiser-mlp?width=8&depth=1", InputSpace((2,)), 1)
+        >>> evaluation_cost(denoiser, 1.0)["macs"]
+        480
+    """
+    device = next((one.device for one in denoiser.parameters()), torch.device("cpu"))
+    one = Batch({"x": torch.zeros(1, *denoiser.shape, device=device)})
+    parameters, size = weights([denoiser])
+    asked: Any = lambda batch: denoiser.predict(batch["x"], level)  # noqa: E731
+    return {"parameters": parameters, "macs": multiply_adds(asked, one), "bytes": size}
+
+
 def _median_ms(call: Callable[[], Any]) -> float:
     for _ in range(3):
         call()

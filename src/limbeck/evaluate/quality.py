@@ -12,6 +12,7 @@ from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.splits import Split
 from limbeck.errors import DataError
+from limbeck.evaluate.figures import figure
 from limbeck.functional import classification, supervised
 from limbeck.functional.divergences import soft_target_loss
 from limbeck.outputs import Outputs
@@ -105,7 +106,8 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor, task: str) -> Figur
 
 def main_figure(task: str) -> tuple[str, int]:
     """Name of the figure that choices are made on, and +1 if high is good, -1 if low is."""
-    return ("rmse", -1) if task == "regression" else ("accuracy", 1)
+    name = "rmse" if task == "regression" else "accuracy"
+    return name, 1 if figure(name).higher else -1
 
 
 def _regression(predicted: Tensor, target: Tensor) -> Figures:

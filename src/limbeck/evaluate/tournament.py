@@ -8,28 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from limbeck.errors import ArgumentError
+from limbeck.evaluate.figures import figure, main_figure
 from limbeck.evaluate.significance import friedman_test, nemenyi_critical_difference, tiers
 
-# What entries are ranked by: the first that the rows have, and whether more of it is better.
-FIGURES = {"accuracy": True, "exact": True, "rmse": False}
 CONFIDENCE = 0.95
-
-
-def main_figure(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figure that entries are ranked by.
-
-    Raises:
-        ArgumentError: the rows have none that is known.
-
-    Example:
-        >>> main_figure([{"quality": {"nll": 1.0, "accuracy": 0.5}}])
-        'accuracy'
-    """
-    for name in FIGURES:
-        if all(name in row["quality"] for row in rows):
-            return name
-    raise ArgumentError(f"rows have none of {', '.join(FIGURES)} to rank entries by")
 
 
 def spread(values: Sequence[float], confidence: float = CONFIDENCE) -> dict[str, Any]:
@@ -128,16 +110,17 @@ def compared(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]) -> dict[
         critical difference and the `tiers`. ``ranks`` is None for fewer than three entries or
         two seeds, p-values are None below two seeds.
     """
-    figure = main_figure(rows)
+    name = main_figure(rows)
+    higher = figure(name).higher
     values: dict[str, dict[int, float]] = {entry: {} for entry in entries}
     for row in rows:
-        values[row["entry"]][row["seed"]] = row["quality"][figure]
+        values[row["entry"]][row["seed"]] = row["quality"][name]
     present = [entry for entry in entries if values[entry]]
     return {
-        "figure": figure,
-        "higher_is_better": FIGURES[figure],
+        "figure": name,
+        "higher_is_better": higher,
         "paired": _paired(values, present),
-        "ranks": _ranks(values, present, FIGURES[figure]),
+        "ranks": _ranks(values, present, higher),
     }
 
 

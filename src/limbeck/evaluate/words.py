@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-SHARES = ("accuracy", "best_accuracy", "top5", "agreement", "exact", "f1", "train_accuracy")
-QUALITY = ("accuracy", "exact", "f1", "rmse", "mae", "r2", "nll", "ece", "agreement")
-SHOWN = ("accuracy", "best_accuracy", *QUALITY[1:], "train_accuracy", "train_rmse")
+from limbeck.evaluate.figures import columns, figure, main_figure
+
 Cost = Callable[[float], str]
 WHOLE: Cost = "{:,.0f}".format
 
@@ -16,11 +15,18 @@ def _kilobytes(count: float) -> str:
     return f"{count / 1000:,.1f}"
 
 
-# Columns of what models cost that answer, and of what sets cost that models are trained on.
-MODELS: dict[str, tuple[str, Cost]] = {
+# Columns of what it costs to use a model that answers, one that makes samples, or a set that models
+# are trained on.
+ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
     "latency_ms": ("ms", "{:.2f}".format),
+}
+SAMPLES: dict[str, tuple[str, Cost]] = {
+    "evaluations": ("evaluations", "{:g}".format),
+    "sample_seconds": ("s per 1,000", "{:.2f}".format),
+    "parameters": ("parameters", WHOLE),
+    "macs": ("MACs", WHOLE),
 }
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
@@ -28,7 +34,13 @@ SETS: dict[str, tuple[str, Cost]] = {
     "label_bytes": ("of it labels KB", _kilobytes),
     "transform_bytes": ("transform KB", _kilobytes),
     "train_seconds": ("train s", "{:.1f}".format),
+    "parameters": ("parameters", WHOLE),
+    "macs": ("MACs", WHOLE),
 }
+# The cost by which rows are known to be of a kind.
+KINDS = {"images": SETS, "evaluations": SAMPLES, "parameters": ANSWERS}
+# Of a set these are of the networks that judge it: worth a column where they tell rows apart.
+JUDGES = ("parameters", "macs")
 
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -40,12 +52,13 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
     Returns:
         The heads, and one list of cells a row.
     """
-    names = [name for name in SHOWN if any(name in row["quality"] for row in rows)]
+    names = columns([row["quality"] for row in rows])
     costs = _costs(rows)
-    heads = ["", *names, *(head for head, _ in costs.values())]
+    heads = ["", *(figure(name).head or name for name in names)]
+    heads += [head for head, _ in costs.values()]
     lines = []
     for row in rows:
-        label = row["name"] if row["role"] != "teacher" else f"teacher {row['name']}"
+        label = f"teacher {row['name']}" if is_named(row) else row["name"]
         figures = [_figure(name, row) for name in names]
         paid = [
             said(row["cost"][name]) if name in row["cost"] else ""
@@ -55,27 +68,30 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
     return heads, lines
 
 
+def is_named(row: Mapping[str, Any]) -> bool:
+    """Whether a row has the name of a teacher's network alone; of samplers it says more."""
+    return row["role"] == "teacher" and "evaluations" not in row["cost"]
+
+
 def _costs(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Cost]]:
-    """Columns of cost: those of sets where rows count images, with the size of the network only
-    where it tells rows apart."""
-    if not any("images" in row["cost"] for row in rows):
-        return MODELS
-    sizes = {row["cost"]["parameters"] for row in rows if "parameters" in row["cost"]}
-    kept = {name: MODELS[name] for name in ("parameters", "macs") if len(sizes) > 1}
-    return {
-        name: column
-        for name, column in {**SETS, **kept}.items()
-        if any(name in row["cost"] for row in rows)
-    }
+    """Columns of cost: those of the kind of thing that the rows are about."""
+    held = {name for row in rows for name in row["cost"]}
+    kind = next((of_kind for mark, of_kind in KINDS.items() if mark in held), {})
+    if kind is SETS:
+        sizes = {row["cost"]["parameters"] for row in rows if "parameters" in row["cost"]}
+        held -= set(JUDGES) if len(sizes) < 2 else set()
+    return {name: column for name, column in kind.items() if name in held}
 
 
 def _figure(name: str, row: Mapping[str, Any]) -> str:
     if name not in row["quality"]:
         return ""
-    scale, digits = _scale(name)
-    text = f"{row['quality'][name] * scale:.{digits}f}"
-    spread = spread_of(row, name)
-    return text if spread is None else f"{text} ±{spread * scale:.{digits}f}"
+    return _spread(name, row["quality"][name], spread_of(row, name))
+
+
+def _spread(name: str, value: float, spread: float | None) -> str:
+    text = figure(name).write(value)
+    return text if spread is None else f"{text} ±{figure(name).write(spread)}"
 
 
 def spread_of(row: Mapping[str, Any], name: str) -> float | None:
@@ -95,7 +111,7 @@ def tournament_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str
     """
     main, ranks = facts["tests"]["figure"], facts["tests"]["ranks"]
     quality, cost = facts["standing"]["quality"], facts["standing"]["cost"]
-    others = [n for n in SHOWN if n != main and any(n in one for one in quality.values())]
+    others = columns(list(quality.values()), without=main)
     heads = ["", main, "95 % interval", "rank", *others]
     heads += ["steps", "train s", "parameters", "MACs", "ms", "seeds"]
     lines = []
@@ -127,12 +143,12 @@ def tournament_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str
 def paired_cells(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Heads and cells of the paired differences of a comparison, one line a pair of entries."""
     main = facts["tests"]["figure"]
-    unit = " points" if main in SHARES else ""
+    unit = " points" if figure(main).share else ""
     heads = ["first less second", f"{main}{unit}", "95 % interval", "p", "p (Holm)", "seeds"]
     lines = [
         [
             f"{one['first']} less {one['second']}",
-            f"{one['mean'] * _scale(main)[0]:+.{_scale(main)[1]}f}",
+            figure(main).write(one["mean"], "+"),
             interval(main, one, sign="+"),
             *("" if one[name] is None else f"{one[name]:.3f}" for name in ("p", "p_holm")),
             f"{one['seeds']}",
@@ -164,9 +180,7 @@ def tournament_verdict(facts: Mapping[str, Any]) -> str:
 
 def with_spread(name: str, one: Mapping[str, Any]) -> str:
     """A mean and its standard deviation, shares in percent."""
-    scale, digits = _scale(name)
-    text = f"{one['mean'] * scale:.{digits}f}"
-    return text if one["std"] is None else f"{text} ±{one['std'] * scale:.{digits}f}"
+    return _spread(name, one["mean"], one["std"])
 
 
 def interval(name: str, one: Mapping[str, Any], sign: str = "") -> str:
@@ -176,11 +190,10 @@ def interval(name: str, one: Mapping[str, Any], sign: str = "") -> str:
         >>> interval("accuracy", {"low": 0.738, "high": 1.133})
         '73.8 to 100.0'
     """
-    scale, digits = _scale(name)
     if one["low"] is None:
         return ""
     ends = possible(name, one, least=-1.0 if sign else 0.0)
-    low, high = (f"{end * scale:{sign}.{digits}f}" for end in ends)
+    low, high = (figure(name).write(end, sign) for end in ends)
     return f"{low} to {high}"
 
 
@@ -193,29 +206,49 @@ def possible(name: str, one: Mapping[str, Any], least: float = 0.0) -> tuple[flo
         least: what a share can be at the least: 0, or -1 of a difference.
     """
     low, high = one["low"], one["high"]
-    return (max(least, low), min(1.0, high)) if name in SHARES else (low, high)
-
-
-def _scale(name: str) -> tuple[int, int]:
-    return (100, 1) if name in SHARES else (1, 3)
+    return (max(least, low), min(1.0, high)) if figure(name).share else (low, high)
 
 
 def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
-    """Say in one sentence whether the product is ahead of its baseline."""
+    """Say in one sentence whether the product is ahead of its baseline, by the main figure."""
     by_role = {row["role"]: row for row in reversed(rows)}
-    first, second = by_role["product"], by_role["baseline"]
-    product, alone = first["quality"], second["quality"]
+    product, baseline = by_role["product"], by_role["baseline"]
     over = f" in the mean of {seeds} seeds" if seeds > 1 else ""
-    rival = _rival(first, second)
-    if "accuracy" in product:
-        points = (product["accuracy"] - alone["accuracy"]) * 100
-        if f"{abs(points):.1f}" == "0.0":
-            return f"distilled is level with {rival}{over}"
-        word = "ahead of" if points > 0 else "behind"
-        return f"distilled is {abs(points):.1f} points {word} {rival}{over}"
-    better = "lower" if product["rmse"] < alone["rmse"] else "higher"
-    gap = abs(product["rmse"] - alone["rmse"])
-    return f"distilled has an rmse {gap:.4g} {better} than {rival}{over}"
+    name = main_figure([product, baseline])
+    if "evaluations" in product["cost"]:
+        taught = [by_role[role] for role in ("baseline", "teacher") if role in by_role]
+        return f"{_against_teacher(name, product, taught)}{over}"
+    rival, said = _rival(product, baseline), figure(name).said
+    gap = product["quality"][name] - baseline["quality"][name]
+    if not figure(name).share:
+        return f"distilled has {said} {abs(gap):.4g} {_lower(gap)} than {rival}{over}"
+    points = figure(name).write(abs(gap))
+    if float(points) == 0:
+        return f"distilled is level with {rival}{over}"
+    word = "ahead of" if gap > 0 else "behind"
+    return f"distilled is {points} points {word} {rival}{over}"
+
+
+def _lower(gap: float) -> str:
+    return "lower" if gap < 0 else "higher"
+
+
+def _against_teacher(
+    name: str, product: Mapping[str, Any], taught: Sequence[Mapping[str, Any]]
+) -> str:
+    """A generator beside its teacher's own samplers, each with what a sample takes."""
+    own = f"{product['cost']['evaluations']:g}"
+
+    def told(row: Mapping[str, Any]) -> str:
+        count = f"{row['cost']['evaluations']:g}"
+        amount = "as many" if count == own and row is not product else count
+        return f"{figure(name).write(row['quality'][name])} in {amount}"
+
+    unit = "evaluation" if own == "1" else "evaluations"
+    return (
+        f"distilled has {figure(name).said} of {told(product)} {unit}, its teacher "
+        f"{' and '.join(map(told, taught))}"
+    )
 
 
 def _rival(product: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:

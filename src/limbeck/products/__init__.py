@@ -1,6 +1,7 @@
 """What comes out of a method."""
 
+from limbeck.products.generator import Generator
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
 
-__all__ = ["Student", "SyntheticDataset"]
+__all__ = ["Generator", "Student", "SyntheticDataset"]

@@ -1,11 +1,11 @@
-"""Graphs: a student with its preprocessing as one program, for ONNX and torch.export."""
+"""Graphs: a product's network with its preprocessing as one program, for ONNX and torch.export."""
 
 from __future__ import annotations
 
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -69,13 +69,17 @@ class Graph:
         module: takes the inputs in order.
         axes: names of the axes that may have any length, by input.
         limits: the most of an axis, where there is a most.
-        sample: inputs for a number of samples, and what the student says about them.
+        sample: inputs for a number of samples, and what the product says about them.
+        what: the product in an error.
+        says: name of what comes out.
     """
 
     module: nn.Module
     axes: dict[str, dict[int, str]]
     limits: dict[str, int]
     sample: Callable[[int], tuple[Inputs, Tensor]]
+    what: str = "student"
+    says: str = "logits"
 
 
 def graph(student: Student) -> Graph:
@@ -126,6 +130,24 @@ def onnx(student: Student, part: Path, facts: dict[str, Any], origin: Origin | N
     """Write ``student.onnx``, and compare what onnxruntime says with the student."""
     made = graph(student)
     _write_tokenizer(student, part)
+    said = write_onnx(made, part / "student.onnx", facts)
+    compare(made, said, student.task, facts)
+
+
+def write_onnx(made: Graph, path: Path, facts: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """Write a graph as a file of ONNX.
+
+    Args:
+        made: the graph.
+        path: the file.
+        facts: to put into it.
+
+    Returns:
+        What onnxruntime says when it reads the file, called as the graph's module.
+
+    Raises:
+        ModelError: the graph has no such form.
+    """
     program = _captured(made, "onnx")
     first, *others = made.axes
     # Axes are named once: a name given twice makes the exporter warn.
@@ -138,16 +160,16 @@ def onnx(student: Student, part: Path, facts: dict[str, Any], origin: Origin | N
                 program,
                 dynamo=True,
                 input_names=list(made.axes),
-                output_names=["logits"],
+                output_names=[made.says],
                 dynamic_shapes=named,
                 verbose=False,
             ),
+            made.what,
         )
     written.model.metadata_props["limbeck"] = json.dumps(facts)
-    size = sum(one.numel() * one.element_size() for one in student.network.state_dict().values())
-    written.save(str(part / "student.onnx"), external_data=size > ONE_FILE)
-    said = spoken("onnxruntime", lambda: _session(part / "student.onnx"))
-    compare(made, said, student.task, facts)
+    size = sum(one.numel() * one.element_size() for one in made.module.state_dict().values())
+    written.save(str(path), external_data=size > ONE_FILE)
+    return spoken("onnxruntime", lambda: _session(path), made.what)
 
 
 def _captured(made: Graph, to: str) -> torch.export.ExportedProgram:
@@ -163,7 +185,9 @@ def _captured(made: Graph, to: str) -> torch.export.ExportedProgram:
         # The exporter's own notes on torch's insides say nothing to a user of limbeck.
         warnings.simplefilter("ignore")
         program = spoken(
-            to, lambda: torch.export.export(made.module, made.sample(3)[0], dynamic_shapes=shapes)
+            to,
+            lambda: torch.export.export(made.module, made.sample(3)[0], dynamic_shapes=shapes),
+            made.what,
         )
     # Nodes remember the lines of source that they come from, with the paths of this machine.
     for module in program.graph_module.modules():
@@ -196,11 +220,11 @@ def _session(path: Path) -> Callable[..., Tensor]:
 
 @torch.no_grad()
 def compare(made: Graph, said: Callable[..., Tensor], task: str, facts: dict[str, Any]) -> None:
-    """Note the largest difference from the student over batches of several sizes."""
+    """Note the largest difference from the product over batches of several sizes."""
     differences, allowed = [], 0.0
     for count in BATCHES:
         inputs, expected = made.sample(count)
-        answer = spoken(facts["format"], partial(said, *inputs))
+        answer = spoken(facts["format"], partial(said, *inputs), made.what)
         alike = answer.shape == expected.shape
         differences.append((answer - expected).abs().max() if alike else torch.tensor(inf))
         scale = float(expected.abs().max()) if task == "regression" else 1.0
@@ -209,7 +233,7 @@ def compare(made: Graph, said: Callable[..., Tensor], task: str, facts: dict[str
     largest = float(torch.stack(differences).max())
     if not largest <= allowed:
         raise ModelError(
-            f"the {facts['format']} form of the student differs from it by {largest:.3g} in "
+            f"the {facts['format']} form of the {made.what} differs from it by {largest:.3g} in "
             f"batches of {', '.join(map(str, BATCHES))}, expected at most {allowed:.3g}; nothing "
             "was written. Export --to safetensors, which keeps every bit"
         )
@@ -218,14 +242,14 @@ def compare(made: Graph, said: Callable[..., Tensor], task: str, facts: dict[str
     facts["largest_difference"] = largest
 
 
-def spoken(to: str, call: Callable[[], Any]) -> Any:
-    """Call a part of an exporter; say what its error means for the student."""
+def spoken(to: str, call: Callable[[], Any], what: str = "student") -> Any:
+    """Call a part of an exporter; say what its error means for the product."""
     try:
         return call()
     except Exception as error:  # exporters raise errors of many kinds
         lines = [line for line in str(error).splitlines() if line.strip()] or [""]
         raise ModelError(
-            f"the student has no {to} form: {type(error).__name__}: {lines[0][:300]}\nits network "
+            f"the {what} has no {to} form: {type(error).__name__}: {lines[0][:300]}\nits network "
             "does what such a graph cannot say; export it --to safetensors"
         ) from error
 

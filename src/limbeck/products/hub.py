@@ -106,7 +106,7 @@ def _write_transformers(
         maker = "AutoModelForSequenceClassification"
         load, notes = _text_words(inner, maker)
     loader = getattr(transformers, maker)
-    with _no_bars(transformers):
+    with no_bars(transformers):
         network.save_pretrained(part)
         inner.write_beside(part)
         loaded = spoken("hf", lambda: loader.from_pretrained(str(part)).eval())
@@ -166,9 +166,9 @@ def _from_bytes(space: InputSpace | None) -> InputSpace:
 
 
 @contextlib.contextmanager
-def _no_bars(transformers: Any) -> Iterator[None]:
-    """A folder is written in a moment: no bars for it."""
-    logging = transformers.utils.logging
+def no_bars(library: Any) -> Iterator[None]:
+    """A folder is written and read in a moment: no bars of transformers or diffusers for it."""
+    logging = library.utils.logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

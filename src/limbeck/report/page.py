@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import files
+from limbeck.evaluate.figures import main_figure
 from limbeck.evaluate.words import spread_of, table_cells, verdict
 from limbeck.report import plots
 from limbeck.report.story import Story, read_story, sentence
@@ -18,10 +19,12 @@ from limbeck.run.exhibits import Chart, Gallery
 TEMPLATES = Path(__file__).parent
 # Letters of a name before it is broken, beside a row of pictures.
 NAME = 14
-# What quality is drawn against: of models that answer, of sets that models are trained on.
+# What quality is drawn against: of models that answer, of sets that models are trained on, of
+# generators.
 COSTS = (
     {"latency_ms": "latency of one sample, ms", "parameters": "parameters"},
     {"images": "images to train on", "bytes": "bytes of the set"},
+    {"evaluations": "evaluations of the network for a sample", "parameters": "parameters"},
 )
 
 
@@ -86,12 +89,13 @@ def _run(story: Story) -> dict[str, Any]:
 
 def _caption(rows: Sequence[Mapping[str, Any]], seeds: int, heads: Sequence[str]) -> str:
     spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-    if seeds == 1 and any(spread_of(row, "accuracy") is not None for row in rows):
+    if seeds == 1 and any(spread_of(row, main_figure(rows[:1])) is not None for row in rows):
         spread += ", mean ± standard deviation of its networks"
     one = [word for head, word in (("MACs", "MACs"), ("ms", "latency")) if head in heads]
     verb = "are" if "MACs" in one else "is"
+    unit = "evaluation of the network" if "evaluations" in heads else "sample"
     return f"Test split, {spread}." + (
-        f" {' and '.join(one)} {verb} for one sample." if one else ""
+        f" {' and '.join(one)} {verb} for one {unit}." if one else ""
     )
 
 

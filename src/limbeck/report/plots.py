@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limbeck.evaluate.figures import figure as told_of
+from limbeck.evaluate.figures import main_figure
 from limbeck.evaluate.words import spread_of
 from limbeck.run.exhibits import Chart
 
@@ -57,7 +59,7 @@ def exhibit(chart: Chart) -> str:
 def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:
     """The main figure of each row against one cost on a logarithmic axis."""
     figure, axes = _figure(4.6, 2.8)
-    name = "accuracy" if "accuracy" in rows[0]["quality"] else "rmse"
+    name = main_figure(rows[:1])
     for place, row in enumerate(rows):
         if cost not in row["cost"] or name not in row["quality"]:
             continue
@@ -76,7 +78,7 @@ def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: st
     _readable(axes.xaxis)
     axes.margins(x=0.2, y=0.2)
     axes.set_xlabel(label)
-    axes.set_ylabel(name)
+    axes.set_ylabel(told_of(name).said.partition(" ")[2] or name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return _svg(figure)
 

@@ -143,3 +143,19 @@ def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet], list[Gallery]
         raise CorruptFileError(
             f"{path} does not read ({error}); delete it and resume the run to have it made anew"
         ) from None
+
+
+def add_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:
+    """Put galleries behind the exhibits that a run brings already, those of a title anew.
+
+    Args:
+        folder: of the run.
+        galleries: pictures.
+
+    Raises:
+        CorruptFileError: the exhibits that are there do not read.
+    """
+    charts, sheets, there = read_exhibits(folder)
+    titles = {one.title for one in galleries}
+    kept = [one for one in there if one.title not in titles]
+    write_exhibits(folder, charts, sheets, [*kept, *galleries])

@@ -95,6 +95,11 @@ def png(image: Images, colours: int | None = None) -> bytes:
     return content.getvalue()
 
 
+def encoded(image: Images, colours: int | None = None) -> str:
+    """A PNG file of one image as the text that a `Gallery` holds; see `png`."""
+    return base64.b64encode(png(image, colours)).decode()
+
+
 def wall(
     title: str,
     images: Images,
@@ -141,14 +146,14 @@ def _fitting(groups: Mapping[str, Images], most: int, budget: int) -> tuple[int,
     line = max(groups.values(), key=len)[:ACROSS]
     count = sum(len(one) for one in groups.values())
     for colours in PALETTES:
-        room = budget * len(line) / len(_text(grid(line), colours))
+        room = budget * len(line) / len(encoded(grid(line), colours))
         if count <= room:
             return most, colours
     return max(1, int(room / len(groups))), colours
 
 
 def _strips(groups: Mapping[str, Images], shown: int, colours: int | None) -> list[list[str]]:
-    return [[_text(grid(one[:shown]), colours)] for one in groups.values()]
+    return [[encoded(grid(one[:shown]), colours)] for one in groups.values()]
 
 
 def _size(pictures: Sequence[Sequence[str]]) -> int:
@@ -195,7 +200,7 @@ def evolution(
     rows = _spread(list(groups[0]), ROWS)
     for colours in PALETTES:
         pictures = [
-            [_text(grid(group[row][:each], across=each), colours) for group in groups]
+            [encoded(grid(group[row][:each], across=each), colours) for group in groups]
             for row in rows
         ]
         if _size(pictures) <= budget:
@@ -224,10 +229,6 @@ def _spread(names: list[str], most: int) -> list[str]:
     if len(names) <= most:
         return names
     return [names[round(place)] for place in np.linspace(0, len(names) - 1, num=most)]
-
-
-def _text(image: Images, colours: int | None = None) -> str:
-    return base64.b64encode(png(image, colours)).decode()
 
 
 def _sentence(caption: str, told: str) -> str:
