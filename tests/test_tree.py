@@ -27,7 +27,7 @@ FLOORS = [
     {"functional"},
     {"data"},
     {"networks"},
-    {"outputs", "features", "labels"},
+    {"outputs", "features", "labels", "samplers"},
     {"teachers", "objectives", "cache", "selection"},
     {"run"},
     {"loops"},

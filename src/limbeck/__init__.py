@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Data": "limbeck.data",
+    "Generator": "limbeck.products",
     "InputSpace": "limbeck.data",
     "Optim": "limbeck.loops",
     "Outputs": "limbeck.outputs",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     )
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
+    from limbeck.products import Generator as Generator
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset
     from limbeck.run import Run as Run

@@ -20,7 +20,7 @@ from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
-from limbeck.loops.teach import Teaching, taught
+from limbeck.loops.teach import Teaching
 from limbeck.naming import split_name
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
@@ -180,7 +180,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         RunError: an object differs from the one this folder was begun with.
     """
     takes = method.card.takes
-    optional = method.card.contract.get("optional", ())
+    optional = method.card.optional
     for name in inputs:
         if name not in (*takes, *optional):
             raise ArgumentError(
@@ -212,7 +212,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             # What training teachers for hours would not mend.
             before(run, data, ready["teacher"])
         check = getattr(method, "check_teacher", None)
-        ready["teacher"] = taught(run, ready["teacher"], data, teaching, check=check)
+        ready["teacher"] = teaching.taught(run, ready["teacher"], data, check=check)
     return ready
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -320,19 +321,23 @@ class _Loop:
 
     def _restore(self, step: int, state: dict[str, Any]) -> None:
         self.step, self.done, self.best = step, state["done"], state["best"]
+        lost = [name for name in self.optimisers if name not in state["optimisers"]]
+        if lost:
+            place = self.run.dir / "checkpoints" / self.stage
+            raise RunError(
+                f"the state in {place} has no optimiser of {' and '.join(lost)}, without which "
+                "it would go on another way; delete it to begin the stage anew"
+            )
         for name, optimiser in self.optimisers.items():
             self.engine.load_optimiser(optimiser, state["optimisers"][name])
-        device = self.engine.device
         self.averages = {
-            name: {key: tensor.to(device) for key, tensor in tensors.items()}
+            name: {key: tensor.to(self.engine.device) for key, tensor in tensors.items()}
             for name, tensors in state["averages"].items()
         }
         self.memory.clear()
         self.memory.update(state["memory"])
 
     def _last_syncs(self, learning: Sequence[str], last: bool) -> Any:
-        from contextlib import ExitStack
-
         stack = ExitStack()
         for name in learning if not last else ():
             stack.enter_context(self.engine.no_sync(self.models[name], not last))

@@ -225,7 +225,14 @@ def _fill(run: Run, stage: str, teacher: Teacher, views: Sequence[int]) -> None:
 
 
 def check_model(model: nn.Module, data: Data, name: str) -> None:
-    """Raise `ModelError` unless a model takes two samples of the data and gives its classes."""
+    """Raise `ModelError` unless a model takes two samples of the data and gives its classes.
+
+    A model that gives something else than classes has a method ``check_data`` and is asked.
+    """
+    own = getattr(model, "check_data", None)
+    if own is not None:
+        own(data, name)
+        return
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -55,6 +55,17 @@ class Teaching:
     store_dtype: Kind = "float16"
     store_rest: Rest = "uniform"
 
+    def taught(
+        self,
+        run: Run,
+        given: Any,
+        data: Data,
+        *,
+        check: Callable[[nn.Module], object] | None = None,
+    ) -> EnsembleTeacher:
+        """`taught` with these settings."""
+        return taught(run, given, data, self, check=check)
+
 
 def taught(
     run: Run,

@@ -1,0 +1,136 @@
+"""Adversary: a critic on a denoiser's features, which pulls made samples towards real ones."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from limbeck.data.batch import Batch
+from limbeck.data.data import Data
+from limbeck.data.loader import Loader
+from limbeck.errors import ModelError
+from limbeck.features import evaluating, tapped
+from limbeck.functional.adversarial import critic_loss, generator_loss
+from limbeck.functional.diffusion import add_noise
+from limbeck.loops.alternate import Models
+from limbeck.loops.draws import Draws
+from limbeck.loops.match import Matching, Rival, Sample, denoised
+from limbeck.loops.optim import Optim
+from limbeck.networks.critic import Critic
+from limbeck.objectives import Terms
+from limbeck.outputs import unwrapped
+from limbeck.run.run import Run
+from limbeck.settings import settings
+
+MIDDLE = ("*mid_block", "*middle", "*blocks.0")
+
+
+@settings
+class Adversary:
+    """A critic that tells real samples from made ones, both noised.
+
+    Args:
+        weight: of the student's loss against it; 0 has no critic.
+        critic_weight: of the critic's own loss.
+        on: whose features it sees: the frozen ``"teacher"``'s, or those of the ``"fake"``, which
+            its gradient then trains too, as the published code does.
+        features: path of a module of the denoiser; empty takes its middle.
+        optim: how the critic learns.
+    """
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+    critic_weight: Annotated[float, Field(ge=0)] = 1.0
+    on: Literal["teacher", "fake"] = "teacher"
+    features: str = ""
+    optim: Optim = Optim(name="adam", lr=1e-3, betas=(0.0, 0.999))
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """The critic of a run, with what it needs to see samples.
+
+    Args:
+        adversary: its settings.
+        teacher: frozen denoiser.
+        path: of the module whose output it sees.
+        critic: the network.
+        matching: gives the range of levels.
+    """
+
+    adversary: Adversary
+    teacher: nn.Module
+    path: str
+    critic: Critic
+    matching: Matching
+
+    @classmethod
+    def of(cls, adversary: Adversary, teacher: nn.Module, matching: Matching) -> Opponent:
+        """Find the module and make a critic of its size.
+
+        Raises:
+            ModelError: the denoiser has no module of that path, or no middle.
+        """
+        path = adversary.features or middle_of(teacher)
+        own: Any = teacher
+        device = next((one.device for one in teacher.parameters()), torch.device("cpu"))
+        with torch.no_grad(), evaluating(teacher), tapped(teacher, [path]) as seen:
+            own.predict(torch.zeros(1, *own.shape, device=device), 0.5)
+        return cls(adversary, teacher, path, Critic(tuple(seen[path].shape[1:])), matching)
+
+    def rival(self, run: Run, stage: str, data: Data, batch_size: int) -> Rival:
+        """The critic as a model of the loop, with real samples."""
+        loader = Loader(
+            data,
+            data.train,
+            batch_size,
+            seed=run.seed,
+            stage=stage,
+            workers=run.options.workers,
+            rank=run.engine.rank,
+            world=run.engine.world,
+        )
+        return Rival({"critic": self.critic}, {"critic": self.adversary.optim}, loader)
+
+    def against(self, models: Models, sample: Sample, draws: Draws) -> Terms:
+        """What the student loses to the critic."""
+        said = self._said(models, sample.x, sample.condition, draws)
+        return {"adversary": self.adversary.weight * generator_loss(said)}
+
+    def learns(self, models: Models, sample: Sample, draws: Draws, batch: Batch) -> Terms:
+        """What the critic loses on made and real samples; with a fake, also its denoising."""
+        found = denoised(models, sample, draws, batch) if "fake" in models else {}
+        made = self._said(models, sample.x, sample.condition, draws)
+        condition = batch["y"] if sample.condition is not None else None
+        real = self._said(models, batch["x"], condition, draws)
+        return {**found, "critic": self.adversary.critic_weight * critic_loss(made, real)}
+
+    def _said(self, models: Models, x: Tensor, condition: Tensor | None, draws: Draws) -> Tensor:
+        denoiser = self.teacher if self.adversary.on == "teacher" else models["fake"]
+        own: Any = unwrapped(denoiser)
+        t = draws.uniform(self.matching.lowest, self.matching.highest)[: len(x)]
+        noise = draws.normal(*own.shape)[: len(x)]
+        with tapped(own, [self.path]) as seen:
+            denoiser(add_noise(x, noise, *own.alpha_sigma(t)), t, condition)
+        return models["critic"](seen[self.path])
+
+
+def middle_of(denoiser: nn.Module) -> str:
+    """Path of the module in a denoiser's middle.
+
+    Raises:
+        ModelError: none is called so; name one with ``adversary.features``.
+    """
+    names = [name for name, _ in denoiser.named_modules()]
+    for pattern in MIDDLE:
+        found = fnmatch.filter(names, pattern)
+        if found:
+            return found[0]
+    raise ModelError(
+        f"{type(denoiser).__name__} has no module that is called its middle; name one with "
+        f"adversary.features, such as {names[len(names) // 2]!r}"
+    )

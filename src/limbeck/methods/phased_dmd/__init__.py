@@ -1,0 +1,1 @@
+"""Phased distribution matching: one expert a range of noise levels, trained one after another."""
