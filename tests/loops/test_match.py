@@ -15,6 +15,7 @@ from limbeck.errors import Interrupted, RunError, SettingsError
 from limbeck.fingerprint import fingerprint
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim
+from limbeck.loops.averages import ema
 from limbeck.loops.draws import Draws
 from limbeck.loops.match import Matching, Sample, asked, coupled, match, simulated
 from limbeck.networks.names import build
@@ -200,6 +201,6 @@ def test_the_average_moves_at_the_students_turns_alone(tmp_path):
     for name, found in averaged.state_dict().items():
         start, first, second = (one[name] for one in weights[:3])
         expected = start
-        for one in (first, second, last[name]):
-            expected = torch.lerp(expected, one, 0.5)
+        for update, one in enumerate((first, second, last[name]), start=1):
+            expected = torch.lerp(expected, one, ema(0.5, warm=True)(update))
         torch.testing.assert_close(found, expected)

@@ -15,7 +15,7 @@ from limbeck.functional import transition, transition_weight
 from limbeck.keyed import torch_seeded
 from limbeck.loops.adapters import Adapters
 from limbeck.loops.draws import Draws
-from limbeck.loops.match import Sample
+from limbeck.loops.match import Sample, coupled
 from limbeck.methods.phased_dmd.phased_dmd import Phase, PhasedDMD
 from limbeck.networks.names import build
 from limbeck.networks.routed import Routed
@@ -74,17 +74,16 @@ def test_a_rollout_ends_at_the_boundary_by_deterministic_steps():
     assert torch.equal(sample.x, sample.clean)
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_gradient_is_that_of_the_published_divergence(number):
+def test_the_gradient_is_that_of_the_published_divergence():
     made = method(guidance=2.0)
-    phase, teacher, fake = made.phases()[number], denoiser(1), denoiser(2)
+    phase, teacher, fake = made.phases()[0], denoiser(1), denoiser(2)
     x, y = torch.randn(16, 2, requires_grad=True), torch.arange(16) % 2
     torch.manual_seed(5)
     terms = made._student_terms(teacher, phase)
     sample = Sample(x, y, 1.0, phase.end, x)
     terms({"fake": fake}, sample, Draws(16, CPU), None)["match"].backward()
     torch.manual_seed(5)
-    low, s = (phase.end + 0.02 if phase.end else 0.02), phase.end
+    low, s = phase.end + 0.02, phase.end
     t = low + (0.98 - low) * torch.rand(16)
     a_ts, s_ts = (1 - t) / (1 - s), (t**2 - ((1 - t) / (1 - s)) ** 2 * s**2).sqrt()
     x_t = a_ts[:, None] * x.detach() + s_ts[:, None] * torch.randn(16, 2)
@@ -92,6 +91,22 @@ def test_the_gradient_is_that_of_the_published_divergence(number):
         difference = teacher(x_t, t, y, guidance=2.0) - fake(x_t, t, y)
     weight = transition_weight(a_ts, 1 - t, t).float()[:, None]
     torch.testing.assert_close(x.grad, weight * difference / x.numel(), rtol=2e-3, atol=1e-5)
+
+
+def test_the_last_phase_is_plain_distribution_matching():
+    made, teacher, fake = method(guidance=2.0), denoiser(1), denoiser(2)
+    x, y = torch.randn(16, 2), torch.arange(16) % 2
+    found = []
+    for terms in (
+        made._student_terms(teacher, made.phases()[1]),
+        coupled(teacher, made.matching, 2.0),
+    ):
+        leaf = x.clone().requires_grad_()
+        torch.manual_seed(5)
+        sample = Sample(leaf, y, 0.5, 0.0, leaf)
+        terms({"fake": fake}, sample, Draws(16, CPU), None)["match"].backward()
+        found.append(leaf.grad)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-7)
 
 
 def test_the_fake_learns_the_target_of_samples_that_are_not_clean():

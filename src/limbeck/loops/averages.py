@@ -9,14 +9,21 @@ from torch import Tensor, nn
 State = dict[str, Tensor]
 
 
-def ema(decay: float) -> Callable[[int], float]:
+def ema(decay: float, *, warm: bool = False) -> Callable[[int], float]:
     """Exponential moving average: the share of the new weights is ``1 - decay``.
 
+    Args:
+        decay: share of the old ones.
+        warm: whether the first updates count more, ``9 / (10 + step)``, so that an average of a few
+            hundred is not made of the weights that it started from.
+
     Example:
-        >>> round(ema(0.9)(10), 3)
-        0.1
+        >>> round(ema(0.9)(10), 3), round(ema(0.9, warm=True)(10), 3)
+        (0.1, 0.45)
     """
-    return lambda step: 1 - decay
+    if not warm:
+        return lambda step: 1 - decay
+    return lambda step: max(1 - decay, 9 / (10 + step))
 
 
 def swa(start: int, every: int = 1) -> Callable[[int], float]:

@@ -39,7 +39,8 @@ class Denoising:
         batch_size: samples a step.
         optim: how they learn.
         null_share: of the samples, whose condition is hidden, so that guidance has what it needs.
-        average: decay of the averaged weights that are kept; 0 keeps the last ones.
+        average: decay of the averaged weights that are kept, less at the beginning; 0 keeps the last
+            ones.
     """
 
     steps: Annotated[int, Field(ge=0)] = 6000
@@ -142,7 +143,7 @@ def trained_denoiser(
             denoising.steps,
             step=step,
             batches=loader,
-            average={stage: ema(denoising.average)} if denoising.average else None,
+            average={stage: ema(denoising.average, warm=True)} if denoising.average else None,
         )
         return ended.averages.get(stage) or network.state_dict()
 

@@ -47,7 +47,8 @@ class Matching:
         fake_optim: how the fake learns.
         lowest: lowest level at which scores are compared: below it they differ by noise.
         highest: highest level at which they are.
-        average: decay of the averaged weights that become the product; 0 takes the last ones.
+        average: decay of the averaged weights that become the product, less at the beginning; 0
+            takes the last ones.
         most_spread: a run is stopped where samples spread more than so many times as wide as the
             data; 0 lets it go on.
     """
@@ -326,5 +327,5 @@ def denoised(models: Models, sample: Sample, draws: Draws, batch: Batch) -> Term
 
 def _at_its_turns(decay: float, cycle: int) -> Callable[[int], float]:
     """An average that moves only after an update of the student."""
-    share = ema(decay)
-    return lambda step: share(step) if step % cycle == 0 else 0.0
+    share = ema(decay, warm=True)
+    return lambda step: share(step // cycle) if step % cycle == 0 else 0.0

@@ -13,7 +13,7 @@ from limbeck.evaluate.arms import judged_arms, made_arms
 
 MLP, WIDE = "denoiser-mlp?width=128&depth=3", "denoiser-mlp?width=256&depth=4"
 KINDS = ("x0", "eps", "v", "flow")
-TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 512}
+TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 256}
 ONE_STEP: dict[str, Any] = {
     "sampler": {"levels": (1.0,)},
     "guidance": 3.0,

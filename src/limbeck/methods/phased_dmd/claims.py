@@ -14,7 +14,7 @@ from limbeck.evaluate.arms import judged_arms
 
 MLP = "denoiser-mlp?width=128&depth=3"
 WIDE = "denoiser-mlp?width=256&depth=4"
-TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 512}
+TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 256}
 # At equal updates: two phases of half as many, one student of all.
 UPDATES = 600
 MATCHING: dict[str, Any] = {"steps": UPDATES // 2, "fake_per_student": 3, "batch_size": 256}

@@ -77,9 +77,10 @@ class PhasedDMD:
         guidance: scale of the teacher's; the experts sample without.
         target: what the fake learns: the ``"unbiased"`` score of samples at the end of a phase, or
             a ``"naive"`` one, which takes them for clean, to compare with.
-        direction: ``"kl"``: the gradient of the divergence at the end of a phase, as in the
-            paper; ``"normalised"``: differences of clean predictions, divided by how far samples
-            are from them, on the clean projection, as in the authors' code.
+        direction: of the phases before the last: ``"kl"``: the gradient of the divergence at the
+            end of a phase, as in the paper; ``"normalised"``: differences of clean predictions,
+            divided by how far samples are from them, on the clean projection, as in the authors'
+            code. The last phase, whose samples are clean, takes the latter either way.
         margin: how far above the end of a phase scores are compared at least.
         most_weight: largest weight of the fake's loss, which grows near the end of a phase.
         matching: how experts and fakes learn, in each phase.
@@ -257,7 +258,8 @@ class PhasedDMD:
                 )
                 fake: Any = unwrapped(models["fake"])
                 said = finite(fake.predict(x_t, t, sample.condition), "fake")
-            if self.direction == "normalised":
+            # A phase that ends in clean samples is plain distribution matching.
+            if self.direction == "normalised" or not phase.end:
                 assert sample.clean is not None
                 aim = matching_direction(sample.clean.detach(), real, said)
                 return {"match": surrogate_loss(sample.clean, aim)}
