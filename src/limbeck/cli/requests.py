@@ -119,7 +119,7 @@ class Typed:
             words = " ".join(f"--{name} NAME" for name in missing)
             raise SettingsError(f"{self.method} needs {', '.join(card.takes)}; add {words}")
         changes = merge(
-            {name: value for name, value in self._short.items() if value is not None},
+            _at_home(self._short, card.phases),
             {} if self.teacher_steps is None else {"teaching": {"steps": self.teacher_steps}},
         )
         changes = merge(changes, parse_assignments(self.set_ or []))
@@ -182,6 +182,18 @@ class Typed:
     @property
     def _short(self) -> dict[str, int | None]:
         return {"steps": self.steps, "batch_size": self.batch_size}
+
+
+def _at_home(short: Mapping[str, int | None], phases: Sequence[str]) -> dict[str, Any]:
+    """Short options as settings, in the table that a method keeps its steps in.
+
+    Example:
+        >>> _at_home({"steps": 5, "batch_size": None}, ("matching.steps",))
+        {'matching': {'steps': 5}}
+    """
+    given = {name: value for name, value in short.items() if value is not None}
+    table = phases[0].rpartition(".")[0] if len(phases) == 1 else ""
+    return {table: given} if table and given else given
 
 
 def _several(value: str | list[str] | None) -> list[str]:

@@ -39,8 +39,8 @@ class Denoising:
         batch_size: samples a step.
         optim: how they learn.
         null_share: of the samples, whose condition is hidden, so that guidance has what it needs.
-        average: decay of the averaged weights that are kept, less at the beginning; 0 keeps the last
-            ones.
+        average: decay of the averaged weights that are kept, less at the beginning; 0 keeps the
+            last ones.
     """
 
     steps: Annotated[int, Field(ge=0)] = 6000
