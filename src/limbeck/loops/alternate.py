@@ -19,14 +19,13 @@ from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
 from limbeck.loops.averages import State, blend, copied
 from limbeck.loops.optim import Optim
+from limbeck.loops.told import Told
 from limbeck.objectives import Terms, sum_terms
 from limbeck.run.interrupt import deferred
 from limbeck.run.run import At, Run
 
 Models = dict[str, nn.Module]
 Combine = Callable[[Terms, list[nn.Parameter]], Tensor | None]
-# A norm costs a backward pass for each term: one step in some hundreds measures them.
-LOGGED_ROWS, NORM_STEPS = 100, 200
 
 
 @dataclass(frozen=True)
@@ -126,35 +125,32 @@ def alternate(
         raise ArgumentError(f"accumulate is {accumulate}, expected at least 1")
     if accumulate > 1 and batches is None:
         raise ArgumentError(f"accumulate is {accumulate} and there are no batches to cut")
-    loop = _Loop(run, stage, models, optims, average or {}, memory, watch)
+    loop = _Loop(run, stage, models, optims, average or {}, memory, watch, Told(steps))
     turns = turn or (lambda at: tuple(optims))
-    log_every = max(1, math.ceil(steps / LOGGED_ROWS))
-    norm_every = log_every * max(1, math.ceil(NORM_STEPS / log_every))
     if loop.finished(steps):
         return loop.result()
     loader = batches.batches(loop.step, steps) if batches else iter(lambda: Batch({}), None)
-    label, told, waited = f"{run.dir.name} {stage}", loop.step, 0.0
+    label, shown_to, waited = f"{run.dir.name} {stage}", loop.step, 0.0
     fork = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
     with run.progress(label, steps, start=loop.step) as shown, deferred() as stop, fork:
         while not loop.finished(steps) and run.goes_on(loop, batches, steps):
             at = run.at(stage, loop.step)
             seed_torch(at.key)
             learning = _known(turns(at), optims)
-            measure = (loop.step + 1) % norm_every == 0 or loop.step + 1 == steps < norm_every
             asked = time.perf_counter()
             batch = next(loader)
             waited += time.perf_counter() - asked
-            terms = loop.take(batch, at, learning, step, combine, accumulate, steps, measure)
+            loop.told.seen(loop.take(batch, at, learning, step, combine, accumulate, steps))
             loop.step += 1
-            if loop.step % log_every == 0 or loop.step == steps:
-                values = {name: float(run.engine.mean(term)) for name, term in terms.items()}
+            if loop.told.is_row(loop.step):
+                values, norms = loop.told.row(loop.step, run.engine.mean)
                 loop.check_finite(values)
                 waits = {"wait_seconds": round(waited, 4)} if batches else {}
-                run.log(stage=stage, step=loop.step, **values, **loop.norms, **waits)
+                run.log(stage=stage, step=loop.step, **values, **norms, **waits)
                 waited = 0.0
                 words = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-                shown.advance(loop.step - told, words)
-                told = loop.step
+                shown.advance(loop.step - shown_to, words)
+                shown_to = loop.step
             loop.look()
             due = time.monotonic() - loop.saved > run.options.checkpoint_seconds
             if not run.engine.any(stop.asked or due):
@@ -180,6 +176,7 @@ class _Loop:
         average: Mapping[str, Callable[[int], float]],
         memory: dict[str, Any] | None,
         watch: Watch | None,
+        told: Told,
     ) -> None:
         self.run, self.stage, self.engine = run, stage, run.engine
         self.optims, self.average, self.watch = optims, average, watch
@@ -188,7 +185,7 @@ class _Loop:
         self.saved = time.monotonic()
         self.best: dict[str, Any] = {"step": None, "score": -math.inf, "looks": 0, "models": {}}
         self.raw = models
-        self.norms: dict[str, float] = {}
+        self.told = told
         found = run.resume(stage)
         self.models = {
             name: self.engine.setup(model)
@@ -219,10 +216,8 @@ class _Loop:
         combine: Combine,
         accumulate: int,
         steps: int,
-        measure: bool,
     ) -> Terms:
         """Do one optimiser step and return its terms, detached."""
-        self.norms = {}
         batch = batch.to(self.engine.device)
         pieces = batch.pieces(accumulate) if accumulate > 1 else [batch]
         trained = [one for name in learning for one in self.parameters[name]]
@@ -237,10 +232,10 @@ class _Loop:
                     raise self._not_finite(at.step, str(error)) from error
                 self._check_scalars(terms)
                 # Cut weights are gathered for one backward pass a step, not for one more a term.
-                whole = not self.engine.sharding
+                measures = number == 0 and not self.engine.sharding
                 with self.engine.differentiating():
-                    if measure and whole and number == 0 and len(terms) > 1 and trained:
-                        self.norms = _gradient_norms(terms, trained)
+                    if measures and self.told.measures(at.step, learning):
+                        self.told.measured(terms, learning, trained)
                     loss = combine(terms, trained)
                 dropped = loss is None
                 # Reading numbers back stalls an accelerator: there the logged rows are checked.
@@ -300,6 +295,7 @@ class _Loop:
             "memory": self.memory,
             "best": self.best,
             "done": self.done or done,
+            "told": self.told.state(self.engine.mean),
         }
         models = {name: self.engine.state(model) for name, model in self.models.items()}
         self.run.checkpoint(self.stage, self.step, models, state)
@@ -334,6 +330,7 @@ class _Loop:
             name: {key: tensor.to(self.engine.device) for key, tensor in tensors.items()}
             for name, tensors in state["averages"].items()
         }
+        self.told.restore(state["told"])
         self.memory.clear()
         self.memory.update(state["memory"])
 
@@ -363,20 +360,6 @@ class _Loop:
             f"the loss of stage {self.stage} is not finite at step {step} ({said}); lower "
             "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"
         )
-
-
-def _gradient_norms(terms: Terms, parameters: list[nn.Parameter]) -> dict[str, float]:
-    """Norm of each term's own gradient, named ``gradient_norm.TERM``."""
-    norms = {}
-    for name, term in terms.items():
-        if not term.requires_grad:
-            continue
-        grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-        squares = [grad.square().sum() for grad in grads if grad is not None]
-        norms[f"gradient_norm.{name}"] = (
-            float(torch.stack(squares).sum().sqrt()) if squares else 0.0
-        )
-    return norms
 
 
 def _known(learning: Sequence[str], optims: Mapping[str, Optim]) -> tuple[str, ...]:
