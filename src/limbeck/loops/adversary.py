@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.data.loader import Loader
 from limbeck.errors import ModelError
 from limbeck.features import evaluating, tapped
 from limbeck.functional.adversarial import critic_loss, generator_loss
 from limbeck.functional.diffusion import add_noise
 from limbeck.loops.alternate import Models
+from limbeck.loops.batches import training_batches
 from limbeck.loops.draws import Draws
 from limbeck.loops.match import Matching, Rival, Sample, denoised
 from limbeck.loops.optim import Optim
@@ -84,16 +84,7 @@ class Opponent:
 
     def rival(self, run: Run, stage: str, data: Data, batch_size: int) -> Rival:
         """The critic as a model of the loop, with real samples."""
-        loader = Loader(
-            data,
-            data.train,
-            batch_size,
-            seed=run.seed,
-            stage=stage,
-            workers=run.options.workers,
-            rank=run.engine.rank,
-            world=run.engine.world,
-        )
+        loader = training_batches(run, stage, data, batch_size)
         return Rival({"critic": self.critic}, {"critic": self.adversary.optim}, loader)
 
     def against(self, models: Models, sample: Sample, draws: Draws) -> Terms:

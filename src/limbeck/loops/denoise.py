@@ -13,12 +13,12 @@ from limbeck import keyed
 from limbeck.data.batch import Batch
 from limbeck.data.centred import centred
 from limbeck.data.data import Data
-from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError
 from limbeck.functional.diffusion import add_noise
 from limbeck.functional.distribution_matching import denoising_loss
 from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.averages import ema
+from limbeck.loops.batches import training_batches
 from limbeck.loops.draws import Draws
 from limbeck.loops.optim import Optim
 from limbeck.networks.denoiser import Denoiser
@@ -117,16 +117,7 @@ def trained_denoiser(
         shown = centred(data.for_teachers())
         size = min(denoising.batch_size, len(shown.train))
         draws = Draws.of(run, size)
-        loader = Loader(
-            shown,
-            shown.train,
-            size,
-            seed=run.seed,
-            stage=stage,
-            workers=run.options.workers,
-            rank=run.engine.rank,
-            world=run.engine.world,
-        )
+        loader = training_batches(run, stage, shown, size)
 
         def step(models: Models, batch: Batch, at: At) -> Terms:
             condition = None

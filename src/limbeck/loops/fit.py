@@ -20,6 +20,7 @@ from limbeck.data.views import Views
 from limbeck.errors import ArgumentError, DataError, LimbeckError, ModelError, UnusualUseWarning
 from limbeck.features import evaluating
 from limbeck.loops.alternate import Models, Trained, Watch, alternate
+from limbeck.loops.batches import training_batches
 from limbeck.loops.optim import Optim
 from limbeck.objectives import Objective, Term, Terms
 from limbeck.outputs import Outputs
@@ -88,17 +89,7 @@ def fit(
             "mix makes images of two samples and the objective reads the labels of one; drop the "
             "label term or the mixing"
         )
-    loader = Loader(
-        data,
-        data.train,
-        batch_size,
-        seed=run.seed,
-        stage=stage,
-        views=views,
-        workers=run.options.workers,
-        rank=run.engine.rank,
-        world=run.engine.world,
-    )
+    loader = training_batches(run, stage, data, batch_size, views)
     check_model(student, data, "the student")
     if teacher is not None:
         check_source(teacher, data, f"the teacher {getattr(teacher, 'name', '')}".rstrip())
