@@ -46,9 +46,11 @@ def test_two_processes_equal_one(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     for slug in distill_all(tmp_path / "one"):
-        one, _ = load_tensors(tmp_path / "one" / slug / "product" / "network.safetensors")
-        two, _ = load_tensors(tmp_path / "two" / slug / "product" / "network.safetensors")
-        assert set(one) == set(two)
-        for name in one:
-            assert one[name].dtype == torch.float64
-            torch.testing.assert_close(two[name], one[name], rtol=1e-9, atol=1e-12)
+        product = tmp_path / "one" / slug / "product"
+        for path in product.glob("*.safetensors"):
+            one, _ = load_tensors(path)
+            two, _ = load_tensors(tmp_path / "two" / slug / "product" / path.name)
+            assert set(one) == set(two)
+            for name in one:
+                assert one[name].dtype == torch.float64
+                torch.testing.assert_close(two[name], one[name], rtol=1e-9, atol=1e-12)

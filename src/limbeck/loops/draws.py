@@ -23,6 +23,7 @@ class Draws:
         device: where the numbers are drawn.
         rank: number of this process.
         world: number of processes.
+        dtype: of normal and uniform numbers.
 
     Raises:
         ArgumentError: processes cannot share the batch evenly.
@@ -36,6 +37,7 @@ class Draws:
     device: torch.device
     rank: int = 0
     world: int = 1
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         if self.count % self.world:
@@ -46,17 +48,19 @@ class Draws:
 
     @classmethod
     def of(cls, run: Run, count: int) -> Draws:
-        """Those of a run's process."""
-        engine = run.engine
-        return cls(count, engine.device, engine.rank, engine.world)
+        """Those of a run's process: in double precision where the run computes in it."""
+        engine, double = run.engine, run.options.precision == "64-true"
+        dtype = torch.float64 if double else torch.float32
+        return cls(count, engine.device, engine.rank, engine.world, dtype)
 
     def normal(self, *shape: int) -> Tensor:
         """Unit normal numbers ``(N, *shape)``."""
-        return self._mine(torch.randn(self.count, *shape, device=self.device))
+        return self._mine(torch.randn(self.count, *shape, dtype=self.dtype, device=self.device))
 
     def uniform(self, low: Tensor | float = 0.0, high: Tensor | float = 1.0) -> Tensor:
         """Uniform numbers between two ends ``(N,)``."""
-        return low + (high - low) * self._mine(torch.rand(self.count, device=self.device))
+        shares = torch.rand(self.count, dtype=self.dtype, device=self.device)
+        return low + (high - low) * self._mine(shares)
 
     def one_of(self, values: Tensor) -> Tensor:
         """Entries of a vector, drawn with replacement, ``(N,)``."""

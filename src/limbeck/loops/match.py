@@ -18,7 +18,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Batches
 from limbeck.errors import DataError, NotFiniteError, RunError, SettingsError
-from limbeck.functional.diffusion import add_noise
+from limbeck.functional.diffusion import add_noise, per_sample
 from limbeck.functional.distribution_matching import matching_direction, surrogate_loss
 from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.averages import ema
@@ -208,7 +208,7 @@ def simulated(plan: FewStep, *, last: int | None = None) -> Rollout:
     def rollout(student: nn.Module, draws: Draws, condition: Tensor | None) -> Sample:
         own: Any = unwrapped(student)
         chosen = draws.number(last or len(plan.levels))
-        x = draws.normal(*own.shape) * own.alpha_sigma(plan.levels[0])[1].to(torch.float32)
+        x = started(own, plan.levels[0], draws)
         with torch.no_grad():
             for place in range(chosen):
                 level, after = plan.levels[place : place + 2]
@@ -220,6 +220,12 @@ def simulated(plan: FewStep, *, last: int | None = None) -> Rollout:
         return Sample(x0, condition, level, clean=x0)
 
     return rollout
+
+
+def started(denoiser: Any, level: float, draws: Draws) -> Tensor:
+    """Pure noise as it stands at a level, ``(N, ...)``."""
+    noise = draws.normal(*denoiser.shape)
+    return noise * per_sample(denoiser.alpha_sigma(level)[1], noise)
 
 
 def coupled(teacher: nn.Module, matching: Matching, guidance: float) -> Stepped:

@@ -184,11 +184,16 @@ class Denoiser(nn.Module):
         # Half precision cannot tell 999 from 1000.
         time = self.schedule.time(t).to(torch.promote_types(x_t.dtype, torch.float32))
         if self.precondition is None:
-            return self.network(x_t, time, condition)
+            return self._said(x_t, time, condition)
         _, sigma = self.alpha_sigma(t)
         scales = preconditioning(sigma, sigma_data=self.precondition)
-        inside = self.network(per_sample(scales.input, x_t) * x_t, time, condition)
+        inside = self._said(per_sample(scales.input, x_t) * x_t, time, condition)
         return per_sample(scales.skip, x_t) * x_t + per_sample(scales.out, x_t) * inside
+
+    def _said(self, x: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
+        """What the network says, asked in the precision of its weights, in that of `x`."""
+        weights = (one.dtype for one in self.network.parameters() if one.is_floating_point())
+        return self.network(x.to(next(weights, x.dtype)), time, condition).to(x.dtype)
 
     def _ids(self, condition: Tensor | None, x_t: Tensor) -> Tensor | None:
         if not self.conditional:

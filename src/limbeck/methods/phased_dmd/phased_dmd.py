@@ -35,6 +35,7 @@ from limbeck.loops.match import (
     labels_of,
     match,
     simulated,
+    started,
 )
 from limbeck.method import method
 from limbeck.networks.routed import Routed
@@ -208,7 +209,7 @@ class PhasedDMD:
         def rollout(student: nn.Module, draws: Draws, condition: Tensor | None) -> Sample:
             own: Any = unwrapped(student)
             chosen = draws.number(len(phase.levels))
-            x = draws.normal(*own.shape) * own.alpha_sigma(self.levels[0])[1].to(torch.float32)
+            x = started(own, self.levels[0], draws)
             with torch.no_grad():
                 for expert, earlier in before:
                     x = _walked(expert, x, [*earlier.levels, earlier.end], condition)
