@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from limbeck.checks import check_choice
-from limbeck.errors import ArgumentError
 from limbeck.functional.columns import Values, check_fraction, column, flags
+from limbeck.functional.selective import Variant
 
 Positive = Literal["in_distribution", "out_of_distribution"]
 
@@ -64,7 +64,7 @@ def threshold_sweep(positive: Values, score: Values) -> Sweep:
 
 
 def auroc(confidence: Values, ood_confidence: Values) -> float:
-    r"""Chance that a sample from inside is more confident than one from outside, ties counting half.
+    r"""Chance that a sample from inside is more confident than one from outside; ties count half.
 
     It is the area under the ROC curve, the same with either class as the positive one. For the
     detection of errors pass the confidences of right and of wrong predictions.
@@ -97,6 +97,7 @@ def fpr_at_tpr(
     tpr: float = 0.95,
     *,
     positive: Positive = "in_distribution",
+    variant: Variant = "attained",
 ) -> float:
     """Share of the negative class that is accepted where a given share of the positive one is.
 
@@ -105,16 +106,18 @@ def fpr_at_tpr(
     Args:
         confidence: of samples from inside the distribution, ``(N,)``.
         ood_confidence: of samples from outside, ``(M,)``.
-        tpr: the true-positive rate, a fraction; the point nearest to it counts, of several the one
-            with the most accepted.
+        tpr: the true-positive rate, a fraction.
         positive: ``"in_distribution"``: how many outsiders are accepted with 95 % of the insiders.
             ``"out_of_distribution"``: how many insiders are flagged with 95 % of the outsiders.
+        variant: ``"attained"`` takes the highest threshold with at least that rate; ``"closest"``,
+            which is published, the point whose rate is nearest to it, of several the lowest.
 
     Returns:
         A fraction, 0 is best.
 
     Raises:
-        ArgumentError: a class has no sample, a confidence is NaN, or `tpr` is no fraction.
+        ArgumentError: a class has no sample, a confidence is NaN, `tpr` is no fraction, or an option
+            is unknown.
 
     Example:
         >>> fpr_at_tpr([0.9, 0.8, 0.3], [0.5, 0.1], 1.0)
@@ -125,13 +128,17 @@ def fpr_at_tpr(
     Source: the code of arXiv 2303.08010 (inside positive) and torch-uncertainty (outside positive).
     """
     check_choice(positive, "positive", ("in_distribution", "out_of_distribution"))
+    check_choice(variant, "variant", ("attained", "closest"))
     check_fraction(tpr, "tpr")
     inside, outside = column(confidence, "confidence"), column(ood_confidence, "ood_confidence")
     kinds = (inside, outside) if positive == "in_distribution" else (-outside, -inside)
     _, accepted, wrongly = _two_kinds(*kinds)
-    gap = (accepted / accepted[-1] - tpr).abs()
-    # The last of equal gaps: the lowest threshold.
-    point = len(gap) - 1 - int(gap.flip(0).argmin())
+    rate = accepted / accepted[-1]
+    if variant == "attained":
+        point = int((rate >= tpr).nonzero()[0])
+    else:
+        # The last of equal gaps, which is the lowest threshold.
+        point = len(rate) - 1 - int((rate - tpr).abs().flip(0).argmin())
     return float(wrongly[point] / wrongly[-1])
 
 
@@ -164,7 +171,7 @@ def aurr(correct: Values, confidence: Values) -> float:
 
 
 def risk_at_recall(correct: Values, confidence: Values, recall: float = 0.95) -> float:
-    """Share of answered predictions that is wrong where a given share of the right ones is answered.
+    """Risk of the answered predictions where a given share of the right ones is answered.
 
     Args:
         correct: whether each prediction is right, ``(N,)``.

@@ -305,7 +305,7 @@ def _whole_ties(curve: RiskCoverage) -> Tensor:
 
 
 def _point(curve: RiskCoverage, answered: int, beside: int, min_points: int = 1) -> OperatingPoint:
-    """The point with so many samples answered; its threshold is that of rank `answered + beside`."""
+    """A point of the curve; its threshold is the confidence of rank `answered + beside`."""
     rank = min(answered + beside, len(curve.thresholds) - 1)
     return OperatingPoint(
         float(curve.coverage[answered]),
