@@ -45,8 +45,8 @@ def percentile_rank(confidence: Values, threshold: float) -> float:
         threshold: any number.
 
     Returns:
-        From 0 to 1. With equal samples half a sample is added: SciPy's ``percentileofscore`` of kind
-        ``"rank"``, over 100.
+        From 0 to 1. Where some are equal half a sample is added, which makes it the
+        ``percentileofscore`` of SciPy of kind ``"rank"``, over 100.
 
     Raises:
         ArgumentError: there is no sample, or a number is NaN.

@@ -116,8 +116,8 @@ def fpr_at_tpr(
         A fraction, 0 is best.
 
     Raises:
-        ArgumentError: a class has no sample, a confidence is NaN, `tpr` is no fraction, or an option
-            is unknown.
+        ArgumentError: a class has no sample, a confidence is NaN, `tpr` is no fraction, or an
+            option is unknown.
 
     Example:
         >>> fpr_at_tpr([0.9, 0.8, 0.3], [0.5, 0.1], 1.0)
