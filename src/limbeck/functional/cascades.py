@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.checks import check_class_indices, check_same_shape
+from limbeck.checks import check_same_shape
 from limbeck.errors import ArgumentError
 from limbeck.functional.columns import Values, check_fraction, check_lengths, column
 from limbeck.functional.guards import check_finite
@@ -219,7 +219,7 @@ def cascade_outputs(
             f"reached has shape {tuple(reached.shape)} and the outputs of a stage "
             f"{tuple(stages[0].shape)}, expected one stage for each sample"
         )
-    check_class_indices(reached, len(stages), "reached")
+    _check_reached(reached, len(stages))
     return torch.stack(stages)[reached.long(), torch.arange(len(reached), device=reached.device)]
 
 
@@ -247,8 +247,17 @@ def cascade_cost(reached: Tensor, costs: Values, *, reduction: Reduction = "mean
     check_finite(each, "costs")
     if bool((each < 0).any()):
         raise ArgumentError(f"costs is {each.tolist()}, expected numbers of at least 0")
-    check_class_indices(reached, len(each), "reached")
+    _check_reached(reached, len(each))
     return reduce(each.cumsum(0)[reached.long()], reduction)
+
+
+def _check_reached(reached: Tensor, stages: int) -> None:
+    low, high = (int(reached.min()), int(reached.max())) if len(reached) else (0, 0)
+    if low < 0 or high >= stages:
+        raise ArgumentError(
+            f"reached counts stages from {low} to {high} and there is something said of {stages}, "
+            f"expected 0 to {stages - 1}: one entry for every stage, the first and the last included"
+        )
 
 
 def _quantiles(confidence: Values, *levels: float) -> list[float]:
