@@ -255,8 +255,8 @@ def _check_reached(reached: Tensor, stages: int) -> None:
     low, high = (int(reached.min()), int(reached.max())) if len(reached) else (0, 0)
     if low < 0 or high >= stages:
         raise ArgumentError(
-            f"reached counts stages from {low} to {high} and there is something said of {stages}, "
-            f"expected 0 to {stages - 1}: one entry for every stage, the first and the last included"
+            f"reached counts stages from {low} to {high} and there are entries for {stages}, "
+            f"expected 0 to {stages - 1}; give one for every stage, first and last included"
         )
 
 
