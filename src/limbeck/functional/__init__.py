@@ -13,6 +13,15 @@ from limbeck.functional.attention import (
     spatial_attention,
 )
 from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
+from limbeck.functional.cascades import (
+    ExitWindow,
+    cascade_cost,
+    cascade_outputs,
+    exit_window,
+    in_window,
+    stages_reached,
+    threshold_window,
+)
 from limbeck.functional.classification import (
     agreement,
     brier_score,
@@ -44,6 +53,7 @@ from limbeck.functional.coverage import (
     nearest_distance,
 )
 from limbeck.functional.decoupled import decoupled_loss
+from limbeck.functional.detection import auroc, aurr, fpr_at_tpr, risk_at_recall
 from limbeck.functional.diffusion import (
     add_noise,
     convert_prediction,
@@ -157,6 +167,16 @@ from limbeck.functional.schedules import (
     smoothed_cosine,
 )
 from limbeck.functional.second_order import closed_form
+from limbeck.functional.selective import (
+    OperatingPoint,
+    RiskCoverage,
+    aurc,
+    coverage_at_risk,
+    risk_at_coverage,
+    risk_coverage_curve,
+    scod_curve,
+    scod_risk_at_coverage,
+)
 from limbeck.functional.sharpness import ascent, surrogate_gap_direction
 from limbeck.functional.siamese import siamese_augment
 from limbeck.functional.soft_labels import learned_label_loss, recover_soft_labels
@@ -181,6 +201,7 @@ from limbeck.functional.synthetic_scores import (
     improvement_over_random,
     label_robust_score,
 )
+from limbeck.functional.thresholds import operating_threshold
 from limbeck.functional.tokens import token_divergence_loss
 from limbeck.functional.trajectories import (
     average_correct_logits,
@@ -193,16 +214,20 @@ from limbeck.functional.transitions import (
     transition_target,
     transition_weight,
 )
+from limbeck.functional.uncertainty import confidence_scores
 from limbeck.functional.whitening import Zca, fit_zca
 
 __all__ = [
     "Anchoring",
     "AxiomReport",
     "AxiomSpec",
+    "ExitWindow",
     "MetaTeacher",
+    "OperatingPoint",
     "Pooling",
     "RateFit",
     "RatePrediction",
+    "RiskCoverage",
     "Softening",
     "Surface",
     "Zca",
@@ -216,6 +241,9 @@ __all__ = [
     "attention_transfer_loss",
     "augmentation_delta",
     "augmentation_robust_score",
+    "aurc",
+    "auroc",
+    "aurr",
     "average_correct_logits",
     "average_ranks",
     "beta_schedule",
@@ -223,16 +251,20 @@ __all__ = [
     "blended",
     "brier_score",
     "candidate_scores",
+    "cascade_cost",
+    "cascade_outputs",
     "chain_distances",
     "check_axioms",
     "cka_loss",
     "clip_probabilities",
     "closed_form",
+    "confidence_scores",
     "contraction_bound",
     "contraction_rate",
     "convert_prediction",
     "correlation_loss",
     "cosine_loss",
+    "coverage_at_risk",
     "crd_loss",
     "critic_loss",
     "critic_scores",
@@ -248,12 +280,14 @@ __all__ = [
     "error_scale",
     "estimate_floor",
     "evaluation_rate",
+    "exit_window",
     "expected_calibration_error",
     "f_divergence_weight",
     "feature_mse_loss",
     "fit_rate",
     "fit_zca",
     "flow_matrix",
+    "fpr_at_tpr",
     "frechet_distance",
     "fsp_loss",
     "gaussian_mmd",
@@ -264,6 +298,7 @@ __all__ = [
     "image_variation",
     "improvement_over_random",
     "in_batch_negatives",
+    "in_window",
     "info_nce_bound",
     "info_nce_loss",
     "karras_sigmas",
@@ -296,6 +331,7 @@ __all__ = [
     "nearest_distance",
     "negative_log_likelihood",
     "nwj_bound",
+    "operating_threshold",
     "pairwise_distances",
     "pairwise_hinge_loss",
     "pasted",
@@ -318,8 +354,13 @@ __all__ = [
     "relation_scores",
     "relative_distance",
     "reliability",
+    "risk_at_coverage",
+    "risk_at_recall",
+    "risk_coverage_curve",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "scod_curve",
+    "scod_risk_at_coverage",
     "shift_levels",
     "siamese_augment",
     "similarity_preserving_loss",
@@ -330,6 +371,7 @@ __all__ = [
     "soften",
     "spatial_attention",
     "squared_error",
+    "stages_reached",
     "standardise_logits",
     "standardised_divergence_loss",
     "start_epoch_upper_bound",
@@ -337,6 +379,7 @@ __all__ = [
     "statistics_regulariser",
     "surrogate_gap_direction",
     "surrogate_loss",
+    "threshold_window",
     "token_divergence_loss",
     "top_k_accuracy",
     "total_variation",
