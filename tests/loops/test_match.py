@@ -17,7 +17,8 @@ from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim
 from limbeck.loops.averages import ema
 from limbeck.loops.draws import Draws
-from limbeck.loops.match import Matching, Sample, asked, coupled, match, simulated
+from limbeck.loops.match import Matching, Sample, coupled, match, simulated
+from limbeck.loops.scores import asked
 from limbeck.networks.names import build
 from limbeck.run import Run
 from limbeck.samplers.few_step import FewStep

@@ -11,7 +11,7 @@ from limbeck import cards
 from limbeck.data import from_arrays
 from limbeck.data.names import resolve
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, ModelError, RunError
+from limbeck.errors import ArgumentError, ModelError, NoEffectWarning, SettingsError
 from limbeck.fingerprint import fingerprint
 from limbeck.keyed import torch_seeded
 from limbeck.loops.draws import Draws
@@ -52,7 +52,7 @@ class Asked(torch.nn.Module):
         super().__init__()
         self.inside, self.levels, self.ids = inside, [], []
         self.null, self.conditional = inside.null, True
-        self.alpha_sigma = inside.alpha_sigma
+        self.alpha_sigma, self.schedule = inside.alpha_sigma, inside.schedule
 
     def predict(self, x, t, condition):
         self.levels.append(t)
@@ -130,13 +130,14 @@ def test_normalisers_divide_by_what_they_say():
         {"regulariser": "mean_var"},
         {"regulariser": "gan"},
         {"adversary": {"weight": 3e-3, "on": "fake"}},
+        {"regulariser": "gan", "adversary": {"on": "fake"}},
         {"regression": {"weight": 0.25, "pairs": 40, "steps": 3}},
     ],
-    ids=["mean_var", "gan", "critic on the fake", "regression"],
+    ids=["mean_var", "gan", "critic on the fake", "gan on the fake", "regression"],
 )
 def test_other_terms_train_and_are_logged(tmp_path, changes):
     made = method(**changes).distill(tmp_path, teacher=TEACHER, data=DATA)
-    again = method(**changes).distill(tmp_path, teacher=TEACHER, data=DATA)
+    again = method(**changes).distill(tmp_path / "again", teacher=TEACHER, data=DATA)
     assert fingerprint(made.tensors()) == fingerprint(again.tensors())
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     named = {name for line in lines for name in json.loads(line)}
@@ -157,6 +158,37 @@ def test_guidance_without_conditions_is_refused_before_anything_is_trained(tmp_p
     assert not (tmp_path / "run").exists()
     made = method(guidance=1.0).distill(tmp_path / "plain", teacher=TEACHER, data="swiss")
     assert not made.conditional
+
+
+def test_settings_that_leave_nothing_to_learn_or_do_nothing_are_told():
+    with pytest.raises(SettingsError, match="nothing to learn from"):
+        method(regulariser="none", guidance=1.0)
+    with pytest.raises(SettingsError, match="two levels that rise"):
+        method(band=(0.9, 0.1))
+    with pytest.warns(NoEffectWarning, match="mean_var"):
+        method(target_mean=0.5)
+
+
+def test_guidance_needs_a_teacher_that_has_conditions_hidden(tmp_path):
+    with pytest.raises(ArgumentError, match="null_share"):
+        method(teaching={"steps": 30, "null_share": 0}).distill(
+            tmp_path, teacher=TEACHER, data=DATA
+        )
+
+
+def test_a_prediction_of_noise_cannot_begin_at_pure_noise(tmp_path):
+    with pytest.raises(ModelError, match="predicts eps, and at level 1"):
+        method().distill(tmp_path, teacher=f"{TEACHER}&schedule=vp&prediction=eps", data=DATA)
+
+
+@pytest.mark.parametrize("schedule", ["vp", "edm", "flow&shift=5"])
+def test_a_fake_of_another_schedule_is_asked_at_its_own_level(schedule):
+    """Both are exact for the same data, so nothing is left to learn."""
+    space = InputSpace((2,))
+    teacher = build(f"mixture?of={DATA}&schedule={schedule}", space, 2)
+    fake = build(f"mixture?of={DATA}", space, 2)
+    _, sample, _ = directed(method(guidance=1.0), teacher, fake)
+    assert float(sample.notes["match_size"]) < 1e-3
 
 
 def test_a_closed_form_needs_a_student_to_start_from(tmp_path):
@@ -183,7 +215,7 @@ def test_a_teacher_that_overflows_is_named(tmp_path):
     with torch.no_grad():
         for one in teacher.parameters():
             one.mul_(1e30)
-    with pytest.raises(RunError, match="the (teacher|student) says is NaN or infinite"):
+    with pytest.raises(ModelError, match="the teacher says NaN"):
         method().distill(tmp_path, teacher=teacher, data=DATA)
 
 

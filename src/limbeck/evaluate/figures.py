@@ -73,7 +73,7 @@ FIGURES: dict[str, Figure] = {
     "mmd": Figure("MMD", higher=False, digits=4),
     "precision": _share(),
     "recall": _share(),
-    "density": Figure(shown=False),
+    "density": Figure(),
     "coverage": _share(),
     "label_accuracy": _share("label accuracy"),
     "modes": Figure(digits=1),

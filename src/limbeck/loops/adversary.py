@@ -103,11 +103,15 @@ class Opponent:
     def _said(self, models: Models, x: Tensor, condition: Tensor | None, draws: Draws) -> Tensor:
         denoiser = self.teacher if self.adversary.on == "teacher" else models["fake"]
         own: Any = unwrapped(denoiser)
+        if x.requires_grad:
+            # The student's turn: nothing here learns, and no gradients are exchanged.
+            denoiser = own
         t = draws.uniform(self.matching.lowest, self.matching.highest)[: len(x)]
         noise = draws.normal(*own.shape)[: len(x)]
         with tapped(own, [self.path]) as seen:
-            denoiser(add_noise(x, noise, *own.alpha_sigma(t)), t, condition)
-        return models["critic"](seen[self.path])
+            said = denoiser(add_noise(x, noise, *own.alpha_sigma(t)), t, condition)
+        # What lies behind the features takes part without a gradient: processes wait for all of it.
+        return models["critic"](seen[self.path]) + 0 * said.flatten(1).mean(1, keepdim=True)
 
 
 def middle_of(denoiser: nn.Module) -> str:

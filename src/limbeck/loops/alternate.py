@@ -260,8 +260,10 @@ class _Loop:
             optimiser.step()
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
-        for name, share_at in self.average.items():
-            blend(self.averages[name], self.engine.state(self.models[name]), share_at(at.step + 1))
+        shares = {name: share_at(at.step + 1) for name, share_at in self.average.items()}
+        for name, share in shares.items():
+            if share:
+                blend(self.averages[name], self.engine.state(self.models[name]), share)
         return sums
 
     def look(self) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from limbeck import keyed
 from limbeck.data.batch import Batch
 from limbeck.data.centred import centred
 from limbeck.data.data import Data
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.functional.diffusion import add_noise
 from limbeck.functional.distribution_matching import denoising_loss
 from limbeck.loops.alternate import Models, alternate
@@ -28,6 +29,9 @@ from limbeck.objectives import Terms
 from limbeck.outputs import unwrapped
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
+
+# Of a first step, against its noise: below it a prediction of noise tells nothing of the sample.
+LEAST_SIGNAL = 0.02
 
 
 @settings
@@ -75,7 +79,8 @@ class Denoising:
         one = _single(given)
         with keyed.torch_seeded(keyed.key(run.seed, "teacher", 0)):
             named = isinstance(one, str)
-            network: Any = build(one, data.input_space, data.outputs) if named else one
+            space = centred(data).input_space
+            network: Any = build(one, space, data.outputs) if named else one
         if not hasattr(network, "alpha_sigma"):
             raise ArgumentError(
                 f"the teacher is a {type(network).__name__}, expected a denoiser: a name such as "
@@ -160,6 +165,8 @@ def starting(
 
     Raises:
         ArgumentError: the teacher is a closed form and there is no other.
+        ModelError: the teacher says NaN, or a prediction of noise is to make clean samples of
+            nearly pure noise.
     """
     begin: Any = teacher
     if student is not None:
@@ -172,10 +179,14 @@ def starting(
             "--student denoiser-mlp?width=128"
         )
 
+    _check_says(teacher)
+
     def copied(level: float) -> Any:
         several = hasattr(begin, "experts")
         chosen = begin.experts[int(begin.expert_of(level))] if several else begin
-        return copy.deepcopy(chosen).eval().requires_grad_(True)
+        _check_first(chosen, level)
+        # What learns does so in single precision, whatever the teacher came in.
+        return copy.deepcopy(chosen).float().eval().requires_grad_(True)
 
     return copied
 
@@ -217,6 +228,29 @@ def denoising_term(
         rates=own.rates(t),
         weight=own.loss_weight(sigma),
     )
+
+
+@torch.no_grad()
+def _check_says(teacher: Any) -> None:
+    """Raise `ModelError` where a teacher says NaN about ordinary samples."""
+    device = next((one.device for one in teacher.parameters()), torch.device("cpu"))
+    x = torch.randn(4, *teacher.shape, device=device)
+    if not bool(torch.isfinite(teacher.predict(x, 0.5)).all()):
+        raise ModelError(
+            "the teacher says NaN or infinite values about samples at level 0.5; look at its "
+            "weights, and load it in float32 or bf16 where it is in fp16"
+        )
+
+
+def _check_first(denoiser: Any, level: float) -> None:
+    """Raise `ModelError` where a first step would multiply errors of a prediction of noise."""
+    alpha, sigma = denoiser.alpha_sigma(level)
+    if denoiser.prediction in ("eps", "score") and float(alpha) < LEAST_SIGNAL * float(sigma):
+        raise ModelError(
+            f"the student predicts {denoiser.prediction}, and at level {level:g} samples count "
+            f"{float(alpha):.2g}, by which its errors would be divided; begin at a lower level "
+            "(sampler.levels or levels), or give a student that predicts x0 or v"
+        )
 
 
 def _single(given: Any) -> Any:

@@ -6,7 +6,7 @@ moves. The fake, in its turns, learns to denoise what the student makes at prese
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,14 +17,16 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Batches
-from limbeck.errors import DataError, NotFiniteError, RunError, SettingsError
-from limbeck.functional.diffusion import add_noise, per_sample
+from limbeck.errors import ArgumentError, DataError, RunError, SettingsError
+from limbeck.functional.diffusion import per_sample
 from limbeck.functional.distribution_matching import matching_direction, surrogate_loss
 from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.averages import ema
-from limbeck.loops.denoise import denoising_term
+from limbeck.loops.denoise import Denoising, denoising_term
 from limbeck.loops.draws import Draws
 from limbeck.loops.optim import Optim
+from limbeck.loops.scores import finite, heard, noised
+from limbeck.networks.making import weights_of
 from limbeck.objectives import Terms
 from limbeck.outputs import unwrapped
 from limbeck.run.run import At, Run
@@ -62,6 +64,13 @@ class Matching:
     highest: Annotated[float, Field(gt=0, le=1)] = 0.98
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99
     most_spread: Annotated[float, Field(ge=0)] = 5.0
+
+    def __post_init__(self) -> None:
+        if self.lowest >= self.highest:
+            raise SettingsError(
+                f"lowest is {self.lowest:g} and highest {self.highest:g}, expected levels in that "
+                "order"
+            )
 
 
 @dataclass(frozen=True)
@@ -142,11 +151,6 @@ def match(
         RunError: a prediction or sample is NaN or infinite (whose, is said), or samples spread
             too wide.
     """
-    if matching.lowest >= matching.highest:
-        raise SettingsError(
-            f"lowest is {matching.lowest:g} and highest {matching.highest:g}, expected levels in "
-            "that order"
-        )
     rival = rival or Rival({}, {})
     models: Models = {"student": student, **rival.models}
     optims = {"student": matching.optim, **rival.optims}
@@ -155,9 +159,15 @@ def match(
     others = tuple(name for name in optims if name != "student")
     cycle = matching.fake_per_student + 1 if others else 1
     draws, conditional = Draws.of(run, matching.batch_size), unwrapped(student).conditional
+    labels = labels.to(draws.device)
     width = _Width(run, stage, matching.most_spread * spread, cycle)
 
     def step(models: Models, batch: Batch, at: At) -> Terms:
+        # Also what is asked without its wrapper, such as the teacher, is asked in this precision.
+        with run.engine.autocast():
+            return turned(models, batch, at)
+
+    def turned(models: Models, batch: Batch, at: At) -> Terms:
         condition = draws.one_of(labels) if conditional else None
         students = at.step % cycle == cycle - 1
         with torch.set_grad_enabled(students):
@@ -191,6 +201,30 @@ def labels_of(data: Data) -> Tensor:
     if y is None:
         raise DataError(f"{data.name} has no labels to take conditions from")
     return y
+
+
+def check_matching(teacher: Any, guidance: float, denoising: Denoising) -> None:
+    """Find guidance that a teacher cannot give, before it is trained.
+
+    Raises:
+        ArgumentError: it has no conditions, or is to be trained without ever hiding them.
+    """
+    if guidance == 1:
+        return
+    if not teacher.conditional:
+        raise ArgumentError(
+            f"guidance is {guidance:g} and the teacher has no conditions to guide with; set "
+            "guidance to 1, or give data with several classes"
+        )
+    if (
+        not denoising.null_share
+        and weights_of(teacher) != "brought"
+        and hasattr(teacher, "limbeck_spec")
+    ):
+        raise ArgumentError(
+            f"guidance is {guidance:g} and teaching.null_share 0: the teacher would never learn "
+            "what to say without a condition; set teaching.null_share, such as to 0.1"
+        )
 
 
 def simulated(plan: FewStep, *, last: int | None = None) -> Rollout:
@@ -248,57 +282,11 @@ def coupled(teacher: nn.Module, matching: Matching, guidance: float) -> Stepped:
         at = noised(own, x, draws, levels)
         with torch.no_grad():
             real = finite(own.predict(*at, sample.condition, guidance=guidance), "teacher")
-            fake: Any = unwrapped(models["fake"])
-            said = finite(fake.predict(*at, sample.condition), "fake")
+            said = finite(heard(models["fake"], own, *at, sample.condition), "fake")
         direction = matching_direction(x, real, said)
         return {"match": surrogate_loss(sample.x, direction)}
 
     return terms
-
-
-Question = tuple[Tensor, Tensor, Tensor | None]
-
-
-def noised(
-    denoiser: Any, x: Tensor, draws: Draws, levels: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
-    """Samples with fresh noise at levels drawn from a range: ``(N, ...)`` and levels ``(N,)``."""
-    t, noise = draws.uniform(*levels), draws.normal(*x.shape[1:])
-    return add_noise(x, noise, *denoiser.alpha_sigma(t)), t
-
-
-def asked(denoiser: Any, questions: Sequence[Question]) -> list[Tensor]:
-    """Clean predictions for several batches of one size, in a single call.
-
-    Args:
-        denoiser: the network.
-        questions: noised samples ``(N, ...)``, levels ``(N,)`` and conditions ``(N,)`` or None, in
-            all of them or in none.
-
-    Returns:
-        One ``(N, ...)`` a question.
-    """
-    if not questions:
-        return []
-    x, t, conditions = zip(*questions, strict=True)
-    known = [one for one in conditions if one is not None]
-    condition = torch.cat(known) if known else None
-    return list(denoiser.predict(torch.cat(x), torch.cat(t), condition).chunk(len(questions)))
-
-
-def finite(prediction: Tensor, role: str) -> Tensor:
-    """A prediction or sample as it is.
-
-    Raises:
-        NotFiniteError: it holds NaN or infinite values; whose it is, is said.
-    """
-    # Reading back stalls an accelerator: there the loop's own look at its rows has to do.
-    if prediction.device.type == "cpu" and not bool(torch.isfinite(prediction).all()):
-        raise NotFiniteError(
-            f"what the {role} says is NaN or infinite; a {role} in half precision may overflow: "
-            "take float32, or bf16 in place of fp16; lower the learning rates otherwise"
-        )
-    return prediction
 
 
 class _Width:
@@ -312,7 +300,8 @@ class _Width:
         # Reading back stalls an accelerator: there the rows that are told have to do.
         if not due and sample.x.device.type != "cpu":
             return
-        x = sample.x.detach()
+        # At the end of an earlier phase the noise in a sample would count.
+        x = (sample.x if sample.clean is None else sample.clean).detach()
         spread = float(x.std())
         if due:
             notes = {name: float(one) for name, one in sample.notes.items()}

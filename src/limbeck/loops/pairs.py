@@ -49,23 +49,33 @@ def teacher_pairs(
         ``noise`` and ``sample`` ``(P, ...)``, and ``condition`` ``(P,)``.
     """
 
-    def make(teacher: Any, regression: Regression, guidance: float) -> dict[str, Tensor]:
-        plan, parts = steps(regression.steps, guidance=guidance), []
+    def make(
+        teacher: Any, labels: Tensor, count: int, long: int, guidance: float
+    ) -> dict[str, Tensor]:
+        plan, parts = steps(long, guidance=guidance), []
         placed = run.engine.place(teacher)
-        with run.progress("teacher pairs", regression.pairs) as shown:
-            for start in range(0, regression.pairs, CHUNK):
-                count = min(CHUNK, regression.pairs - start)
+        with run.progress("teacher pairs", count) as shown:
+            for start in range(0, count, CHUNK):
+                size = min(CHUNK, count - start)
                 key = keyed.key(run.seed, "pairs", start)
                 with keyed.torch_seeded(key):
-                    draws = Draws(count, run.engine.device)
+                    draws = Draws(size, run.engine.device)
                     noise, condition = draws.normal(*teacher.shape), draws.one_of(labels)
                 asked = condition if teacher.conditional else None
                 made = sample(placed, noise, asked, plan, key)
                 parts.append({"noise": noise, "condition": condition, "sample": made})
-                shown.advance(count)
+                shown.advance(size)
         return {name: torch.cat([one[name].cpu() for one in parts]) for name in parts[0]}
 
-    return run.stage("pairs", make, teacher=teacher, regression=regression, guidance=guidance)
+    return run.stage(
+        "pairs",
+        make,
+        teacher=teacher,
+        labels=labels,
+        count=regression.pairs,
+        long=regression.steps,
+        guidance=guidance,
+    )
 
 
 def regression_term(
@@ -81,10 +91,8 @@ def regression_term(
         draws: of the step.
     """
     own: Any = student
-    rows = draws.one_of(torch.arange(len(pairs["noise"])))
-    noise, goal, condition = (
-        pairs[name].to(draws.device)[rows] for name in ("noise", "sample", "condition")
-    )
+    rows = draws.one_of(torch.arange(len(pairs["noise"]), device=draws.device))
+    noise, goal, condition = (pairs[name][rows] for name in ("noise", "sample", "condition"))
     start = noise * own.alpha_sigma(level)[1].to(noise)
     made = student(start, level, condition if own.conditional else None, as_="x0")
     return {"regression": weight * (made - goal).square().mean()}

@@ -93,7 +93,9 @@ class DenoisingMLP(nn.Module):
     def forward(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map samples ``(N, ...)``, times and classes ``(N,)`` to numbers ``(N, ...)``."""
         hidden = self.input(x.flatten(1))
-        told = self.time(time.to(x.dtype))
+        # Half precision cannot tell such angles apart.
+        features = self.time[0](time.to(torch.promote_types(x.dtype, torch.float32)))
+        told = self.time[1:](features.to(x.dtype))
         if self.condition is not None:
             told = told + self.condition(condition)
         for block in self.blocks:

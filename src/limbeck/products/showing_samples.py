@@ -16,6 +16,7 @@ from limbeck.data.space import InputSpace
 from limbeck.evaluate.generators import REAL, asked_labels
 from limbeck.features import on_device
 from limbeck.functional.diffusion import add_noise
+from limbeck.loops.scores import heard
 from limbeck.products.generator import Generator
 from limbeck.run.densities import densities, extent_of
 from limbeck.run.exhibits import Gallery, add_galleries
@@ -84,11 +85,12 @@ def show_scores(run: Run, product: Generator, teacher: Any, fake: Any, data: Dat
     sets = {"student": x}
     for level in NOISED:
         noise = unit_noise(keyed.key(run.seed, "scores"), range(len(x)), read.shape[1:])
-        x_t = add_noise(read, noise, *teacher.alpha_sigma(level))
+        t = torch.full((len(read),), level)
+        x_t = add_noise(read, noise, *teacher.alpha_sigma(t))
         for name, network in (("teacher", teacher), ("fake", fake)):
             asked = labels if network.conditional else None
             with on_device("cpu", network):
-                clean = network.predict(x_t, level, asked)
+                clean = heard(network, teacher, x_t, t, asked)
             sets[f"{name}, level {level:g}"] = (
                 clean if centre is None else centre.denormalise(clean)
             )

@@ -80,6 +80,10 @@ class Engine:
             return sharding.shard(copy.deepcopy(module).to(self.device), mesh)
         return module.to(self.device)
 
+    def autocast(self) -> AbstractContextManager[None]:
+        """Compute in the run's precision, also with models that were not set up."""
+        return self._fabric.autocast()
+
     def backward(self, loss: Tensor) -> None:
         """Compute gradients."""
         self._fabric.backward(loss)

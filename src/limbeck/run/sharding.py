@@ -25,7 +25,8 @@ def shard(model: nn.Module, mesh: Any) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     group = mesh["data_parallel"]
-    for module in list(model.modules()):
+    # The deepest first: what is cut already must not be cut again with its parent.
+    for module in reversed(list(model.modules())):
         if isinstance(module, (nn.Sequential, nn.ModuleList)):
             for child in module:
                 if any(True for _ in child.parameters()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from limbeck.data import Batch, Data
 from limbeck.data.centred import centred, moments
-from limbeck.errors import ArgumentError
+from limbeck.errors import NoEffectWarning, SettingsError
 from limbeck.functional.distribution_matching import (
     augmentation_delta,
     error_scale,
@@ -23,11 +24,11 @@ from limbeck.loops.adversary import Adversary, Opponent
 from limbeck.loops.alternate import Models
 from limbeck.loops.denoise import Denoising, starting
 from limbeck.loops.draws import Draws
-from limbeck.loops.match import Matching, Sample, asked, finite, labels_of, match, noised, simulated
+from limbeck.loops.match import Matching, Sample, check_matching, labels_of, match, simulated
 from limbeck.loops.pairs import Regression, regression_term, teacher_pairs
+from limbeck.loops.scores import asked, finite, heard, noised
 from limbeck.method import method
 from limbeck.objectives import Terms
-from limbeck.outputs import unwrapped
 from limbeck.products.generator import Generator, teachers
 from limbeck.products.showing_samples import show_scores
 from limbeck.run import Run
@@ -82,6 +83,22 @@ class DecoupledDMD:
     regression: Regression = Regression()
     teaching: Denoising = Denoising()
 
+    def __post_init__(self) -> None:
+        if self.regulariser == "none" and not self._guided:
+            raise SettingsError(
+                "regulariser is none and there is no guidance to augment with, so that there is "
+                "nothing to learn from; set guidance above 1 or another regulariser"
+            )
+        if self.band is not None and not self.band[0] < self.band[1]:
+            raise SettingsError(f"band is {list(self.band)}, expected two levels that rise")
+        targets = (self.target_mean, self.target_variance)
+        if self.regulariser != "mean_var" and targets != (None, None):
+            warnings.warn(
+                "target_mean and target_variance have no effect without regulariser mean_var",
+                NoEffectWarning,
+                stacklevel=2,
+            )
+
     def distill(
         self, run: Run, *, teacher: nn.Module, data: Data, student: nn.Module | None = None
     ) -> Generator:
@@ -102,7 +119,7 @@ class DecoupledDMD:
             RunError: a prediction is not finite, or samples run away.
         """
         made, fake = self._made(run, "student", teacher, data, student)
-        if fake is not None:
+        if fake is not None and run.engine.rank == 0:
             show_scores(run, made, teacher, fake, data)
         return made
 
@@ -121,11 +138,7 @@ class DecoupledDMD:
 
     def check_teacher(self, network: Any) -> None:
         """Find guidance that the teacher cannot give, before it is trained."""
-        if self._guided and not network.conditional:
-            raise ArgumentError(
-                f"guidance is {self.guidance:g} and the teacher has no conditions to guide with; "
-                "set guidance to 1, or give data with several classes"
-            )
+        check_matching(network, self.guidance if self.augment else 1.0, self.teaching)
 
     @property
     def _guided(self) -> bool:
@@ -136,10 +149,12 @@ class DecoupledDMD:
     ) -> tuple[Generator, nn.Module | None]:
         shown, begin = centred(data), starting(run, teacher, student, data, self.teaching)
         mean, spread = moments(shown)
-        fake = begin(1.0) if self.regulariser == "dm" else None
+        critical = self.regulariser == "gan" or bool(self.adversary.weight)
+        asked_of_fake = critical and self.adversary.on == "fake"
+        fake = begin(1.0) if self.regulariser == "dm" or asked_of_fake else None
         placed = run.engine.place(teacher)
         opponent, rival = None, None
-        if self.regulariser == "gan" or self.adversary.weight:
+        if critical:
             weight = self.adversary.weight or 1.0
             opponent = Opponent.of(
                 dataclasses.replace(self.adversary, weight=weight), placed, self.matching
@@ -148,7 +163,8 @@ class DecoupledDMD:
         labels = labels_of(data)
         pairs = {}
         if self.regression.weight:
-            pairs = teacher_pairs(run, teacher, labels, self.regression, self.guidance)
+            stored = teacher_pairs(run, teacher, labels, self.regression, self.guidance)
+            pairs = {name: one.to(run.engine.device) for name, one in stored.items()}
         targets = (
             mean if self.target_mean is None else self.target_mean,
             spread**2 if self.target_variance is None else self.target_variance,
@@ -204,8 +220,8 @@ class DecoupledDMD:
         with torch.no_grad():
             said = [finite(one, "teacher") for one in asked(teacher, questions)]
             if matches:
-                fake: Any = unwrapped(models["fake"])
-                toward = match_delta(said[0], finite(fake.predict(*first, condition), "fake"))
+                made = finite(heard(models["fake"], teacher, *first, condition), "fake")
+                toward = match_delta(said[0], made)
                 found.append(("match", toward, said[0]))
             if self._guided:
                 along = augmentation_delta(said[-2], said[-1], self.guidance)

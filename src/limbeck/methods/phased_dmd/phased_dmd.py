@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.data import Batch, Data
 from limbeck.data.centred import centred, moments
-from limbeck.errors import ArgumentError, SettingsError
+from limbeck.errors import SettingsError
 from limbeck.functional.diffusion import add_noise, per_sample
 from limbeck.functional.distribution_matching import (
     denoising_loss,
@@ -30,13 +30,15 @@ from limbeck.loops.match import (
     Rollout,
     Sample,
     Stepped,
+    check_matching,
     coupled,
-    finite,
+    denoised,
     labels_of,
     match,
     simulated,
     started,
 )
+from limbeck.loops.scores import finite, heard
 from limbeck.method import method
 from limbeck.networks.routed import Routed
 from limbeck.objectives import Terms
@@ -144,7 +146,8 @@ class PhasedDMD:
             experts.append(self.adapters.merged(expert).eval().requires_grad_(False))
         plan = FewStep(levels=self.levels, kind="ode")
         made = Generator.of(Routed(experts, self.boundaries), plan, data)
-        show_scores(run, made, teacher, fake, data)
+        if run.engine.rank == 0:
+            show_scores(run, made, teacher, fake, data)
         return made
 
     def baselines(
@@ -172,11 +175,7 @@ class PhasedDMD:
     def check_teacher(self, network: Any) -> None:
         """Find what the teacher cannot give, and levels that do not fit, before it is trained."""
         self.phases()
-        if self.guidance != 1 and not network.conditional:
-            raise ArgumentError(
-                f"guidance is {self.guidance:g} and the teacher has no conditions to guide with; "
-                "set guidance to 1, or give data with several classes"
-            )
+        check_matching(network, self.guidance, self.teaching)
 
     def phases(self) -> list[Phase]:
         """The levels cut at the boundaries.
@@ -194,6 +193,12 @@ class PhasedDMD:
             raise SettingsError(
                 f"boundaries are {list(self.boundaries)}, expected falling levels among "
                 f"{list(levels[1:])}: an expert begins where it is asked first"
+            )
+        if self.boundaries and self.boundaries[0] + self.margin >= self.matching.highest:
+            raise SettingsError(
+                f"the first boundary is {self.boundaries[0]:g} and margin {self.margin:g}, which "
+                f"leaves no level below matching.highest, {self.matching.highest:g}, to compare "
+                "scores at; lower the boundary"
             )
         starts = [0, *(levels.index(one) for one in self.boundaries), len(levels)]
         ends = [*self.boundaries, 0.0]
@@ -225,6 +230,8 @@ class PhasedDMD:
         """The fake learns the score of what the phase makes, noised further."""
 
         def terms(models: Models, sample: Sample, draws: Draws, batch: Batch) -> Terms:
+            if not phase.end:
+                return denoised(models, sample, draws, batch)
             own: Any = unwrapped(models["fake"])
             t, x_t, noise, levels = self._noised(own, sample.x, draws, phase)
             said, known = (
@@ -251,14 +258,13 @@ class PhasedDMD:
         """Where teacher and fake differ about the samples of the phase, the expert moves."""
 
         def terms(models: Models, sample: Sample, draws: Draws, batch: Batch) -> Terms:
-            x = sample.x.detach()
-            t, x_t, _, levels = self._noised(teacher, x, draws, phase)
+            fake: Any = unwrapped(models["fake"])
+            x, condition = sample.x.detach(), sample.condition
+            t, x_t, _, levels = self._noised(fake, x, draws, phase)
             with torch.no_grad():
-                real = finite(
-                    teacher.predict(x_t, t, sample.condition, guidance=self.guidance), "teacher"
-                )
-                fake: Any = unwrapped(models["fake"])
-                said = finite(fake.predict(x_t, t, sample.condition), "fake")
+                real = heard(teacher, fake, x_t, t, condition, guidance=self.guidance)
+                said = finite(fake.predict(x_t, t, condition), "fake")
+            real = finite(real, "teacher")
             # A phase that ends in clean samples is plain distribution matching.
             if self.direction == "normalised" or not phase.end:
                 assert sample.clean is not None
