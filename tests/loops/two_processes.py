@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from limbeck.data import Loader, from_arrays
 from limbeck.errors import Interrupted
+from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim, alternate, ema
 from limbeck.run import Run
 from limbeck.run.run import Options
@@ -21,6 +23,21 @@ STEPS, STOP = 20, 7
 ADAM = Optim("adamw", lr=0.01, clip=0.5)
 
 
+class Blocks(nn.Module):
+    """Sequences in a list: both are cut apart where models are."""
+
+    def __init__(self):
+        super().__init__()
+        with torch_seeded(0):
+            parts = (nn.Linear(3, 4), nn.Tanh()), (nn.Linear(4, 2),)
+            self.blocks = nn.ModuleList(nn.Sequential(*part) for part in parts)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
 def train(
     folder: Path, strategy: str = "ddp", precision: str = "64-true", stop: int | None = None
 ) -> dict[str, torch.Tensor]:
@@ -28,7 +45,7 @@ def train(
     run = Run(folder, options=Options(precision=precision, strategy=strategy))
     x, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
     data = from_arrays(x, y)
-    models = {"a": Net(0), "bb": Net(1), "frozen": Net(2).requires_grad_(False)}
+    models = {"a": Blocks(), "bb": Net(1), "frozen": Net(2).requires_grad_(False)}
 
     def step(models, batch, at):
         if at.step == stop:
