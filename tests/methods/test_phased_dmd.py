@@ -15,7 +15,7 @@ from limbeck.functional import transition, transition_weight
 from limbeck.keyed import torch_seeded
 from limbeck.loops.adapters import Adapters
 from limbeck.loops.draws import Draws
-from limbeck.loops.match import Sample, coupled
+from limbeck.loops.match import Sample, coupled, denoised
 from limbeck.methods.phased_dmd.phased_dmd import Phase, PhasedDMD
 from limbeck.networks.names import build
 from limbeck.networks.routed import Routed
@@ -47,6 +47,23 @@ def test_a_boundary_that_is_no_step_level_is_refused(boundaries, tmp_path):
     with pytest.raises(SettingsError, match="boundaries are"):
         made.distill(tmp_path / "run", teacher=TEACHER, data=DATA)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_boundary_that_leaves_no_level_above_it_is_refused(tmp_path):
+    made = method(levels=(1.0, 0.97), boundaries=(0.97,))
+    with pytest.raises(SettingsError, match="leaves no level"):
+        made.distill(tmp_path / "run", teacher=TEACHER, data=DATA)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_fake_of_the_last_phase_denoises_over_all_levels():
+    made, fake = method(), denoiser(2)
+    x, y = torch.randn(16, 2), torch.arange(16) % 2
+    losses = []
+    for terms in (made._fake_terms(made.phases()[1]), denoised):
+        torch.manual_seed(5)
+        losses.append(terms({"fake": fake}, Sample(x, y, 0.5), Draws(16, CPU), None)["fake"])
+    assert torch.equal(*losses)
 
 
 def test_a_rollout_ends_at_the_boundary_by_deterministic_steps():
