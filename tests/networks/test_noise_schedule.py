@@ -101,13 +101,6 @@ def test_velocities_follow_the_schedule():
         NoiseSchedule("vp").rates(0.3)
 
 
-def test_levels_are_evenly_spread():
-    assert NoiseSchedule().levels(1) == (1.0,)
-    assert NoiseSchedule("vp").levels(4) == (1.0, 0.75, 0.5, 0.25)
-    with pytest.raises(ArgumentError, match="count is 0"):
-        NoiseSchedule().levels(0)
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [

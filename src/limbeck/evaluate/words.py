@@ -24,7 +24,7 @@ ANSWERS: dict[str, tuple[str, Cost]] = {
 }
 SAMPLES: dict[str, tuple[str, Cost]] = {
     "evaluations": ("evaluations", "{:g}".format),
-    "sample_seconds": ("s per 1,000", "{:.2f}".format),
+    "sample_seconds": ("s per 1,000", "{:.3g}".format),
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
 }

@@ -195,20 +195,6 @@ class NoiseSchedule:
         # Through infinity where there is no noise or no signal, which both end well below.
         return self._level(alpha.log() - sigma.log())
 
-    def levels(self, count: int) -> tuple[float, ...]:
-        """Levels evenly spread from 1 down, without 0.
-
-        Raises:
-            ArgumentError: `count` is below 1.
-
-        Example:
-            >>> NoiseSchedule().levels(4)
-            (1.0, 0.75, 0.5, 0.25)
-        """
-        if count < 1:
-            raise ArgumentError(f"count is {count}, expected at least 1 level")
-        return tuple((count - place) / count for place in range(count))
-
     def _level(self, log_ratio: Tensor) -> Tensor:
         """The level with this log(alpha / sigma)."""
         if self.kind == "flow":
