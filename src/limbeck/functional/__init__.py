@@ -13,6 +13,12 @@ from limbeck.functional.attention import (
     spatial_attention,
 )
 from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
+from limbeck.functional.blends import (
+    blend,
+    greedy_weights,
+    inverse_error_weights,
+    weight_gini,
+)
 from limbeck.functional.classification import (
     agreement,
     brier_score,
@@ -88,6 +94,14 @@ from limbeck.functional.generative import (
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
 from limbeck.functional.matched_norm import matched_batch_norm
 from limbeck.functional.mixing import blended, mixing_box, pasted
+from limbeck.functional.moments import (
+    Moments,
+    combined,
+    compressed,
+    mean_squared_errors,
+    moments,
+    ridge_path,
+)
 from limbeck.functional.mutual_information import (
     critic_scores,
     info_nce_bound,
@@ -166,6 +180,13 @@ from limbeck.functional.soft_ranks import (
     average_ranks,
     rank_mse_loss,
 )
+from limbeck.functional.stacking import (
+    Projection,
+    Removal,
+    correlation_condition,
+    redundancy_projection,
+    row_statistics,
+)
 from limbeck.functional.statistics import (
     image_variation,
     recovery_terms,
@@ -200,9 +221,12 @@ __all__ = [
     "AxiomReport",
     "AxiomSpec",
     "MetaTeacher",
+    "Moments",
     "Pooling",
+    "Projection",
     "RateFit",
     "RatePrediction",
+    "Removal",
     "Softening",
     "Surface",
     "Zca",
@@ -220,6 +244,7 @@ __all__ = [
     "average_ranks",
     "beta_schedule",
     "binary_cross_entropy",
+    "blend",
     "blended",
     "brier_score",
     "candidate_scores",
@@ -228,9 +253,12 @@ __all__ = [
     "cka_loss",
     "clip_probabilities",
     "closed_form",
+    "combined",
+    "compressed",
     "contraction_bound",
     "contraction_rate",
     "convert_prediction",
+    "correlation_condition",
     "correlation_loss",
     "cosine_loss",
     "crd_loss",
@@ -259,6 +287,7 @@ __all__ = [
     "gaussian_mmd",
     "generator_loss",
     "gram_loss",
+    "greedy_weights",
     "guided",
     "hard_label_recovery",
     "image_variation",
@@ -266,6 +295,7 @@ __all__ = [
     "in_batch_negatives",
     "info_nce_bound",
     "info_nce_loss",
+    "inverse_error_weights",
     "karras_sigmas",
     "keep_largest",
     "kernel_distance",
@@ -289,10 +319,12 @@ __all__ = [
     "mean_logits",
     "mean_pairwise_distance",
     "mean_probabilities",
+    "mean_squared_errors",
     "mean_variance_divergence",
     "mi_alpha_bound",
     "mixing_box",
     "mode_scores",
+    "moments",
     "nearest_distance",
     "negative_log_likelihood",
     "nwj_bound",
@@ -314,12 +346,15 @@ __all__ = [
     "ranknet_loss",
     "recover_soft_labels",
     "recovery_terms",
+    "redundancy_projection",
     "relation_loss",
     "relation_scores",
     "relative_distance",
     "reliability",
+    "ridge_path",
     "rkd_angle_loss",
     "rkd_distance_loss",
+    "row_statistics",
     "shift_levels",
     "siamese_augment",
     "similarity_preserving_loss",
@@ -353,4 +388,5 @@ __all__ = [
     "vid_loss",
     "voting_weights",
     "vp_alpha_sigma",
+    "weight_gini",
 ]
