@@ -28,7 +28,7 @@ def with_twins():
 def test_a_duplicate_goes_and_the_better_one_is_named():
     table, target = with_twins()
     found = redundancy_projection(table, target, squared_difference=1e-4)
-    twin, near = sorted(found.removed, key=lambda one: one.member)
+    near, twin = sorted(found.removed, key=lambda one: one.member)
     # Of equal errors the earlier column stays.
     assert (twin.member, twin.kept, twin.squared_difference) == (8, 2, 0.0)
     assert {near.member, near.kept} == {5, 9}

@@ -1,0 +1,1 @@
+"""Stacking as scikit-learn users expect it."""
