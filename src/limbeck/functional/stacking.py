@@ -25,7 +25,7 @@ class Removal(NamedTuple):
     Args:
         member: its column.
         reason: it is constant, repeats a better member, or varies too little.
-        error: its root mean squared error.
+        error: its root mean squared error, or what members were ranked by instead.
         kept: the better member's column, None unless it is a duplicate.
         kept_error: that member's error.
         correlation: Pearson correlation with it.
@@ -47,7 +47,7 @@ class Projection(NamedTuple):
     Args:
         kept: their columns in rising order, ``(K',)``.
         removed: the others, in the order in which they went.
-        errors: root mean squared error of every member, ``(K,)``.
+        errors: what members were ranked by, ``(K,)``.
         condition_before: of the correlations of all members that are not constant.
         condition_after: of those that stay; never above `condition_before`.
     """
@@ -91,6 +91,7 @@ def redundancy_projection(
     target: Array,
     *,
     weights: Array | None = None,
+    errors: Array | None = None,
     correlation: float = 0.95,
     squared_difference: float = 0.01,
     variance: float = 0.01,
@@ -110,6 +111,8 @@ def redundancy_projection(
         predictions: out-of-fold predictions of K members, ``(N, K)``.
         target: ``(N,)``.
         weights: of the rows, at least 0, ``(N,)``; None is 1 each.
+        errors: what members are ranked by, lower is better, ``(K,)``; None takes root mean
+            squared errors.
         correlation: :math:`\tau_\rho`, signed: members that run against each other both stay.
         squared_difference: :math:`\tau_d`, in squared units of the target.
         variance: :math:`\tau_v`, in squared units of the target; 0 keeps all.
@@ -137,7 +140,11 @@ def redundancy_projection(
     if relative:
         spread = float(np.average((truth - np.average(truth, weights=shares)) ** 2, weights=shares))
         squared_difference, variance = squared_difference * spread, variance * spread
-    errors = member_errors(table, truth, shares)
+    ranks = (
+        member_errors(table, truth, shares)
+        if errors is None
+        else vector(errors, "errors", table.shape[1], "column of predictions")
+    )
     pairs = _products(table, shares)
     spreads = pairs.covariance.diagonal()
     size = np.maximum(np.abs(pairs.mean), np.abs(truth).max())
@@ -147,16 +154,16 @@ def redundancy_projection(
             f"predictions has {table.shape[1]} columns and each is constant; expected at least "
             "one member that tells samples apart"
         )
-    removed = [Removal(int(k), "constant", float(errors[k])) for k in np.flatnonzero(flat)]
-    ranked = [int(k) for k in np.argsort(errors, kind="stable") if not flat[k]]
-    varied, twins = _without_twins(pairs, errors, ranked, correlation, squared_difference)
+    removed = [Removal(int(k), "constant", float(ranks[k])) for k in np.flatnonzero(flat)]
+    ranked = [int(k) for k in np.argsort(ranks, kind="stable") if not flat[k]]
+    varied, twins = _without_twins(pairs, ranks, ranked, correlation, squared_difference)
     removed += twins
     stay = [k for k in varied if spreads[k] >= variance] or varied[:1]
-    removed += [Removal(k, "low variance", float(errors[k])) for k in varied if k not in stay]
+    removed += [Removal(k, "low variance", float(ranks[k])) for k in varied if k not in stay]
     return Projection(
         kept=np.sort(np.array(stay)),
         removed=tuple(removed),
-        errors=errors,
+        errors=ranks,
         condition_before=_condition(pairs.correlations(sorted(ranked))),
         condition_after=_condition(pairs.correlations(sorted(stay))),
     )

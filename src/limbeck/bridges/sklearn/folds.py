@@ -30,6 +30,15 @@ class Folds(NamedTuple):
         """The folds that train where `fold` is held out."""
         return np.flatnonzero(self.sees[fold]).tolist()
 
+    def counted(self, weights: np.ndarray | None) -> tuple[Folds, np.ndarray]:
+        """The folds of rows that are held out and weigh something, and which rows these are."""
+        rows = self.number >= 0
+        if weights is not None:
+            rows &= weights > 0
+        left, number = np.unique(self.number[rows], return_inverse=True)
+        splits = [self.splits[fold] for fold in left]
+        return Folds(splits, number, self.sees[np.ix_(left, left)]), rows
+
 
 def make_folds(
     cv: int | Iterable[Any] | Any,
