@@ -31,6 +31,10 @@ LASSO_ALPHAS = np.logspace(-5, 1, 30)
 L1_RATIOS = (0.1, 0.5, 0.7, 0.9, 0.95, 0.99, 1.0)
 # Of the squared size of the target, as in scikit-learn.
 TOLERANCE = 1e-4
+# An error of this share of the target's variance counts as none.
+EXACT = 1e-10
+# Where warm starts stand still, errors of neighbouring penalties differ by rounding alone.
+EQUAL = 1e-9
 Pair = tuple[Moments, Moments]
 
 
@@ -71,6 +75,7 @@ class NestedModel(NamedTuple):
         final: fitted on all rows.
         oof: predictions of rows by fits that did not see them, ``(N,)``; NaN where there is none.
         fold_penalties: what was chosen in each fold that could be fitted.
+        passes: of coordinate descent in the longest fit; 1 for ridge.
         unconverged: how many fits stopped at `max_iter`.
     """
 
@@ -78,6 +83,7 @@ class NestedModel(NamedTuple):
     final: LinearModel
     oof: np.ndarray
     fold_penalties: tuple[Penalty, ...]
+    passes: int
     unconverged: int
 
     @property
@@ -204,7 +210,7 @@ def nested(
             ConvergenceWarning,
             stacklevel=2,
         )
-    return NestedModel(kind, final, oof, tuple(chosen), solve.unconverged)
+    return NestedModel(kind, final, oof, tuple(chosen), solve.passes, solve.unconverged)
 
 
 class _Solver:
@@ -214,6 +220,7 @@ class _Solver:
         self.kind = kind
         self.max_iter = max_iter
         self.fits = 0
+        self.passes = 1
         self.unconverged = 0
 
     def model(
@@ -235,14 +242,18 @@ class _Solver:
         best, found = np.inf, Penalty(float(alphas[0]), ratios[0])
         for ratio in ratios:
             errors = np.mean([self.errors(*pair, alphas, ratio) for pair in pairs], axis=0)
-            if errors.min() < best:
-                best, found = errors.min(), Penalty(float(alphas[errors.argmin()]), ratio)
+            least = errors.min()
+            if least < best * (1 - EQUAL):
+                first = int((errors <= least * (1 + EQUAL)).argmax())
+                best, found = least, Penalty(float(alphas[first]), ratio)
         return found
 
     def errors(self, train: Moments, held: Moments, alphas: np.ndarray, ratio: float) -> np.ndarray:
         """Error of each penalty on held-out rows: root mean squared for ridge, else squared."""
         coefficients = self.path(train, alphas, ratio)
         squared = mean_squared_errors(held, coefficients, intercepts(train, coefficients))
+        # Below this, sums tell rounding and not which penalty is better.
+        squared = np.maximum(squared, EXACT * train.scatter[-1, -1] / train.weight)
         return np.sqrt(squared) if self.kind == "ridge" else squared
 
     def path(self, rows: Moments, alphas: np.ndarray, ratio: float) -> np.ndarray:
@@ -252,7 +263,7 @@ class _Solver:
         features, target = compressed(rows)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
-            _, coefficients, _ = enet_path(
+            _, coefficients, _, passes = enet_path(
                 features,
                 target,
                 alphas=alphas * rows.weight / len(features),
@@ -260,7 +271,9 @@ class _Solver:
                 precompute=True,
                 max_iter=self.max_iter,
                 tol=TOLERANCE,
+                return_n_iter=True,
             )
+        self.passes = max(self.passes, *passes)
         self.fits += len(alphas)
         self.unconverged += sum(issubclass(one.category, ConvergenceWarning) for one in said)
         return np.ascontiguousarray(coefficients.T)

@@ -56,6 +56,7 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         weights_: of the penalties in the blend.
         oof_prediction_: the blend for rows that were not seen ``(N,)``, NaN where there is none.
         oof_rmse_: its error; slightly too good, for members were ranked on the same rows.
+        n_iter_: passes of coordinate descent in the longest fit.
         gini_: of the absolute blended weights of standardised features.
 
     Example:
@@ -172,12 +173,18 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         return np.sum(each, axis=0)
 
     def _stack(self, table: Table, rows: int) -> None:
-        options = {"l1_ratios": self.l1_ratios, "max_iter": self.max_iter}
         self.meta_models_: dict[str, NestedModel] = {
-            kind: nested(kind, table, alphas=(self.alphas or {}).get(kind), **options)
+            kind: nested(
+                kind,
+                table,
+                alphas=(self.alphas or {}).get(kind),
+                l1_ratios=self.l1_ratios,
+                max_iter=self.max_iter,
+            )
             for kind in KINDS
             if kind in self.penalties
         }
+        self.n_iter_ = max(one.passes for _, one in self._models())
         columns = np.column_stack([one.oof for _, one in self._models()])
         known = np.isfinite(columns).all(1)
         target = table.rows[known, -1]
