@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from limbeck.functional import blends, stacking
+import numpy as np
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import KFold
+from sklearn.neighbors import KNeighborsRegressor
+
+from limbeck.bridges.sklearn import RegularizedStackingRegressor, linear, make_folds
+from limbeck.bridges.sklearn import oof_predictions as predictions_of
+from limbeck.functional import blends, moments, stacking
 
 from ..harness import adapter
 
@@ -54,3 +61,70 @@ def weight_gini(inputs, params):
 @adapter(STEM, "correlation_condition")
 def correlation_condition(inputs, params):
     return {"kappa": stacking.correlation_condition(inputs["X"])}
+
+
+@adapter(STEM, "meta_learner")
+def meta_learner(inputs, params):
+    features, target = inputs["X"].numpy(), inputs["y"].numpy()
+    folds = make_folds(params["n_folds"], features, target, seed=params["random_state"])
+    options = {"inner_cv": params["inner_cv"], "inner_split": "rows"}
+    table = linear.Table(features, target, None, folds, **options)
+    found = linear.nested(params["kind"], table, max_iter=params["max_iter"])
+    alphas = [one.alpha for one in found.fold_penalties]
+    return {
+        "oof": found.oof,
+        "oof_rmse": np.sqrt(np.mean((found.oof - target) ** 2)),
+        "fold_lambdas": alphas,
+        "lambda_mean": np.mean(alphas),
+        "coef": found.final.coef,
+        "predict": found.final.predict(inputs["X_new"].numpy()),
+        "sparsity": found.sparsity,
+        "l1_ratio": found.final.penalty.l1_ratio,
+    }
+
+
+@adapter(STEM, "regularized_meta_learner")
+def regularized_meta_learner(inputs, params):
+    model = RegularizedStackingRegressor(
+        cv=params["n_folds"],
+        random_state=params["random_state"],
+        inner_split="rows",
+        relative=False,
+        **thresholds(params),
+    ).fit(inputs["X"].numpy(), inputs["y"].numpy())
+    return {
+        "selected": model.projection_.kept,
+        "oof": model.oof_prediction_,
+        "oof_rmse": model.oof_rmse_,
+        "weights": [*model.weights_.values()],
+        "predict": model.predict(inputs["X_new"].numpy()),
+    }
+
+
+def members():
+    return [
+        ("ridge", Ridge(alpha=1.0)),
+        ("neighbours", KNeighborsRegressor(n_neighbors=3)),
+        ("line", LinearRegression()),
+    ]
+
+
+@adapter(STEM, "oof_matrix")
+def oof_matrix(inputs, params):
+    features, target = inputs["X"].numpy(), inputs["y"].numpy()
+    folds = make_folds(KFold(params["n_folds"]), features, target)
+    return {"oof": predictions_of(members(), features, target, folds)[0]}
+
+
+@adapter(STEM, "plain_stack")
+def plain_stack(inputs, params):
+    features, target = inputs["X"].numpy(), inputs["y"].numpy()
+    seen = moments.moments(oof_matrix(inputs, params)["oof"], target)
+    coefficients = moments.ridge_path(seen, [params["final_alpha"]])
+    fresh = [one.fit(features, target).predict(inputs["X_new"].numpy()) for _, one in members()]
+    intercept = moments.intercepts(seen, coefficients)[0]
+    return {
+        "coef": coefficients[0],
+        "intercept": intercept,
+        "predict": coefficients[0] @ np.array(fresh) + intercept,
+    }
