@@ -33,6 +33,7 @@ FLOORS = [
     {"loops"},
     {"evaluate"},
     {"products"},
+    {"bridges"},
     {"loading", "method"},
     {"experiment", "rehearsal", "plan"},
     {"claims", "comparison"},

@@ -13,6 +13,12 @@ from limbeck.functional.attention import (
     spatial_attention,
 )
 from limbeck.functional.axioms import AxiomReport, AxiomSpec, check_axioms
+from limbeck.functional.blends import (
+    blend,
+    greedy_weights,
+    inverse_error_weights,
+    weight_gini,
+)
 from limbeck.functional.cascades import (
     ExitWindow,
     cascade_cost,
@@ -98,6 +104,14 @@ from limbeck.functional.generative import (
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
 from limbeck.functional.matched_norm import matched_batch_norm
 from limbeck.functional.mixing import blended, mixing_box, pasted
+from limbeck.functional.moments import (
+    Moments,
+    combined,
+    compressed,
+    mean_squared_errors,
+    moments,
+    ridge_path,
+)
 from limbeck.functional.mutual_information import (
     critic_scores,
     info_nce_bound,
@@ -186,6 +200,13 @@ from limbeck.functional.soft_ranks import (
     average_ranks,
     rank_mse_loss,
 )
+from limbeck.functional.stacking import (
+    Projection,
+    Removal,
+    correlation_condition,
+    redundancy_projection,
+    row_statistics,
+)
 from limbeck.functional.statistics import (
     image_variation,
     recovery_terms,
@@ -219,35 +240,38 @@ from limbeck.functional.whitening import Zca, fit_zca
 
 # Several names a line: one a line would pass the length that a file may have.
 __all__ = [
-    "Anchoring", "AxiomReport", "AxiomSpec", "ExitWindow", "MetaTeacher", "OperatingPoint",
-    "Pooling", "RateFit", "RatePrediction", "RiskCoverage", "Softening", "Surface", "Zca",
-    "add_noise", "agreement", "anchored_recursion", "anchored_teacher", "approximate_ndcg_loss",
-    "approximate_ranks", "ascent", "attention_transfer_loss", "augmentation_delta",
-    "augmentation_robust_score", "aurc", "auroc", "aurr", "average_correct_logits", "average_ranks",
-    "beta_schedule", "binary_cross_entropy", "blended", "brier_score", "candidate_scores",
-    "cascade_cost", "cascade_outputs", "chain_distances", "check_axioms", "cka_loss",
-    "clip_probabilities", "closed_form", "confidence_scores", "contraction_bound",
-    "contraction_rate", "convert_prediction", "correlation_loss", "cosine_loss", "coverage_at_risk",
-    "crd_loss", "critic_loss", "critic_scores", "crop_scale_bounds", "cross_entropy",
-    "decoupled_loss", "denoising_loss", "deterministic_step", "discriminator_input",
-    "discriminator_loss", "distribution_matching_loss", "entropy", "error_scale", "estimate_floor",
-    "evaluation_rate", "exit_window", "expected_calibration_error", "f_divergence_weight",
-    "feature_mse_loss", "fit_rate", "fit_zca", "flow_matrix", "fpr_at_tpr", "frechet_distance",
-    "fsp_loss", "gaussian_mmd", "generator_loss", "gram_loss", "guided", "hard_label_recovery",
-    "image_variation", "improvement_over_random", "in_batch_negatives", "in_window",
-    "info_nce_bound", "info_nce_loss", "karras_sigmas", "keep_largest", "kernel_distance",
-    "label_first_ranking", "label_robust_score", "lambda_loss", "late_epochs", "layer_pairs",
-    "learned_label_loss", "linear_cka", "list_mle_loss", "list_net_loss", "log_mean_exp_of_others",
-    "log_probabilities", "loss_surface", "manifold_scores", "margin_mse_loss", "match_delta",
-    "matched_batch_norm", "matching_direction", "mean_logits", "mean_pairwise_distance",
-    "mean_probabilities", "mean_variance_divergence", "mi_alpha_bound", "mixing_box", "mode_scores",
+    "Anchoring", "AxiomReport", "AxiomSpec", "ExitWindow", "MetaTeacher", "Moments",
+    "OperatingPoint", "Pooling", "Projection", "RateFit", "RatePrediction", "Removal",
+    "RiskCoverage", "Softening", "Surface", "Zca", "add_noise", "agreement", "anchored_recursion",
+    "anchored_teacher", "approximate_ndcg_loss", "approximate_ranks", "ascent",
+    "attention_transfer_loss", "augmentation_delta", "augmentation_robust_score", "aurc", "auroc",
+    "aurr", "average_correct_logits", "average_ranks", "beta_schedule", "binary_cross_entropy",
+    "blend", "blended", "brier_score", "candidate_scores", "cascade_cost", "cascade_outputs",
+    "chain_distances", "check_axioms", "cka_loss", "clip_probabilities", "closed_form", "combined",
+    "compressed", "confidence_scores", "contraction_bound", "contraction_rate",
+    "convert_prediction", "correlation_condition", "correlation_loss", "cosine_loss",
+    "coverage_at_risk", "crd_loss", "critic_loss", "critic_scores", "crop_scale_bounds",
+    "cross_entropy", "decoupled_loss", "denoising_loss", "deterministic_step",
+    "discriminator_input", "discriminator_loss", "distribution_matching_loss", "entropy",
+    "error_scale", "estimate_floor", "evaluation_rate", "exit_window", "expected_calibration_error",
+    "f_divergence_weight", "feature_mse_loss", "fit_rate", "fit_zca", "flow_matrix", "fpr_at_tpr",
+    "frechet_distance", "fsp_loss", "gaussian_mmd", "generator_loss", "gram_loss", "greedy_weights",
+    "guided", "hard_label_recovery", "image_variation", "improvement_over_random",
+    "in_batch_negatives", "in_window", "info_nce_bound", "info_nce_loss", "inverse_error_weights",
+    "karras_sigmas", "keep_largest", "kernel_distance", "label_first_ranking", "label_robust_score",
+    "lambda_loss", "late_epochs", "layer_pairs", "learned_label_loss", "linear_cka",
+    "list_mle_loss", "list_net_loss", "log_mean_exp_of_others", "log_probabilities", "loss_surface",
+    "manifold_scores", "margin_mse_loss", "match_delta", "matched_batch_norm", "matching_direction",
+    "mean_logits", "mean_pairwise_distance", "mean_probabilities", "mean_squared_errors",
+    "mean_variance_divergence", "mi_alpha_bound", "mixing_box", "mode_scores", "moments",
     "nearest_distance", "negative_log_likelihood", "nwj_bound", "operating_threshold",
     "pairwise_distances", "pairwise_hinge_loss", "pasted", "pearson_correlation", "per_sample",
     "piecewise_constant", "pkt_loss", "plackett_luce_loss", "pointwise_loss", "pooled_variance",
     "power_pool", "precondition", "predict_rate", "prediction_target", "rank_mse_loss",
-    "ranknet_loss", "recover_soft_labels", "recovery_terms", "relation_loss", "relation_scores",
-    "relative_distance", "reliability", "risk_at_coverage", "risk_at_recall", "risk_coverage_curve",
-    "rkd_angle_loss", "rkd_distance_loss", "scod_curve", "scod_risk_at_coverage", "shift_levels",
+    "ranknet_loss", "recover_soft_labels", "recovery_terms", "redundancy_projection",
+    "relation_loss", "relation_scores", "relative_distance", "reliability", "ridge_path",
+    "risk_at_coverage", "risk_at_recall", "risk_coverage_curve", "rkd_angle_loss",
+    "rkd_distance_loss", "row_statistics", "scod_curve", "scod_risk_at_coverage", "shift_levels",
     "siamese_augment", "similarity_preserving_loss", "sliced_wasserstein", "smoothed_cosine",
     "soft_multilabel_loss", "soft_target_loss", "soften", "spatial_attention", "squared_error",
     "stages_reached", "standardise_logits", "standardised_divergence_loss",
@@ -255,5 +279,5 @@ __all__ = [
     "surrogate_gap_direction", "surrogate_loss", "threshold_window", "token_divergence_loss",
     "top_k_accuracy", "total_variation", "transition", "transition_loss", "transition_target",
     "transition_weight", "transport_loss", "transport_plan", "tuba_bound", "unit_projections",
-    "unit_vectors", "velocity_step", "vid_loss", "voting_weights", "vp_alpha_sigma",
+    "unit_vectors", "velocity_step", "vid_loss", "voting_weights", "vp_alpha_sigma", "weight_gini",
 ]  # fmt: skip
