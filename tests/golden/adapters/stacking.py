@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsRegressor
 
 from limbeck.bridges.sklearn import RegularizedStackingRegressor, linear, make_folds
 from limbeck.bridges.sklearn import oof_predictions as predictions_of
-from limbeck.functional import blends, moments, stacking
+from limbeck.functional import blends, stacking
+from limbeck.functional.moments import intercepts, moments, ridge_path
 
 from ..harness import adapter
 
@@ -19,6 +23,13 @@ REASONS = {
     "duplicate": "high_correlation_similar_predictions",
     "low variance": "low_variance",
 }
+
+
+def unwarned(fit, *given, **options):
+    """The authors' code mutes that fits stop early, so their values hold such fits too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return fit(*given, **options)
 
 
 def thresholds(params):
@@ -69,7 +80,7 @@ def meta_learner(inputs, params):
     folds = make_folds(params["n_folds"], features, target, seed=params["random_state"])
     options = {"inner_cv": params["inner_cv"], "inner_split": "rows"}
     table = linear.Table(features, target, None, folds, **options)
-    found = linear.nested(params["kind"], table, max_iter=params["max_iter"])
+    found = unwarned(linear.nested, params["kind"], table, max_iter=params["max_iter"])
     alphas = [one.alpha for one in found.fold_penalties]
     return {
         "oof": found.oof,
@@ -90,8 +101,10 @@ def regularized_meta_learner(inputs, params):
         random_state=params["random_state"],
         inner_split="rows",
         relative=False,
+        max_iter=10_000,
         **thresholds(params),
-    ).fit(inputs["X"].numpy(), inputs["y"].numpy())
+    )
+    unwarned(model.fit, inputs["X"].numpy(), inputs["y"].numpy())
     return {
         "selected": model.projection_.kept,
         "oof": model.oof_prediction_,
@@ -119,10 +132,10 @@ def oof_matrix(inputs, params):
 @adapter(STEM, "plain_stack")
 def plain_stack(inputs, params):
     features, target = inputs["X"].numpy(), inputs["y"].numpy()
-    seen = moments.moments(oof_matrix(inputs, params)["oof"], target)
-    coefficients = moments.ridge_path(seen, [params["final_alpha"]])
+    seen = moments(oof_matrix(inputs, params)["oof"], target)
+    coefficients = ridge_path(seen, [params["final_alpha"]])
     fresh = [one.fit(features, target).predict(inputs["X_new"].numpy()) for _, one in members()]
-    intercept = moments.intercepts(seen, coefficients)[0]
+    intercept = intercepts(seen, coefficients)[0]
     return {
         "coef": coefficients[0],
         "intercept": intercept,

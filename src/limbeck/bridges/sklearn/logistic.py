@@ -1,0 +1,136 @@
+"""Multinomial logistic regression whose penalty is chosen by nested cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from limbeck.bridges.sklearn.folds import Folds, inner_groups
+from limbeck.errors import ArgumentError
+
+# Probabilities below this count as this.
+LEAST = 1e-6
+# Losses that differ by this share are equal, and the stronger penalty is taken.
+EQUAL = 1e-6
+
+
+class NestedClassifier(NamedTuple):
+    """A logistic regression of all rows and what it says of rows it did not see.
+
+    Args:
+        final: scaler and regression, fitted on all rows.
+        oof: probabilities of rows by fits that did not see them ``(N, C)``; NaN where none.
+        strength: the inverse penalty of `final`.
+        fold_strengths: what was chosen in each fold that could be fitted.
+    """
+
+    final: Pipeline
+    oof: np.ndarray
+    strength: float
+    fold_strengths: tuple[float, ...]
+
+
+def nested_logistic(
+    features: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray | None,
+    folds: Folds,
+    *,
+    inner_cv: int,
+    strengths: Sequence[float],
+    max_iter: int,
+) -> NestedClassifier:
+    """Choose a penalty within each fold, predict what the fold holds out, then fit all rows.
+
+    Args:
+        features: ``(N, D)``.
+        target: class indices ``(N,)``.
+        weights: of the rows ``(N,)``, or None.
+        folds: which rows are held out together.
+        inner_cv: how many groups of whole folds choose a penalty.
+        strengths: inverse penalties to choose from.
+        max_iter: of each fit.
+
+    Returns:
+        The model.
+
+    Raises:
+        ArgumentError: no fold can be learned from, or a strength is not above 0.
+    """
+    grid = np.sort(np.asarray(strengths, dtype=np.float64))
+    if grid.size == 0 or not (grid > 0).all():
+        raise ArgumentError(f"strengths are {grid.tolist()}, expected numbers above 0")
+    search = _Search(features, target, weights, folds, inner_cv, grid, max_iter)
+    oof = np.full((len(target), int(target.max()) + 1), np.nan)
+    chosen = []
+    for fold in range(len(folds.splits)):
+        if before := folds.before(fold):
+            strength = search.strength(before)
+            held = folds.number == fold
+            oof[held] = search.says(search.fit(before, strength), held)
+            chosen.append(strength)
+    if not chosen:
+        raise ArgumentError(
+            f"cv makes {len(folds.splits)} folds and none of them trains for another; expected "
+            "at least two folds with out-of-fold predictions"
+        )
+    every = [*range(len(folds.splits))]
+    strength = search.strength(every)
+    return NestedClassifier(search.fit(every, strength), oof, strength, tuple(chosen))
+
+
+def log_loss(
+    probabilities: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Mean negative log-probability of the labels, in nats."""
+    own = probabilities[np.arange(len(target)), target]
+    return float(np.average(-np.log(np.maximum(own, LEAST)), weights=weights))
+
+
+class _Search(NamedTuple):
+    features: np.ndarray
+    target: np.ndarray
+    weights: np.ndarray | None
+    folds: Folds
+    inner_cv: int
+    grid: np.ndarray
+    max_iter: int
+
+    def rows(self, folds: list[int]) -> np.ndarray:
+        return np.isin(self.folds.number, folds)
+
+    def strength(self, learned: list[int]) -> float:
+        """The smallest strength whose mean loss on inner folds is the least."""
+        groups = inner_groups(self.folds, learned, self.inner_cv)
+        if not groups or len(self.grid) == 1:
+            # One fold cannot be learned from and judged on: the middle of the grid is taken.
+            return float(self.grid[len(self.grid) // 2])
+        losses = np.zeros(len(self.grid))
+        for train, held in groups:
+            rows = self.rows(held)
+            shares = None if self.weights is None else self.weights[rows]
+            for place, strength in enumerate(self.grid):
+                said = self.says(self.fit(train, float(strength)), rows)
+                losses[place] += log_loss(said, self.target[rows], shares)
+        return float(self.grid[(losses <= losses.min() * (1 + EQUAL)).argmax()])
+
+    def fit(self, learned: list[int], strength: float) -> Pipeline:
+        """Scaler and regression on the rows of some folds."""
+        rows = self.rows(learned)
+        shares = None if self.weights is None else self.weights[rows]
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=strength, max_iter=self.max_iter, tol=1e-8)
+        )
+        options = {f"{name}__sample_weight": shares for name, _ in model.steps}
+        return model.fit(self.features[rows], self.target[rows], **options)
+
+    def says(self, model: Pipeline, rows: np.ndarray) -> np.ndarray:
+        """Probabilities of some rows; a class that was not met has 0."""
+        table = np.zeros((int(rows.sum()), int(self.target.max()) + 1))
+        table[:, model[-1].classes_] = model.predict_proba(self.features[rows])
+        return table
