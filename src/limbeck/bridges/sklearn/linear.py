@@ -269,11 +269,14 @@ class _Solver:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
             _, coefficients, _, passes = enet_path(
-                features,
-                target,
+                np.asfortranarray(features),
+                np.ascontiguousarray(target),
                 alphas=alphas * rows.weight / len(features),
                 l1_ratio=ratio,
-                precompute=True,
+                precompute=np.ascontiguousarray(rows.scatter[:-1, :-1]),
+                Xy=np.ascontiguousarray(rows.scatter[:-1, -1]),
+                # Checks of every input again for every penalty take longer than most fits.
+                check_input=False,
                 max_iter=self.max_iter,
                 tol=TOLERANCE,
                 return_n_iter=True,
