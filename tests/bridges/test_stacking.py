@@ -11,7 +11,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris, make_friedman1
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -62,6 +62,27 @@ def test_stack_beats_average_and_best_member_on_fresh_rows():
     error = rmse(model.predict(fresh), truth)
     assert error < rmse(np.mean(each, 0), truth)
     assert error < min(rmse(one, truth) for one in each)
+
+
+def test_fewer_members_are_as_good_as_plain_ridge_stacking():
+    X, y = rows()
+    fresh, truth = rows(1, 600)
+    model = stack().fit(X, y)
+    plain = RidgeCV(np.logspace(-3, 5, 50)).fit(model.oof_matrix_, y)
+    each = np.transpose([one.fit(X, y).predict(fresh) for _, one in members()])
+    assert len(model.kept_members_) < each.shape[1]
+    assert rmse(model.predict(fresh), truth) < 1.01 * rmse(plain.predict(each), truth)
+
+
+def test_one_member_is_calibrated_and_too_few_rows_are_refused():
+    X, y = rows(count=60)
+    model = RegularizedStackingRegressor([("line", LinearRegression())], **QUICK).fit(X, y)
+    assert model.condition_before_ == model.condition_after_ == 1.0
+    assert rmse(model.predict(X), y) < y.std()
+    with pytest.raises(ValueError, match="n_splits=10 greater than the number of samples"):
+        RegularizedStackingRegressor().fit(X[:9], y[:9])
+    with pytest.raises(ArgumentError, match="none of them trains for another"):
+        stack(cv=[(np.arange(30), np.arange(30, 60))]).fit(X, y)
 
 
 def test_everything_stays_reachable():

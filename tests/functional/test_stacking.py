@@ -90,6 +90,14 @@ def test_constant_members_go_first_and_low_variance_last():
         redundancy_projection(np.ones((5, 2)), np.arange(5.0))
 
 
+def test_a_far_away_zero_makes_no_member_constant():
+    table, target = ensemble(members=3)
+    near = redundancy_projection(table, target, squared_difference=0.0)
+    far = redundancy_projection(table + 1e11, target + 1e11, squared_difference=0.0)
+    assert far.kept.tolist() == near.kept.tolist() == [0, 1, 2]
+    assert far.condition_after == pytest.approx(near.condition_after, rel=1e-3)
+
+
 def test_relative_thresholds_do_not_depend_on_the_unit():
     table, target = with_twins()
     options = {"squared_difference": 0.05, "relative": True}

@@ -13,7 +13,7 @@ from limbeck.errors import ArgumentError
 from limbeck.functional.arrays import Array, matrix, row_weights, vector
 
 Reason = Literal["constant", "duplicate", "low variance"]
-# A member whose deviation is below this share of its size says the same of every sample.
+# A member whose deviation is below this share of the target's says the same of every sample.
 CONSTANT = 1e-10
 # Squared differences this close to the threshold are taken again entry by entry.
 CLOSE = 1e-11
@@ -137,8 +137,8 @@ def redundancy_projection(
     truth = vector(target, "target", len(table), "row of predictions")
     shares = row_weights(weights, len(table), "row of predictions")
     _check_thresholds(correlation, squared_difference, variance)
+    spread = float(np.average((truth - np.average(truth, weights=shares)) ** 2, weights=shares))
     if relative:
-        spread = float(np.average((truth - np.average(truth, weights=shares)) ** 2, weights=shares))
         squared_difference, variance = squared_difference * spread, variance * spread
     ranks = (
         member_errors(table, truth, shares)
@@ -147,8 +147,7 @@ def redundancy_projection(
     )
     pairs = _products(table, shares)
     spreads = pairs.covariance.diagonal()
-    size = np.maximum(np.abs(pairs.mean), np.abs(truth).max())
-    flat = np.sqrt(spreads) <= CONSTANT * size
+    flat = _constant(table) | (spreads <= CONSTANT**2 * spread)
     if flat.all():
         raise ArgumentError(
             f"predictions has {table.shape[1]} columns and each is constant; expected at least "
@@ -188,7 +187,7 @@ def correlation_condition(predictions: Array) -> float:
     """
     table = matrix(predictions, "predictions")
     pairs = _products(table, None)
-    flat = np.flatnonzero(np.sqrt(pairs.covariance.diagonal()) <= CONSTANT * np.abs(pairs.mean))
+    flat = np.flatnonzero(_constant(table))
     if len(flat):
         raise ArgumentError(
             f"predictions has {len(flat)} constant columns, the first is column {flat[0]}; leave "
@@ -286,6 +285,11 @@ def _products(table: np.ndarray, weights: np.ndarray | None) -> _Pairs:
         centred *= np.sqrt(weights)[:, None]
         covariance = centred.T @ centred / weights.sum()
     return _Pairs(table, weights, mean, covariance)
+
+
+def _constant(table: np.ndarray) -> np.ndarray:
+    """Which columns hold one value; deviations would be off 0 by how the mean is rounded."""
+    return table.max(0) == table.min(0)
 
 
 def _condition(correlations: np.ndarray) -> float:

@@ -25,13 +25,6 @@ REASONS = {
 }
 
 
-def unwarned(fit, *given, **options):
-    """The authors' code mutes that fits stop early, so their values hold such fits too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit(*given, **options)
-
-
 def thresholds(params):
     names = {"tau_corr": "correlation", "tau_mse": "squared_difference", "tau_var": "variance"}
     return {ours: params[theirs] for theirs, ours in names.items()}
@@ -80,7 +73,7 @@ def meta_learner(inputs, params):
     folds = make_folds(params["n_folds"], features, target, seed=params["random_state"])
     options = {"inner_cv": params["inner_cv"], "inner_split": "rows"}
     table = linear.Table(features, target, None, folds, **options)
-    found = unwarned(linear.nested, params["kind"], table, max_iter=params["max_iter"])
+    found = linear.nested(params["kind"], table, max_iter=params["max_iter"])
     alphas = [one.alpha for one in found.fold_penalties]
     return {
         "oof": found.oof,
@@ -104,7 +97,10 @@ def regularized_meta_learner(inputs, params):
         max_iter=10_000,
         **thresholds(params),
     )
-    unwarned(model.fit, inputs["X"].numpy(), inputs["y"].numpy())
+    with warnings.catch_warnings():
+        # The authors' code mutes that fits stop early, and its values hold such fits.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(inputs["X"].numpy(), inputs["y"].numpy())
     return {
         "selected": model.projection_.kept,
         "oof": model.oof_prediction_,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.metaestimators import _BaseComposition
@@ -19,7 +19,27 @@ from limbeck.bridges.sklearn.members import (
     warn_unweighted,
 )
 from limbeck.errors import ArgumentError, UnusualUseWarning
-from limbeck.functional.stacking import Projection
+from limbeck.functional.stacking import Projection, Removal
+
+
+class Collected(NamedTuple):
+    """What members say of the rows that can be stacked on.
+
+    Args:
+        table: predictions ``(N, K)`` or ``(N, K, C)``.
+        target: ``(N,)``.
+        weights: of the rows ``(N,)``, or None.
+        folds: of the rows.
+        named: names and estimators; none if the table came ready.
+        fitted: the estimators of each member, one a fold.
+    """
+
+    table: np.ndarray
+    target: np.ndarray
+    weights: np.ndarray | None
+    folds: Folds
+    named: list[Member]
+    fitted: list[list[Any]]
 
 
 class Stacking(_BaseComposition):
@@ -31,6 +51,7 @@ class Stacking(_BaseComposition):
     cv: Any
     refit: bool
     random_state: int | None
+    members_: list[list[Any]] | None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Settings by name, those of named members as ``name__setting``."""
@@ -43,53 +64,51 @@ class Stacking(_BaseComposition):
 
     def _collect(
         self, X: Any, y: np.ndarray, sample_weight: Any, groups: Any, classes: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Folds]:
-        """Table of predictions, target, weights and folds of the rows that have predictions."""
+    ) -> Collected:
+        """Ask members for rows that they did not see; keep the whole table for who wants it."""
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         folds = make_folds(
             self.cv, X, y, groups, classifier=classes is not None, seed=self.random_state
         )
-        self._named: list[Member] | None = None
-        self._fitted: list[list[Any]] | None = None
+        named: list[Member] = []
+        fitted: list[list[Any]] = []
         if self.members is None:
             table = X
+            places = [f"x{place}" for place in range(table.shape[1])]
+            self.member_names_ = list(getattr(self, "feature_names_in_", places))
         else:
-            self._named = named_members(self.members)
-            if weights is not None and not self.prefit:
-                warn_unweighted(self._named)
+            named = named_members(self.members)
+            self.member_names_ = [name for name, _ in named]
             if self.prefit:
-                table = np.stack([says(*one, X, classes) for one in self._named], axis=1)
+                table = np.stack([says(*one, X, classes) for one in named], axis=1)
+                fitted = [[one] for _, one in named]
             else:
-                table, self._fitted = oof_predictions(
-                    self._named, X, y, folds, weights=weights, classes=classes
+                if weights is not None:
+                    warn_unweighted(named)
+                table, fitted = oof_predictions(
+                    named, X, y, folds, weights=weights, classes=classes
                 )
-        self.member_names_ = self._names(table.shape[1])
         folds, counted = folds.counted(weights)
         self.oof_matrix_ = table
         self.oof_rows_ = np.flatnonzero(counted)
-        return table[counted], y[counted], None if weights is None else weights[counted], folds
-
-    def _names(self, width: int) -> list[str]:
-        if self._named is not None:
-            return [name for name, _ in self._named]
-        return list(getattr(self, "feature_names_in_", [f"x{place}" for place in range(width)]))
+        return Collected(
+            table[counted],
+            y[counted],
+            None if weights is None else weights[counted],
+            folds,
+            named,
+            fitted,
+        )
 
     def _keep(
-        self, found: Projection, X: Any, y: np.ndarray, sample_weight: Any, classes: Any
+        self, found: Projection, collected: Collected, X: Any, y: np.ndarray, sample_weight: Any
     ) -> None:
         """Store what stays and why the rest does not; fit what stays on all rows."""
         self.projection_ = found
         self.condition_before_ = found.condition_before
         self.condition_after_ = found.condition_after
         self.kept_members_ = [self.member_names_[place] for place in found.kept]
-        self.removed_members_ = [
-            one._asdict()
-            | {
-                "member": self.member_names_[one.member],
-                "kept": None if one.kept is None else self.member_names_[one.kept],
-            }
-            for one in found.removed
-        ]
+        self.removed_members_ = [self._named_removal(one) for one in found.removed]
         flat = [one["member"] for one in self.removed_members_ if one["reason"] == "constant"]
         if flat:
             warnings.warn(
@@ -97,20 +116,20 @@ class Stacking(_BaseComposition):
                 UnusualUseWarning,
                 stacklevel=3,
             )
-        self.members_ = None
-        if self._named is None:
-            return
-        if self.prefit:
-            self.members_ = [[self._named[place][1]] for place in found.kept]
-        elif self.refit:
+        if self.members is None:
+            self.members_ = None
+        elif self.refit and not self.prefit:
             weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
             self.members_ = [
-                [fit_member(self._named[place], X, y, weights)] for place in found.kept
+                [fit_member(collected.named[place], X, y, weights)] for place in found.kept
             ]
         else:
-            assert self._fitted is not None
-            self.members_ = [self._fitted[place] for place in found.kept]
-        del self._named, self._fitted
+            self.members_ = [collected.fitted[place] for place in found.kept]
+
+    def _named_removal(self, removal: Removal) -> dict[str, Any]:
+        names = self.member_names_
+        twin = None if removal.kept is None else names[removal.kept]
+        return removal._asdict() | {"member": names[removal.member], "kept": twin}
 
     def _predictions(self, X: Any, classes: np.ndarray | None = None) -> np.ndarray:
         """What the members that stayed say of new rows, ``(N, K')`` or ``(N, K', C)``."""

@@ -115,7 +115,8 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
             raise ArgumentError(
                 f"y holds 1 class only, {self.classes_.tolist()}, expected two to tell apart"
             )
-        table, labels, weights, folds = self._collect(X, y, sample_weight, groups, self.classes_)
+        collected = self._collect(X, y, sample_weight, groups, self.classes_)
+        table, labels, weights, folds = collected[:4]
         target = np.searchsorted(self.classes_, labels)
         found = self._project(table, target, weights)
         self.meta_model_ = nested_logistic(
@@ -134,7 +135,7 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         self.oof_log_loss_ = log_loss(
             self.meta_model_.oof[known], target[known], None if weights is None else weights[known]
         )
-        self._keep(found, X, y, sample_weight, self.classes_)
+        self._keep(found, collected, X, y, sample_weight)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

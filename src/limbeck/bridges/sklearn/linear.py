@@ -76,7 +76,8 @@ class NestedModel(NamedTuple):
         oof: predictions of rows by fits that did not see them, ``(N,)``; NaN where there is none.
         fold_penalties: what was chosen in each fold that could be fitted.
         passes: of coordinate descent in the longest fit; 1 for ridge.
-        unconverged: how many fits stopped at `max_iter`.
+        fits: by coordinate descent; 0 for ridge.
+        unconverged: how many of them stopped at `max_iter`.
     """
 
     kind: Kind
@@ -84,6 +85,7 @@ class NestedModel(NamedTuple):
     oof: np.ndarray
     fold_penalties: tuple[Penalty, ...]
     passes: int
+    fits: int
     unconverged: int
 
     @property
@@ -186,7 +188,18 @@ def nested(
         max_iter: passes of coordinate descent at most.
 
     Returns:
-        The model, with a `ConvergenceWarning` if fits stopped early.
+        The model, which counts the fits that stopped early.
+
+    Raises:
+        ArgumentError: a penalty is not above 0.
+
+    Example:
+        >>> from limbeck.bridges.sklearn.folds import make_folds
+        >>> features = np.arange(12.0)[:, None]
+        >>> folds = make_folds(4, features, np.zeros(12))
+        >>> found = nested("ridge", Table(features, 2 * features[:, 0], None, folds))
+        >>> found.final.predict(np.array([[100.0]])).round(1).tolist()
+        [200.0]
 
     Source: arXiv 2602.12469, regularised meta-learners.
     """
@@ -202,15 +215,7 @@ def nested(
         chosen.append(model.penalty)
     every = table.sums([*range(len(table.parts))])
     final = solve.model(every, table.final_pairs, grid, ratios)
-    if solve.unconverged:
-        warnings.warn(
-            f"{solve.unconverged} of {solve.fits} {kind} fits stopped at max_iter={max_iter} "
-            "before they converged; their coefficients are used as they stand. Raise max_iter or "
-            "the smallest alpha",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return NestedModel(kind, final, oof, tuple(chosen), solve.passes, solve.unconverged)
+    return NestedModel(kind, final, oof, tuple(chosen), solve.passes, solve.fits, solve.unconverged)
 
 
 class _Solver:
@@ -264,11 +269,14 @@ class _Solver:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", ConvergenceWarning)
             _, coefficients, _, passes = enet_path(
-                features,
-                target,
+                np.asfortranarray(features),
+                np.ascontiguousarray(target),
                 alphas=alphas * rows.weight / len(features),
                 l1_ratio=ratio,
-                precompute=True,
+                precompute=np.ascontiguousarray(rows.scatter[:-1, :-1]),
+                Xy=np.ascontiguousarray(rows.scatter[:-1, -1]),
+                # Checks of every input again for every penalty take longer than most fits.
+                check_input=False,
                 max_iter=self.max_iter,
                 tol=TOLERANCE,
                 return_n_iter=True,

@@ -113,7 +113,7 @@ def warn_unweighted(members: list[Member]) -> None:
             f"members {', '.join(deaf)} take no sample_weight: they are fitted without it, the "
             "weights count in what is stacked on them",
             UnusualUseWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from limbeck.bridges.sklearn.base import Stacking
@@ -66,8 +68,8 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         >>> X, y = load_diabetes(return_X_y=True)
         >>> members = [("a", Ridge(0.1)), ("b", LinearRegression()), ("c", KNeighborsRegressor(9))]
         >>> stack = RegularizedStackingRegressor(members, penalties=("ridge",)).fit(X, y)
-        >>> len(stack.kept_members_), stack.removed_members_[0]["reason"]
-        (2, 'duplicate')
+        >>> stack.kept_members_, stack.removed_members_[0]["reason"]
+        (['a', 'c'], 'duplicate')
 
     Source: arXiv 2602.12469.
     """
@@ -135,7 +137,8 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         else:
             X, y = validate_data(self, X, y, skip_check_array=True)
         y = column_or_1d(y, warn=True).astype(np.float64)
-        table, target, weights, folds = self._collect(X, y, sample_weight, groups, None)
+        collected = self._collect(X, y, sample_weight, groups, None)
+        table, target, weights, folds = collected[:4]
         found = redundancy_projection(
             table,
             target,
@@ -156,7 +159,8 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
             ),
             len(y),
         )
-        self._keep(found, X, y, sample_weight, None)
+        self._keep(found, collected, X, y, sample_weight)
+        self._warn_unconverged()
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -198,6 +202,21 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         self.gini_ = weight_gini(
             np.sum([self.weights_[kind] * one.final.coef for kind, one in self._models()], axis=0)
         )
+
+    def _warn_unconverged(self) -> None:
+        early = [
+            f"{one.unconverged} of {one.fits} {kind} fits"
+            for kind, one in self._models()
+            if one.unconverged
+        ]
+        if early:
+            warnings.warn(
+                f"{' and '.join(early)} stopped at max_iter={self.max_iter} before they converged; "
+                "their coefficients are used as they stand. Raise max_iter or the smallest of "
+                "alphas",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _models(self) -> list[tuple[str, NestedModel]]:
         return [*self.meta_models_.items()]
