@@ -227,13 +227,12 @@ def check_matching(teacher: Any, guidance: float, denoising: Denoising) -> None:
         )
 
 
-def simulated(plan: FewStep, *, last: int | None = None) -> Rollout:
+def simulated(plan: FewStep) -> Rollout:
     """A rollout by backward simulation: the sampler runs to a drawn step, and only that step keeps
     its gradient.
 
     Args:
         plan: levels and sampler of the student.
-        last: how many steps may be drawn, counted from the first; None draws from all.
 
     Returns:
         A rollout whose samples are clean.
@@ -241,7 +240,7 @@ def simulated(plan: FewStep, *, last: int | None = None) -> Rollout:
 
     def rollout(student: nn.Module, draws: Draws, condition: Tensor | None) -> Sample:
         own: Any = unwrapped(student)
-        chosen = draws.number(last or len(plan.levels))
+        chosen = draws.number(len(plan.levels))
         x = started(own, plan.levels[0], draws)
         with torch.no_grad():
             for place in range(chosen):

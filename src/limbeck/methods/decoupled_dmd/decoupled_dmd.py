@@ -130,7 +130,14 @@ class DecoupledDMD:
         one level for both directions."""
         found = teachers(teacher, data, len(self.sampler.levels), self.guidance)
         plain = dataclasses.replace(
-            self, schedule="shared", regulariser="dm", augment=True, band=None, normaliser="shared"
+            self,
+            schedule="shared",
+            regulariser="dm",
+            augment=True,
+            band=None,
+            normaliser="shared",
+            target_mean=None,
+            target_variance=None,
         )
         if plain == self:
             return found

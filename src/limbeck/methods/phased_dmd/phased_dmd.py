@@ -234,13 +234,8 @@ class PhasedDMD:
                 return denoised(models, sample, draws, batch)
             own: Any = unwrapped(models["fake"])
             t, x_t, noise, levels = self._noised(own, sample.x, draws, phase)
-            said, known = (
-                models["fake"](x_t, t, sample.condition),
-                {
-                    "kind": own.prediction,
-                    "rates": own.rates(t),
-                },
-            )
+            said = models["fake"](x_t, t, sample.condition)
+            known = {"kind": own.prediction, "rates": own.rates(t)}
             if self.target == "unbiased":
                 loss = transition_loss(
                     said, sample.x, noise, *levels, most=self.most_weight, **known
