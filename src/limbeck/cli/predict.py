@@ -29,10 +29,10 @@ def predict(
     from limbeck.data.names import resolve
     from limbeck.evaluate.quality import collect
     from limbeck.loading import load
-    from limbeck.products.student import Student, decide
+    from limbeck.products.predictor import Predictor, decide
 
     product = load(folder)
-    if not isinstance(product, Student):
+    if not isinstance(product, Predictor):
         product.predict()
     found = resolve(data)
     seen = product.see(found)

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck import files
 from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.data.loader import sequential
 from limbeck.data.space import InputSpace
-from limbeck.data.texts import encode_texts
-from limbeck.errors import ArgumentError, ModelError
-from limbeck.evaluate.cost import cost
+from limbeck.errors import ModelError
 from limbeck.evaluate.diagnostics import diagnostics
-from limbeck.evaluate.quality import collect, quality
 from limbeck.evaluate.table import student_rows, warn_of_weak_teachers
-from limbeck.loops.fit import check_model
 from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
 from limbeck.products.export_folder import FACTS
-from limbeck.products.fitting import check_same, check_shape
+from limbeck.products.predictor import Predictor
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
     from limbeck.run.run import Run
 
-CHUNK = 512
 
-
-class Student:
+class Student(Predictor):
     """A trained network with what it needs to predict.
 
     Args:
@@ -49,10 +40,13 @@ class Student:
         spec: the name that the network was built from, or None for an object of the user's.
 
     Example:
+        >>> import numpy as np
         >>> student = Student(nn.Linear(2, 2), InputSpace(size=(2,)), "classification", ("a", "b"))
         >>> student.predict(np.zeros((3, 2))).shape
         torch.Size([3])
     """
+
+    what = "student"
 
     def __init__(
         self,
@@ -85,97 +79,10 @@ class Student:
         """What the network says about a batch."""
         return reading.of(self.network, batch)
 
-    @torch.no_grad()
-    def logits(self, x: Any) -> Tensor:
-        """Raw outputs for inputs.
-
-        Args:
-            x: array or tensor ``(N, ...)`` laid out as the training inputs were, before
-                normalisation (uint8 images, or floats in their value range); a single input is
-                taken as a batch of one. A student of texts takes a text or a list of N.
-
-        Returns:
-            ``(N, C)`` on the CPU.
-
-        Raises:
-            ArgumentError: the inputs have another shape, or hold NaN.
-        """
-        texts = [x] if isinstance(x, str) else x
-        if not isinstance(x, Tensor) and np.asarray(texts).dtype.kind in "UO":
-            texts = list(texts)
-            wrong = [place for place, one in enumerate(texts) if not isinstance(one, str)]
-            if wrong:
-                raise ArgumentError(f"item {wrong[0]} of x is {texts[wrong[0]]!r}, expected a text")
-            return self._answers([{"text": encode_texts(part)} for part in _chunks(texts)])
-        x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-        space = self.input_space
-        if space is not None:
-            if tuple(x.shape) in (space.shape, space.size):
-                x = x[None]
-            if space.channels == 1 and tuple(x.shape[1:]) == space.size:
-                x = x[:, None]
-            if tuple(x.shape[1:]) != space.shape:
-                laid = ", ".join(map(str, space.shape))
-                raise ArgumentError(f"x has shape {tuple(x.shape)}, expected (N, {laid})")
-            x = space.normalise(x)
-        if not bool(torch.isfinite(x).all()):
-            raise ArgumentError("x holds NaN or infinite values; drop or repair those inputs")
-        return self._answers([{"x": part} for part in x.split(CHUNK)])
-
-    def _answers(self, columns: Sequence[dict[str, Tensor]]) -> Tensor:
-        parts = [self.outputs(Batch(one)).read("logits") for one in columns]
-        return torch.cat(parts).cpu() if parts else torch.empty(0, self.width)
-
-    def probabilities(self, x: Any) -> Tensor:
-        """Class probabilities ``(N, C)``, of labels one by one for multi-label tasks."""
-        if self.task == "regression":
-            raise ArgumentError("a regression student has no probabilities; use predict")
-        logits = self.logits(x)
-        return logits.sigmoid() if self.task == "multilabel" else logits.softmax(-1)
-
-    def predict(self, x: Any) -> Tensor:
-        """Predictions: class indices ``(N,)``, 0/1 labels ``(N, C)``, or numbers.
-
-        Args:
-            x: as in `logits`.
-        """
-        return decide(self.logits(x), self.task)
-
-    def evaluate(self, data: Data) -> dict[str, float]:
-        """Quality on the test split of some data with the same classes.
-
-        Raises:
-            ModelError: the data has another task or another number of classes.
-        """
-        seen = self.see(data)
-        return quality(*collect(self.outputs, seen, seen.test), self.task)
-
-    def see(self, data: Data) -> Data:
-        """The data with its inputs normalised the way this student was trained.
-
-        Raises:
-            ModelError: the data has another task, other classes, or inputs of another shape.
-        """
-        check_same(data, self.task, self.width, self.classes, "the student", "does")
-        space, seen = self.input_space, data
-        if space is not None and data.input_space is not None:
-            check_shape(data, space, "the student reads")
-            named, given = space.names, data.input_space.names
-            if named and given and named != given:
-                place = next(n for n, name in enumerate(named) if name != given[n])
-                raise ModelError(
-                    f"input {place} is {named[place]!r} for the student and {given[place]!r} in "
-                    f"{data.name}; give the columns and words of the training table, in its order"
-                )
-            seen = dataclasses.replace(data, input_space=space)
-        check_model(self.network, seen, "the student")
-        return seen
-
-    def cost(self, data: Data) -> dict[str, float]:
-        """Parameters, multiply-adds, latency and bytes of one prediction."""
-        seen = self.see(data)
-        return cost(self.outputs, [self.network], next(sequential(seen, seen.test, 1)))
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The network."""
+        return (self.network,)
 
     def measure(self, data: Data) -> dict[str, Any]:
         """A row of quality beside cost on the test split of some data."""
@@ -317,16 +224,3 @@ class Student:
             outputs=facts["outputs"],
             spec=facts["spec"],
         )
-
-
-def _chunks(texts: Sequence[str]) -> list[Sequence[str]]:
-    return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-
-
-def decide(logits: Tensor, task: str) -> Tensor:
-    """Turn logits into predictions: class indices, 0/1 labels, or numbers."""
-    if task == "classification":
-        return logits.argmax(-1)
-    if task == "multilabel":
-        return (logits > 0).long()
-    return logits.squeeze(-1) if logits.ndim > 1 else logits
