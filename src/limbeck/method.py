@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 
-import torch
 from torch import nn
 
 from limbeck import files, keyed
@@ -26,6 +25,7 @@ from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run.environment import environment
 from limbeck.run.folder import ENVIRONMENT, INPUTS, claimed, how_to_go_on
+from limbeck.run.processor import computing
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
@@ -144,10 +144,8 @@ def opened(
         RunError: the folder holds a run with other settings, data or models.
     """
     run = run if isinstance(run, Run) else Run(run)
-    before = torch.get_num_threads()
-    torch.set_num_threads(run.options.threads)
     try:
-        with claimed(run.dir, identity(method, run, inputs)):
+        with computing(run.options.threads), claimed(run.dir, identity(method, run, inputs)):
             files.write_text(run.dir / ENVIRONMENT, environment())
             try:
                 yield run, prepare(method, run, inputs)
@@ -157,8 +155,6 @@ def opened(
         if how_to_go_on(run.dir) in str(stop):
             raise
         raise Interrupted(f"{stop}; {how_to_go_on(run.dir)}") from None
-    finally:
-        torch.set_num_threads(before)
 
 
 def identity(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:

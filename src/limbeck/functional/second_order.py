@@ -286,8 +286,11 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, side: int) -> Tensor:
         ctx.side = side
-        size = (grad.shape[2] * side, grad.shape[3] * side)
-        return _aten.upsample_nearest2d(grad / side**2, size)
+        size = (*grad.shape[:2], grad.shape[2] * side, grad.shape[3] * side)
+        square = (side, side)
+        # What was pooled gives its shape alone, so nothing is written into it.
+        like = grad.new_empty(size)
+        return _aten.avg_pool2d_backward(grad, like, square, square, (0, 0), False, True, None)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:

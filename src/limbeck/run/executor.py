@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from limbeck.errors import Interrupted, LimbeckError, RunError
 from limbeck.run.choices import check_choices
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
+from limbeck.run.processor import computing
 
 if TYPE_CHECKING:
     from limbeck.run.progress import Progress
@@ -156,7 +157,7 @@ class Executor:
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], shown: Progress
     ) -> list[T | LimbeckError]:
         results: list[T | LimbeckError] = []
-        with _threads(self._run.options.threads):
+        with computing(self._run.options.threads):
             for job in jobs:
                 results.append(function(*job))
                 shown.advance()
@@ -224,19 +225,6 @@ class Executor:
         _tell_workers()
 
 
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with that many threads, as a process of its own would."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _guarded(
     threads: int, place: str, function: Callable[..., T], job: tuple[Any, ...]
 ) -> T | LimbeckError:
@@ -249,7 +237,7 @@ def _guarded(
     with contextlib.suppress(OSError):
         os.chdir(place)
     try:
-        with _threads(threads):
+        with computing(threads):
             return function(*job)
     except LimbeckError as error:
         return error
