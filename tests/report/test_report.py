@@ -86,6 +86,21 @@ def test_several_runs_share_a_page(folder, tmp_path):
     assert text.count("Settings and environment") == 2
 
 
+def test_runs_on_the_same_data_stand_in_one_table_first(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    text = write_report([folder, other], tmp_path / "both.html").read_text()
+    joint = text[: text.index("Settings and environment")].split("Quality beside cost")[0]
+    assert "All runs on digits?labels=100" in joint
+    assert [joint.count(f"kd: {name}</td>") for name in ("run", "other")] == [1, 1]
+    assert joint.count("student alone</td>") == 1, "what stands in both tables stands here once"
+    assert "<svg" in joint
+    settings = other / "settings.toml"
+    settings.write_text(settings.read_text().replace("labels=100", "labels=200"))
+    text = write_report([folder, other], tmp_path / "apart.html").read_text()
+    assert "All runs on" not in text, "figures on other data are not comparable"
+
+
 def test_a_long_run_stays_a_small_page(folder, tmp_path):
     long = tmp_path / "long"
     shutil.copytree(folder, long)

@@ -11,6 +11,7 @@ from typing import Any
 
 from limbeck import files
 from limbeck.evaluate.figures import main_figure
+from limbeck.evaluate.table import joint_rows
 from limbeck.evaluate.words import spread_of, table_cells, verdict
 from limbeck.report import plots
 from limbeck.report.story import Story, read_story, sentence
@@ -44,7 +45,8 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     stories = [read_story(folder) for folder in folders]
     title = stories[0].card.title if len(stories) == 1 else f"{len(stories)} runs"
     path = out or folders[0] / "report.html"
-    write_page(path, "page.html", title=title, runs=[_run(story) for story in stories])
+    runs = [_run(story) for story in stories]
+    write_page(path, "page.html", title=title, together=_together(stories), runs=runs)
     return path
 
 
@@ -62,6 +64,23 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     files.write_text(path, pages.get_template(template).render(**values))
 
 
+def _together(stories: Sequence[Story]) -> dict[str, Any] | None:
+    """The products of several runs on the same data in one table, and what all started from."""
+    data = {str(story.request.inputs.get("data")) for story in stories}
+    if len(stories) < 2 or len(data) > 1:
+        return None
+    rows = joint_rows([(_heading(story), story.rows) for story in stories])
+    heads, cells = table_cells(rows)
+    return {
+        "data": data.pop(),
+        "heads": heads,
+        "rows": [
+            {"role": row["role"], "cells": line} for row, line in zip(rows, cells, strict=True)
+        ],
+        "plots": _costs(rows),
+    }
+
+
 def _run(story: Story) -> dict[str, Any]:
     import tomli_w
 
@@ -69,7 +88,7 @@ def _run(story: Story) -> dict[str, Any]:
     heads, cells = table_cells(story.rows)
     seeds = len(request.seeds)
     return {
-        "heading": f"{request.method}: {story.name}",
+        "heading": _heading(story),
         "what": f"{sentence(story.card, request.inputs)}. {story.card.summary} "
         f"Source: {story.card.paper}.",
         "verdict": verdict(story.rows, seeds),
@@ -85,6 +104,10 @@ def _run(story: Story) -> dict[str, Any]:
         "settings": tomli_w.dumps(request.identity()),
         "environment": json.dumps(dict(story.environment), indent=1),
     }
+
+
+def _heading(story: Story) -> str:
+    return f"{story.request.method}: {story.name}"
 
 
 def _caption(rows: Sequence[Mapping[str, Any]], seeds: int, heads: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from limbeck.evaluate.figures import figure as told_of
 from limbeck.evaluate.figures import main_figure
+from limbeck.evaluate.fronts import pareto_front
 from limbeck.evaluate.words import spread_of
 from limbeck.run.exhibits import Chart
 
@@ -57,12 +58,18 @@ def exhibit(chart: Chart) -> str:
 
 
 def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: str) -> str:
-    """The main figure of each row against one cost on a logarithmic axis."""
+    """The main figure of each row against one cost on a logarithmic axis.
+
+    A line joins the rows that no other beats in both.
+    """
     figure, axes = _figure(4.6, 2.8)
     name = main_figure(rows[:1])
-    for place, row in enumerate(rows):
-        if cost not in row["cost"] or name not in row["quality"]:
-            continue
+    drawn = [row for row in rows if cost in row["cost"] and name in row["quality"]]
+    front = [drawn[place] for place in _front(drawn, cost, name)]
+    if len(front) > 1:
+        paid, found = [row["cost"][cost] for row in front], [row["quality"][name] for row in front]
+        axes.plot(paid, found, color="#999999", linewidth=0.8, zorder=0)
+    for place, row in enumerate(drawn):
         spread = spread_of(row, name) or 0
         axes.errorbar(
             [row["cost"][cost]],
@@ -81,6 +88,14 @@ def quality_against_cost(rows: Sequence[Mapping[str, Any]], cost: str, label: st
     axes.set_ylabel(told_of(name).said.partition(" ")[2] or name)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return _svg(figure)
+
+
+def _front(rows: Sequence[Mapping[str, Any]], cost: str, name: str) -> list[int]:
+    return pareto_front(
+        [row["cost"][cost] for row in rows],
+        [row["quality"][name] for row in rows],
+        higher_is_better=told_of(name).higher,
+    )
 
 
 def reliability_diagram(sources: Mapping[str, Mapping[str, Any]]) -> str:
