@@ -275,7 +275,10 @@ class _AveragePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, side: int) -> Tensor:
         ctx.side = side
-        return _aten.avg_pool2d(x, (side, side), (side, side))
+        # Whole rows are added to rows, then columns to columns: torch's own kernel walks the
+        # squares one by one.
+        rows = _total(x.unflatten(2, (-1, side)).unbind(3))
+        return _total(rows.unflatten(3, (-1, side)).unbind(4)).mul_(1 / side**2)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
@@ -286,15 +289,19 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, side: int) -> Tensor:
         ctx.side = side
-        size = (*grad.shape[:2], grad.shape[2] * side, grad.shape[3] * side)
-        square = (side, side)
-        # What was pooled gives its shape alone, so nothing is written into it.
-        like = grad.new_empty(size)
-        return _aten.avg_pool2d_backward(grad, like, square, square, (0, 0), False, True, None)
+        wide = (grad / side**2).repeat_interleave(side, 3)
+        return wide.unsqueeze(3).expand(-1, -1, -1, side, -1).flatten(2, 3)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         return _AveragePool.apply(grad, ctx.side), None
+
+
+def _total(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0] + parts[1] if len(parts) > 1 else parts[0].clone()
+    for part in parts[2:]:
+        total += part
+    return total
 
 
 def _added(parts: Sequence[Tensor]) -> Maybe:

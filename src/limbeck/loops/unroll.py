@@ -169,9 +169,8 @@ class _Training:
         single = weights.ndim == 1
         x, y = self.batches(step, *sources)
         # Several students are one batched call, which has no room for layers of our own; and
-        # looking at each call costs time where no layer will be large. Without a second
-        # derivative torch's own layers are the faster ones.
-        large = graph and single and x.numel() * WIDENING >= WORTHWHILE
+        # looking at each call costs time where no layer will be large.
+        large = single and x.numel() * WIDENING >= WORTHWHILE
         with closed_form() if large else nullcontext():
             said = self.network(weights, x)
             losses = self.loss(said, y) if single else vmap(self.loss)(said, y)
