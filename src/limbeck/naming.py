@@ -44,6 +44,16 @@ def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
     return (prefix, rest, options) if colon else ("", prefix, options)
 
 
+def names_predictions(name: object) -> bool:
+    """Whether a name of data is of predictions, whose members teach where no teacher is given.
+
+    Example:
+        >>> names_predictions("oof:table.parquet?target=y"), names_predictions("digits")
+        (True, False)
+    """
+    return isinstance(name, str) and name.startswith("oof:")
+
+
 def without_place(name: str) -> str:
     """A name whose file or folder is called by its last part, for pages that others read.
 

@@ -12,6 +12,7 @@ import typer
 from limbeck import cards
 from limbeck.errors import SettingsError
 from limbeck.experiment import Request
+from limbeck.naming import names_predictions
 from limbeck.plain import merge, parse_assignments
 
 MAIN_JOB = "meal-v2"
@@ -23,13 +24,17 @@ Preset = Annotated[
 ]
 Teacher = Annotated[
     list[str] | None,
-    typer.Option(help="A teacher by name; repeat for several: timm:resnet18, file:W?network=N."),
+    typer.Option(
+        help="A teacher by name; repeat for several: timm:resnet18, sklearn:random-forest, "
+        "file:W?network=N, file:M.skops."
+    ),
 ]
 Student = Annotated[str | None, typer.Option(help="The student by name, such as mlp?hidden=32.")]
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, or of the data root."
+        help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, oof: (predictions of "
+        "models), or of the data root."
     ),
 ]
 Set = Annotated[
@@ -115,6 +120,8 @@ class Typed:
         if unknown:
             raise SettingsError(f"{self.method} takes {', '.join(known)}, not {', '.join(unknown)}")
         missing = [name for name in card.takes if name not in inputs]
+        if "teacher" in missing and names_predictions(inputs.get("data")):
+            missing.remove("teacher")
         if missing:
             words = " ".join(f"--{name} NAME" for name in missing)
             raise SettingsError(f"{self.method} needs {', '.join(card.takes)}; add {words}")

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck import keyed
 from limbeck.cache import cached
 from limbeck.data.data import Data
 from limbeck.data.views import Views
-from limbeck.errors import ArgumentError, UnusualUseWarning
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.soft_labels import Rest
 from limbeck.labels.kept import Kind
-from limbeck.loops.fit import check_source, fit
+from limbeck.loops.fit import check_source
+from limbeck.loops.makers import maker_of
 from limbeck.loops.optim import Optim
-from limbeck.networks.making import weights_of
-from limbeck.networks.names import build
-from limbeck.objectives import label_term
 from limbeck.run.run import Run
 from limbeck.settings import settings
-from limbeck.teachers import EnsembleTeacher, Teacher, ensemble, teacher
+from limbeck.teachers import (
+    EnsembleTeacher,
+    Teacher,
+    ensemble,
+    for_data,
+    is_estimator,
+    teacher,
+)
 
 
 @settings
@@ -81,7 +85,7 @@ def taught(
 
     Args:
         run: trained teachers are kept in its stages.
-        given: a name, a module, a teacher, or several of them in a list.
+        given: a name, a module, a fitted estimator, a teacher, or several of them in a list.
         data: what named teachers learn from: ``data.rest`` where there is one, else the training
             split.
         teaching: how.
@@ -94,7 +98,9 @@ def taught(
         ArgumentError: nothing was given, or something that is no teacher.
         ModelError: a teacher cannot take the data or gives other classes (it is named).
     """
+    given = as_teachers(given)
     if isinstance(given, EnsembleTeacher):
+        given = given.for_data(data)
         check_source(given, data, given.name)
         return _kept(run, given, teaching)
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
@@ -106,12 +112,22 @@ def taught(
     if check is not None:
         for one in several:
             _checked(one, data, check)
-    members = [_member(run, place, one, data, teaching) for place, one in enumerate(several)]
+    members = [
+        for_data(_member(run, place, one, data, teaching), data)
+        for place, one in enumerate(several)
+    ]
     for member in members:
         check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
     # Numbers, and labels that do not exclude each other, are no distribution over classes.
     combine = mean_probabilities if data.task == "classification" else mean_logits
     return _kept(run, ensemble(*members, combine=combine), teaching)
+
+
+def as_teachers(given: Any) -> Any:
+    """What the user gave, with teachers in the place of fitted estimators."""
+    if isinstance(given, (list, tuple)):
+        return [as_teachers(one) for one in given]
+    return teacher(given) if is_estimator(given) else given
 
 
 def members_of(given: Any) -> int:
@@ -125,10 +141,14 @@ def members_of(given: Any) -> int:
 
 def _checked(given: Any, data: Data, check: Callable[[nn.Module], object]) -> None:
     """Ask about a network; of a name the structure is enough, and no weights are fetched for it."""
-    if isinstance(given, str):
-        given = build(given, data.input_space, data.outputs, fetch=False)
-    if isinstance(given, nn.Module):
-        check(given)
+    network = maker_of(given).network(given, data) if isinstance(given, str) else given
+    if isinstance(network, nn.Module):
+        check(network)
+    elif network is None or not getattr(network, "modules", True):
+        raise ModelError(
+            f"the method looks into the network of its teacher, and {given!r} has none; give a "
+            "network or the name of one"
+        )
 
 
 def _kept(run: Run, teacher: EnsembleTeacher, teaching: Teaching) -> EnsembleTeacher:
@@ -147,50 +167,11 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
     if isinstance(given, nn.Module):
         return teacher(given)
     if isinstance(given, str):
-        return teacher(_named(run, place, given, data, teaching), name=given)
+        stage, key = f"teacher-{place}", keyed.key(run.seed, "teacher", place)
+        return maker_of(given).make(run, stage, key, given, data, teaching)
     if callable(given) and hasattr(given, "fingerprint"):
         return given
     raise ArgumentError(
-        f"teacher {place} is a {type(given).__name__}, expected a name, a module or a teacher"
+        f"teacher {place} is a {type(given).__name__}, expected a name, a module, a fitted "
+        "estimator or a teacher"
     )
-
-
-def _named(run: Run, place: int, name: str, data: Data, teaching: Teaching) -> nn.Module:
-    with keyed.torch_seeded(keyed.key(run.seed, "teacher", place)):
-        network = build(name, data.input_space, data.outputs)
-    brought = weights_of(network)
-    if brought == "brought":
-        return network
-    if not teaching.steps:
-        if brought:
-            raise ArgumentError(
-                f"teacher {name} knows other classes than the {data.outputs} of {data.name}, and "
-                "teaching.steps is 0: raise --teacher-steps to train a new head"
-            )
-        warnings.warn(
-            f"teacher {name} is not trained: teaching.steps is 0 and the name brings no weights; "
-            "raise the steps or give a file: teacher",
-            UnusualUseWarning,
-            stacklevel=2,
-        )
-        return network
-    stage = f"teacher-{place}"
-
-    def train(network: nn.Module, data: Data, teaching: Teaching) -> dict[str, Tensor]:
-        fit(
-            run,
-            stage,
-            network,
-            data.for_teachers(),
-            None,
-            label_term(data.task),
-            teaching.optim,
-            teaching.steps,
-            batch_size=teaching.batch_size,
-            views=teaching.views,
-        )
-        return network.state_dict()
-
-    weights = run.stage(stage, train, network=network, data=data, teaching=teaching)
-    network.load_state_dict(weights)
-    return network
