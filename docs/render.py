@@ -11,11 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from limbeck import cards, catalogue
+from limbeck import cards, catalogue, files
 from limbeck.evaluate import words
+from limbeck.evaluate.table import joint_rows
+from limbeck.report import plots
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"
+RESULTS, FIGURES = ROOT / "results", ROOT / "docs" / "figures"
+# What products of one ensemble are drawn against.
+DRAWN = {"latency_ms": "latency of one sample, ms", "macs": "multiply-adds of one sample"}
+XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
 def figure(value: Any) -> str:
@@ -57,6 +62,26 @@ def rows(path: Path) -> str:
     seeds = len(facts["seeds"])
     spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
     return f"`{facts['command']}`: test split, {spread}.\n\n{table(*words.table_cells(shown))}\n"
+
+
+def joint(name: str) -> str:
+    """The products of all runs recorded under one name, beside what they were made from."""
+    paths = sorted(RESULTS.glob(f"run-*-{name}.json"))
+    if not paths:
+        return "Not recorded yet.\n"
+    facts = [json.loads(path.read_text()) for path in paths]
+    found = joint_rows([(one["method"], one["rows"]) for one in facts])
+    for cost, label in DRAWN.items():
+        drawn = plots.quality_against_cost(found, cost, label)
+        files.write_text(FIGURES / f"{name}-{cost}.svg", f"{XML}{drawn}")
+    commands = "\n".join(one["command"] for one in facts)
+    seeds = len(facts[0]["seeds"])
+    pictures = " ".join(f"![{label}](figures/{name}-{cost}.svg)" for cost, label in DRAWN.items())
+    return (
+        f"```console\n{commands}\n```\n\n"
+        f"Test split, mean ± standard deviation of {seeds} seeds.\n\n"
+        f"{table(*words.table_cells(found))}\n\n{pictures}\n"
+    )
 
 
 def systems() -> str:
@@ -138,6 +163,8 @@ def rendered(text: str, slug: str | None) -> str:
     text = fill("losses", losses(), text)
     for path in sorted(RESULTS.glob("run-*.json")):
         text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
+    for name in re.findall(r"<!-- joint (\S+) -->", text):
+        text = fill(f"joint {name}", joint(name), text)
     if slug is not None:
         tables = [rows(path) for path in sorted(RESULTS.glob(f"run-{slug}-*.json"))]
         text = fill("numbers", "\n".join(tables) or "No runs recorded yet.\n", text)
