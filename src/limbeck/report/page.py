@@ -14,7 +14,7 @@ from limbeck.evaluate.figures import main_figure
 from limbeck.evaluate.words import spread_of, table_cells, verdict
 from limbeck.report import plots
 from limbeck.report.story import Story, read_story, sentence
-from limbeck.run.exhibits import Chart, Gallery
+from limbeck.run.exhibits import Drawing, Gallery
 
 TEMPLATES = Path(__file__).parent
 # Letters of a name before it is broken, beside a row of pictures.
@@ -149,7 +149,7 @@ def _costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
-def _exhibits(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+def _exhibits(charts: Sequence[Drawing]) -> list[dict[str, Any]]:
     titles = dict.fromkeys(chart.title for chart in charts)
     return [
         {
