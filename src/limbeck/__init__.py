@@ -18,6 +18,7 @@ _NAMES = {
     "Optim": "limbeck.loops",
     "Outputs": "limbeck.outputs",
     "Run": "limbeck.run",
+    "StackedPredictor": "limbeck.products",
     "Student": "limbeck.products",
     "SyntheticDataset": "limbeck.products",
     "Term": "limbeck.objectives",
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Generator as Generator
+    from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset
     from limbeck.run import Run as Run

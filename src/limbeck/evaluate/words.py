@@ -15,12 +15,17 @@ def _kilobytes(count: float) -> str:
     return f"{count / 1000:,.1f}"
 
 
-# Columns of what it costs to use a model that answers, one that makes samples, or a set that models
-# are trained on.
+# Columns of what it costs to use a model that answers, several that answer as one, one that makes
+# samples, or a set that models are trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
     "latency_ms": ("ms", "{:.2f}".format),
+}
+STACKS: dict[str, tuple[str, Cost]] = {
+    "members": ("members", "{:g}".format),
+    **ANSWERS,
+    "bytes": ("KB", _kilobytes),
 }
 SAMPLES: dict[str, tuple[str, Cost]] = {
     "evaluations": ("evaluations", "{:g}".format),
@@ -38,7 +43,7 @@ SETS: dict[str, tuple[str, Cost]] = {
     "macs": ("MACs", WHOLE),
 }
 # The cost by which rows are known to be of a kind.
-KINDS = {"images": SETS, "evaluations": SAMPLES, "parameters": ANSWERS}
+KINDS = {"images": SETS, "evaluations": SAMPLES, "members": STACKS, "parameters": ANSWERS}
 # Of a set these are of the networks that judge it: worth a column where they tell rows apart.
 JUDGES = ("parameters", "macs")
 
@@ -219,14 +224,15 @@ def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
         taught = [by_role[role] for role in ("baseline", "teacher") if role in by_role]
         return f"{_against_teacher(name, product, taught)}{over}"
     rival, said = _rival(product, baseline), figure(name).said
+    made = "the stack" if "members" in product["cost"] else "distilled"
     gap = product["quality"][name] - baseline["quality"][name]
     if not figure(name).share:
-        return f"distilled has {said} {abs(gap):.4g} {_lower(gap)} than {rival}{over}"
+        return f"{made} has {said} {abs(gap):.4g} {_lower(gap)} than {rival}{over}"
     points = figure(name).write(abs(gap))
     if float(points) == 0:
-        return f"distilled is level with {rival}{over}"
+        return f"{made} is level with {rival}{over}"
     word = "ahead of" if gap > 0 else "behind"
-    return f"distilled is {points} points {word} {rival}{over}"
+    return f"{made} is {points} points {word} {rival}{over}"
 
 
 def _lower(gap: float) -> str:
@@ -253,6 +259,8 @@ def _against_teacher(
 
 def _rival(product: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     """The baseline in a sentence: a student as it is, a set with how many images it has."""
+    if "members" in product["cost"]:
+        return f"the {baseline['name']}"
     ours, theirs = (row["cost"].get("images") for row in (product, baseline))
     if theirs is None:
         return "the same student alone"
