@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
+from limbeck.data.data import Data
 from limbeck.data.loader import Loader
 from limbeck.errors import ArgumentError
 from limbeck.features import on_device
@@ -20,7 +21,7 @@ from limbeck.functional.soft_labels import Rest
 from limbeck.labels.kept import Kept, Kind
 from limbeck.labels.shards import Places, Shards
 from limbeck.outputs import Outputs
-from limbeck.teachers import TOP, EnsembleTeacher, Teacher
+from limbeck.teachers import TOP, EnsembleTeacher, Teacher, for_data, uncounted_bytes
 
 
 def cached(
@@ -106,8 +107,18 @@ class CachedTeacher:
         """The teacher itself: one member."""
         return (self,)
 
+    @property
+    def uncounted_bytes(self) -> int | None:
+        """Size of a teacher that is no network; None where it is one."""
+        return uncounted_bytes(self.teacher)
+
     def __call__(self, batch: Batch) -> Outputs:
         return self.teacher(batch)
+
+    def for_data(self, data: Data) -> CachedTeacher:
+        """The teacher with its classes in the order of the data's, kept in the same folder."""
+        suited = for_data(self.teacher, data)
+        return self if suited is self.teacher else CachedTeacher(suited, self.folder, self.kept)
 
     def bind(self, loader: Loader) -> StoredTeacher:
         """The store of a loader's samples, filled when they are first asked for."""

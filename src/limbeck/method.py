@@ -20,7 +20,7 @@ from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
-from limbeck.loops.teach import Teaching
+from limbeck.loops.teach import Teaching, as_teachers
 from limbeck.naming import split_name
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
@@ -204,6 +204,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             ready[name] = _network(ready[name], run, data)
             # Before teachers are trained: that may take hours.
             check_model(ready[name], data, f"the {name}")
+    if "teacher" in ready:
+        ready["teacher"] = as_teachers(ready["teacher"])
     _compare_content(run, ready)
     if "teacher" in ready:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)

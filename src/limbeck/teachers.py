@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import torch
 from torch import Tensor, nn
 
 from limbeck import outputs as reading
 from limbeck.checks import check_weights
+from limbeck.columns import column as column
 from limbeck.data.batch import Batch
+from limbeck.data.data import Data
 from limbeck.data.loader import Loader
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError
@@ -19,11 +21,15 @@ from limbeck.fingerprint import fingerprint
 from limbeck.functional.pools import mean_probabilities
 from limbeck.networks.adapted import adapted
 from limbeck.outputs import Outputs
+from limbeck.routes import Route, check_route
+from limbeck.routes import random_one as random_one
+
+if TYPE_CHECKING:
+    from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
 
 Combine = Callable[[Tensor, Tensor | None], Tensor]
 # What a teacher gives instead of logits where only those of the most likely classes are known.
 TOP = "top-k"
-Route = Callable[[Batch, int], Tensor]
 
 
 class Teacher(Protocol):
@@ -91,45 +97,86 @@ class ModelTeacher:
         return f"teacher({self.name})"
 
 
+@overload
 def teacher(
     model: nn.Module,
     *,
     features: Sequence[str] = (),
     input_space: InputSpace | None = None,
     name: str | None = None,
-) -> ModelTeacher:
-    """Freeze a network and make it a teacher.
+) -> ModelTeacher: ...
+@overload
+def teacher(
+    model: Any, *, input_space: InputSpace | None = None, name: str | None = None
+) -> EstimatorTeacher: ...
+def teacher(
+    model: Any,
+    *,
+    features: Sequence[str] = (),
+    input_space: InputSpace | None = None,
+    name: str | None = None,
+) -> Any:
+    """Freeze a network or a fitted estimator and make it a teacher.
 
-    Its weights stop requiring grad and it stays in evaluation mode; it is not copied.
+    A network's weights stop requiring grad and it stays in evaluation mode; nothing is copied.
 
     Args:
-        model: returns logits in any of the forms that `limbeck.outputs.of` reads.
-        features: module paths whose outputs losses will read as ``features.PATH``.
-        input_space: what the network expects; batches in another space are converted. None takes
-            batches as they come.
+        model: a network that returns logits in any of the forms that `limbeck.outputs.of` reads,
+            or a fitted estimator of scikit-learn's kind with ``predict_proba`` or ``predict``.
+        features: module paths of a network whose outputs losses will read as ``features.PATH``.
+        input_space: what the model expects; batches in another space are converted. None gives a
+            network batches as they come, and an estimator the data before normalisation, images
+            of bytes as 0 to 1.
         name: what to call it; the class name by default.
 
     Returns:
         A teacher.
 
     Raises:
-        ModelError: a feature path matches no module.
+        ModelError: a feature path matches no module, or an estimator tells classes without their
+            probabilities or cannot be stored.
 
     Example:
         >>> big = teacher(nn.Linear(2, 3))
         >>> big(Batch({"x": torch.zeros(1, 2)})).logits.requires_grad
         False
     """
+    if is_estimator(model):
+        return _estimator_teacher(model, features, input_space, name)
     from limbeck.features import expand
 
     if not isinstance(model, nn.Module):
         raise ArgumentError(
-            f"model is a {type(model).__name__}, expected a torch module; names such as "
-            "timm:resnet18 are resolved by distill"
+            f"model is a {type(model).__name__}, expected a torch module or a fitted estimator "
+            "with predict_proba or predict; names such as timm:resnet18 are resolved by distill"
         )
     model.eval().requires_grad_(False)
     paths = expand(model, features) if features else []
     return ModelTeacher(model, paths, input_space, name or type(model).__name__)
+
+
+def is_estimator(model: object) -> bool:
+    """Whether an object learns and predicts as estimators of scikit-learn do.
+
+    Example:
+        >>> is_estimator(nn.Linear(2, 3))
+        False
+    """
+    predicts = hasattr(model, "predict") or hasattr(model, "predict_proba")
+    return predicts and hasattr(model, "fit") and not isinstance(model, nn.Module | type)
+
+
+def _estimator_teacher(
+    model: Any, features: Sequence[str], space: InputSpace | None, name: str | None
+) -> EstimatorTeacher:
+    from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
+
+    if features:
+        raise ArgumentError(
+            f"features is {list(features)} and a {type(model).__name__} has no modules; give a "
+            "network, or leave features out"
+        )
+    return EstimatorTeacher(model, name=name, input_space=space)
 
 
 class EnsembleTeacher:
@@ -164,7 +211,8 @@ class EnsembleTeacher:
         weights = self.weights
         asked = list(range(len(self.members)))
         if self.route is not None:
-            weights = _checked(self.route(batch, len(self.members)), len(self.members), batch.size)
+            weights = self.route(batch, len(asked))
+            check_route(weights, len(asked), batch.size)
             asked = [number for number in asked if bool((weights[number] > 0).any())]
             weights = weights[asked]
         said = [self.members[number](batch) for number in asked]
@@ -198,6 +246,18 @@ class EnsembleTeacher:
     def bind(self, loader: Loader) -> EnsembleTeacher:
         """The ensemble whose cached members read the store of a loader's samples."""
         return self.of([bound(member, loader) for member in self.members])
+
+    def for_data(self, data: Data) -> EnsembleTeacher:
+        """The ensemble whose members have their classes in the order of the data's."""
+        suited = [for_data(member, data) for member in self.members]
+        kept = all(new is old for new, old in zip(suited, self.members, strict=True))
+        return self if kept else self.of(suited)
+
+    @property
+    def uncounted_bytes(self) -> int | None:
+        """Size of members that are no networks; None where all are."""
+        sizes = [size for one in self.members if (size := uncounted_bytes(one)) is not None]
+        return sum(sizes) if sizes else None
 
     @property
     def gives(self) -> tuple[str, ...] | None:
@@ -264,6 +324,24 @@ def bound(teacher: Teacher, loader: Loader) -> Teacher:
     return teacher if bind is None else bind(loader)
 
 
+def for_data(teacher: Teacher, data: Data) -> Teacher:
+    """The teacher with its classes in the order of the data's, where it has an order of its own."""
+    order = getattr(teacher, "for_data", None)
+    return teacher if order is None else order(data)
+
+
+def uncounted_bytes(teacher: object) -> int | None:
+    """Size of what answers beside networks, whose parameters and multiply-adds nobody can count.
+
+    Args:
+        teacher: or anything else that is asked for outputs.
+
+    Returns:
+        Bytes; None where networks are all there is.
+    """
+    return getattr(teacher, "uncounted_bytes", None)
+
+
 def placed(teacher: Teacher, place: Callable[[nn.Module], nn.Module]) -> Teacher:
     """The teacher with its networks where a loop computes: `place` moves or cuts one.
 
@@ -305,83 +383,6 @@ def networks_of(teacher: Teacher, space: InputSpace | None) -> list[nn.Module]:
             )
         found.append(member.network(space))
     return found
-
-
-def random_one(batch: Batch, members: int) -> Tensor:
-    """Route every batch to one member drawn from the batch's key, so that it replays.
-
-    Args:
-        batch: its ``key`` decides.
-        members: K.
-
-    Returns:
-        Weights ``(K,)``: a single 1.
-
-    Source: Shen and Savvides, arXiv 2009.08453 (MEAL V2), teacher sampling.
-
-    Example:
-        >>> random_one(Batch({}, key=7), 3).sum().item()
-        1.0
-    """
-    chosen = batch.key % members
-    return torch.nn.functional.one_hot(torch.tensor(chosen), members).float()
-
-
-class ColumnTeacher:
-    """Outputs that were computed before and ride in the batch. Made by `column`."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name, self._kind = name, kind
-        self.fingerprint = fingerprint("column", name, kind)
-        self.modules: tuple[nn.Module, ...] = ()
-
-    @property
-    def wants(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def members(self) -> tuple[Teacher, ...]:
-        """The column itself: one member."""
-        return (self,)
-
-    def __call__(self, batch: Batch) -> Outputs:
-        said: dict[str, Any] = {self._kind: batch[self.name]}
-        return Outputs(**said)
-
-    def __repr__(self) -> str:
-        return f"column({self.name!r})"
-
-
-def column(name: str, *, kind: str = "logits") -> ColumnTeacher:
-    """Take a column of the batch for what a teacher said.
-
-    Args:
-        name: of the column.
-        kind: what it holds: ``"logits"``, ``"scores"``, ``"energy"`` or ``"forces"``.
-
-    Returns:
-        A teacher without a network.
-
-    Raises:
-        ArgumentError: the kind is unknown.
-
-    Example:
-        >>> column("teacher_logits")(Batch({"teacher_logits": torch.ones(1, 2)})).logits.tolist()
-        [[1.0, 1.0]]
-    """
-    if kind not in reading.KNOWN:
-        raise ArgumentError(f"kind is {kind!r}, expected one of {', '.join(reading.KNOWN)}")
-    return ColumnTeacher(name, kind)
-
-
-def _checked(weights: Tensor, members: int, samples: int) -> Tensor:
-    if tuple(weights.shape) not in ((members,), (members, samples)):
-        raise ArgumentError(
-            f"the route gives weights of shape {tuple(weights.shape)}, expected ({members},) or "
-            f"({members}, {samples})"
-        )
-    check_weights(weights, "the weights of the route")
-    return weights
 
 
 def _stack(member_logits: list[Tensor], members: Sequence[Teacher]) -> Tensor:

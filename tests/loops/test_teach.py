@@ -118,7 +118,11 @@ def test_teachers_of_numbers_or_labels_are_averaged_as_such(tmp_path, targets):
         ([], ArgumentError, "zero teachers; give at least one, such as --teacher"),
         (None, ArgumentError, "zero teachers"),
         ([None], ArgumentError, "zero teachers"),
-        ([3], ArgumentError, "teacher 0 is a int, expected a name, a module or a teacher"),
+        (
+            [3],
+            ArgumentError,
+            "teacher 0 is a int, expected a name, a module, a fitted",
+        ),
         ("mpl", ModelError, "no network 'mpl'; did you mean mlp"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import nn
 
 from limbeck.data.batch import Batch
 from limbeck.evaluate.quality import Source
+from limbeck.teachers import uncounted_bytes
 
 Figures = dict[str, float]
 REPEATS = 15
@@ -29,7 +30,8 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     Returns:
         ``parameters`` and ``bytes`` (weights and buffers) of the networks, ``macs`` multiply-adds
         of matrix products and convolutions for one sample, and ``latency_ms``, the median time of
-        a call with one sample.
+        a call with one sample. Where a part of the source is no network, such as a forest,
+        ``bytes`` counts its stored form, and there is no number of parameters and multiply-adds.
 
     Example:
         >>> from limbeck.teachers import teacher
@@ -40,10 +42,15 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     """
     one = batch.rows(slice(0, 1))
     parameters, size = weights(modules)
+    latency = round(_median_ms(lambda: source(one)), 4)
+    beside = uncounted_bytes(source)
+    if beside is not None:
+        # What the networks alone have would pass for the whole.
+        return {"latency_ms": latency, "bytes": size + beside}
     return {
         "parameters": parameters,
         "macs": multiply_adds(source, one),
-        "latency_ms": round(_median_ms(lambda: source(one)), 4),
+        "latency_ms": latency,
         "bytes": size,
     }
 

@@ -43,7 +43,13 @@ SETS: dict[str, tuple[str, Cost]] = {
     "macs": ("MACs", WHOLE),
 }
 # The cost by which rows are known to be of a kind.
-KINDS = {"images": SETS, "evaluations": SAMPLES, "members": STACKS, "parameters": ANSWERS}
+KINDS = {
+    "images": SETS,
+    "evaluations": SAMPLES,
+    "members": STACKS,
+    "parameters": ANSWERS,
+    "latency_ms": ANSWERS,
+}
 # Of a set these are of the networks that judge it: worth a column where they tell rows apart.
 JUDGES = ("parameters", "macs")
 

@@ -24,7 +24,14 @@ from limbeck.networks.names import build
 from limbeck.objectives import label_term
 from limbeck.run.run import Run
 from limbeck.settings import settings
-from limbeck.teachers import EnsembleTeacher, Teacher, ensemble, teacher
+from limbeck.teachers import (
+    EnsembleTeacher,
+    Teacher,
+    ensemble,
+    for_data,
+    is_estimator,
+    teacher,
+)
 
 
 @settings
@@ -81,7 +88,7 @@ def taught(
 
     Args:
         run: trained teachers are kept in its stages.
-        given: a name, a module, a teacher, or several of them in a list.
+        given: a name, a module, a fitted estimator, a teacher, or several of them in a list.
         data: what named teachers learn from: ``data.rest`` where there is one, else the training
             split.
         teaching: how.
@@ -94,7 +101,9 @@ def taught(
         ArgumentError: nothing was given, or something that is no teacher.
         ModelError: a teacher cannot take the data or gives other classes (it is named).
     """
+    given = as_teachers(given)
     if isinstance(given, EnsembleTeacher):
+        given = given.for_data(data)
         check_source(given, data, given.name)
         return _kept(run, given, teaching)
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
@@ -106,12 +115,22 @@ def taught(
     if check is not None:
         for one in several:
             _checked(one, data, check)
-    members = [_member(run, place, one, data, teaching) for place, one in enumerate(several)]
+    members = [
+        for_data(_member(run, place, one, data, teaching), data)
+        for place, one in enumerate(several)
+    ]
     for member in members:
         check_source(member, data, f"the teacher {getattr(member, 'name', member)}")
     # Numbers, and labels that do not exclude each other, are no distribution over classes.
     combine = mean_probabilities if data.task == "classification" else mean_logits
     return _kept(run, ensemble(*members, combine=combine), teaching)
+
+
+def as_teachers(given: Any) -> Any:
+    """What the user gave, with teachers in the place of fitted estimators."""
+    if isinstance(given, (list, tuple)):
+        return [as_teachers(one) for one in given]
+    return teacher(given) if is_estimator(given) else given
 
 
 def members_of(given: Any) -> int:
@@ -151,7 +170,8 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
     if callable(given) and hasattr(given, "fingerprint"):
         return given
     raise ArgumentError(
-        f"teacher {place} is a {type(given).__name__}, expected a name, a module or a teacher"
+        f"teacher {place} is a {type(given).__name__}, expected a name, a module, a fitted "
+        "estimator or a teacher"
     )
 
 

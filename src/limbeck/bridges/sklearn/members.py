@@ -137,13 +137,18 @@ def says(name: str, estimator: Any, X: Any, classes: np.ndarray | None) -> np.nd
             )
     else:
         found = _probabilities(name, estimator, X, classes)
+    check_predictions(name, found)
+    return found
+
+
+def check_predictions(name: str, found: np.ndarray) -> None:
+    """Raise `NotFiniteError` where a member predicts NaN or infinity, ``(N,)`` or ``(N, C)``."""
     bad = ~np.isfinite(found).reshape(len(found), -1).all(1)
     if bad.any():
         raise NotFiniteError(
             f"member {name} predicts NaN or infinity for {bad.sum()} of {len(found)} rows; scale "
             "its inputs, or leave it out of members"
         )
-    return found
 
 
 def _probabilities(name: str, estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray:
