@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from limbeck.errors import ArgumentError
@@ -59,6 +60,23 @@ def without_place(name: str) -> str:
         body = prefix + colon + rest.replace("\\", "/").rstrip("/").rpartition("/")[2]
     inner, equals, network = tail.partition("network=")
     return body + mark + inner + equals + (without_place(network) if network else "")
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names with a number behind those that come again.
+
+    Example:
+        >>> distinct(["mlp", "ridge", "mlp"])
+        ('mlp', 'ridge', 'mlp (2)')
+    """
+    found: list[str] = []
+    for name in names:
+        number, said = 1, name
+        while said in found:
+            number += 1
+            said = f"{name} ({number})"
+        found.append(said)
+    return tuple(found)
 
 
 def spaced(name: str) -> str:

@@ -1,8 +1,8 @@
 """Members: the frozen models of a product that has several, each in a folder of its own.
 
 A kind of member tells what it is called in the facts and writes itself; a reader gets it back.
-Networks are the kind that stands here. Another kind (an estimator of another library) needs the
-names of `Member` and a line in `READERS`.
+Networks are the kind that stands here, estimators are their own. Another kind needs the names of
+`Member` and a line in `READERS`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from limbeck.naming import without_place
 from limbeck.outputs import Outputs
 from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.products.student import Student
-from limbeck.teachers import ModelTeacher, Teacher, teacher
+from limbeck.teachers import ModelTeacher, Teacher, is_estimator, teacher
 
 
 @runtime_checkable
@@ -129,15 +129,25 @@ class NetworkMember:
         return f"member({self.name})"
 
 
-READERS: Mapping[str, Reader] = {NetworkMember.kind: NetworkMember.read}
+def _read_estimator(folder: Path, facts: Mapping[str, Any], shared: Shared) -> Member:
+    # Here, so that a product of networks loads no other library.
+    from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
+
+    return EstimatorTeacher.read(folder, facts)
+
+
+READERS: Mapping[str, Reader] = {
+    NetworkMember.kind: NetworkMember.read,
+    "estimator": _read_estimator,
+}
 
 
 def member(given: Any) -> Member | Teacher:
     """Make what a user holds a member.
 
     Args:
-        given: a module, a `Student`, a teacher of a network or a stored one, a `Member`, or any
-            other teacher, which takes part in predictions and cannot be saved.
+        given: a module, a `Student`, a fitted estimator, a teacher of a network or a stored one,
+            a `Member`, or any other teacher, which takes part in predictions and cannot be saved.
 
     Returns:
         The member.
@@ -154,6 +164,8 @@ def member(given: Any) -> Member | Teacher:
         given = given.teacher
     if isinstance(given, nn.Module):
         return NetworkMember(given)
+    if is_estimator(given):
+        return teacher(given)
     if isinstance(given, Student):
         return NetworkMember(given.network, given.input_space, given.spec)
     if isinstance(given, ModelTeacher):
@@ -162,8 +174,8 @@ def member(given: Any) -> Member | Teacher:
     if callable(given) and hasattr(given, "fingerprint"):
         return given
     raise ArgumentError(
-        f"a member is a {type(given).__name__}, expected a module, a student or a teacher; of "
-        "names make networks first, or give them to a method's distill"
+        f"a member is a {type(given).__name__}, expected a module, a student, a fitted "
+        "estimator or a teacher; of names make networks first, or give them to a method's distill"
     )
 
 
@@ -178,7 +190,7 @@ def members_of(given: Any) -> tuple[Member | Teacher, ...]:
             f"{given!r} has weights or a route, which a product of several members does not keep; "
             "give its members themselves"
         )
-    single = isinstance(given, nn.Module) or not hasattr(given, "members")
+    single = isinstance(given, nn.Module) or is_estimator(given) or not hasattr(given, "members")
     several = given if isinstance(given, Sequence) else [given] if single else given.members
     if not several:
         raise ArgumentError("there are no members; give at least one model")

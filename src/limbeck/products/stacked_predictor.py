@@ -19,6 +19,7 @@ from limbeck.errors import ArgumentError
 from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.stacks import stack_rows
 from limbeck.functional.pools import mean_logits, mean_probabilities
+from limbeck.naming import distinct
 from limbeck.outputs import Outputs
 from limbeck.products.export_folder import FACTS
 from limbeck.products.members import Shared, members_of, read_members, write_members
@@ -83,7 +84,8 @@ class StackedPredictor(Predictor):
         self.input_space, self.task, self.classes = input_space, task, classes
         self.width = len(classes) or 1
         self.facts = dict(facts or {})
-        self.names = tuple(names or (group[0].name for group in self.groups))
+        own = [str(getattr(group[0], "name", group[0])) for group in self.groups]
+        self.names = tuple(names or distinct(own))
         if len(set(self.names)) < len(self.groups) or len(self.names) > len(self.groups):
             raise ArgumentError(
                 f"names are {', '.join(self.names)} for {len(self.groups)} members, expected a "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import is_classifier
 from torch import Tensor, nn
 
+from limbeck import files
 from limbeck.bridges.sklearn.members import check_predictions
-from limbeck.bridges.sklearn.storing import estimator_bytes
+from limbeck.bridges.sklearn.storing import estimator_bytes, read_estimator
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace, convert
@@ -24,6 +27,7 @@ from limbeck.teachers import is_estimator
 # Forests say 0 where they mean that it did not happen in training. A probability counts as at
 # least this much, so that logits lie between -13.8 and 0.
 FLOOR = 1e-6
+STORED = "estimator.skops"
 
 
 class EstimatorTeacher:
@@ -53,6 +57,8 @@ class EstimatorTeacher:
         >>> told(Batch({"x": torch.zeros(1, 1)})).logits.exp().tolist()
         [[0.5, 0.5]]
     """
+
+    kind: ClassVar[str] = "estimator"
 
     def __init__(
         self,
@@ -144,6 +150,32 @@ class EstimatorTeacher:
             table[:, list(self._places)] = found
             found = table
         return np.log(np.clip(found, FLOOR, None))
+
+    def write(self, part: Path) -> dict[str, Any]:
+        """Put the estimator into a folder of a product; return facts for `read`."""
+        files.write_bytes(part / STORED, self.stored)
+        return {
+            "estimator": type(self.estimator).__name__,
+            "input_space": self._space and dataclasses.asdict(self._space),
+            "places": self._places,
+            "outputs": self._outputs,
+        }
+
+    @classmethod
+    def read(cls, folder: Path, facts: Mapping[str, Any]) -> EstimatorTeacher:
+        """Read what `write` wrote.
+
+        Raises:
+            ModelError: it holds a class that is not trusted, or does not load here.
+        """
+        space, places = facts["input_space"], facts["places"]
+        return cls(
+            read_estimator(folder / STORED),
+            name=facts["name"],
+            input_space=InputSpace.of_facts(space) if space else None,
+            places=None if places is None else tuple(places),
+            outputs=facts["outputs"],
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EstimatorTeacher:
         """Itself: it is frozen, and a forest may take as much memory as everything else."""

@@ -130,20 +130,6 @@ def targets_of(data: Data, split: Split) -> np.ndarray:
     return values.astype(np.int64 if data.task == "classification" else np.float64)
 
 
-def distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Names with a number behind those that come again.
-
-    Example:
-        >>> distinct(["mlp", "ridge", "mlp"])
-        ('mlp', 'ridge', 'mlp (2)')
-    """
-    found: list[str] = []
-    for name in names:
-        count = sum(one == name or one.startswith(f"{name} (") for one in found)
-        found.append(f"{name} ({count + 1})" if count else name)
-    return tuple(found)
-
-
 def grouped(members: Sequence[Any]) -> tuple[Group, ...]:
     """Each member as the models that it is made of, made members of a product once."""
     return tuple(members_of(one) for one in members)
