@@ -48,7 +48,7 @@ def test_the_same_name_under_the_same_seed_is_the_same_network():
     ("name", "error", "words"),
     [
         ("mpl", ModelError, r"no network 'mpl'; did you mean mlp\?"),
-        ("tim:resnet18", ModelError, r"no models are known under 'tim:'; did you mean timm\?"),
+        ("tim:resnet18", ModelError, r"no networks are known under 'tim:'; did you mean timm\?"),
         ("mlp?hiden=3", ArgumentError, r"mlp has no option 'hiden'; did you mean hidden\?"),
         ("mlp?hidden=big", ArgumentError, "hidden is 'big', expected widths such as 128 or 64x64"),
         ("mlp?hidden=8x0", ArgumentError, "hidden is '8x0', expected widths"),

@@ -23,7 +23,10 @@ Preset = Annotated[
 ]
 Teacher = Annotated[
     list[str] | None,
-    typer.Option(help="A teacher by name; repeat for several: timm:resnet18, file:W?network=N."),
+    typer.Option(
+        help="A teacher by name; repeat for several: timm:resnet18, sklearn:random-forest, "
+        "file:W?network=N, file:M.skops."
+    ),
 ]
 Student = Annotated[str | None, typer.Option(help="The student by name, such as mlp?hidden=32.")]
 Data = Annotated[

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck import keyed
 from limbeck.cache import cached
 from limbeck.data.data import Data
 from limbeck.data.views import Views
-from limbeck.errors import ArgumentError, UnusualUseWarning
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.soft_labels import Rest
 from limbeck.labels.kept import Kind
-from limbeck.loops.fit import check_source, fit
+from limbeck.loops.fit import check_source
+from limbeck.loops.makers import maker_of
 from limbeck.loops.optim import Optim
-from limbeck.networks.making import weights_of
-from limbeck.networks.names import build
-from limbeck.objectives import label_term
 from limbeck.run.run import Run
 from limbeck.settings import settings
 from limbeck.teachers import (
@@ -144,10 +141,14 @@ def members_of(given: Any) -> int:
 
 def _checked(given: Any, data: Data, check: Callable[[nn.Module], object]) -> None:
     """Ask about a network; of a name the structure is enough, and no weights are fetched for it."""
-    if isinstance(given, str):
-        given = build(given, data.input_space, data.outputs, fetch=False)
-    if isinstance(given, nn.Module):
-        check(given)
+    network = maker_of(given).network(given, data) if isinstance(given, str) else given
+    if isinstance(network, nn.Module):
+        check(network)
+    elif network is None or not getattr(network, "modules", True):
+        raise ModelError(
+            f"the method looks into the network of its teacher, and {given!r} has none; give a "
+            "network or the name of one"
+        )
 
 
 def _kept(run: Run, teacher: EnsembleTeacher, teaching: Teaching) -> EnsembleTeacher:
@@ -166,51 +167,11 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
     if isinstance(given, nn.Module):
         return teacher(given)
     if isinstance(given, str):
-        return teacher(_named(run, place, given, data, teaching), name=given)
+        stage, key = f"teacher-{place}", keyed.key(run.seed, "teacher", place)
+        return maker_of(given).make(run, stage, key, given, data, teaching)
     if callable(given) and hasattr(given, "fingerprint"):
         return given
     raise ArgumentError(
         f"teacher {place} is a {type(given).__name__}, expected a name, a module, a fitted "
         "estimator or a teacher"
     )
-
-
-def _named(run: Run, place: int, name: str, data: Data, teaching: Teaching) -> nn.Module:
-    with keyed.torch_seeded(keyed.key(run.seed, "teacher", place)):
-        network = build(name, data.input_space, data.outputs)
-    brought = weights_of(network)
-    if brought == "brought":
-        return network
-    if not teaching.steps:
-        if brought:
-            raise ArgumentError(
-                f"teacher {name} knows other classes than the {data.outputs} of {data.name}, and "
-                "teaching.steps is 0: raise --teacher-steps to train a new head"
-            )
-        warnings.warn(
-            f"teacher {name} is not trained: teaching.steps is 0 and the name brings no weights; "
-            "raise the steps or give a file: teacher",
-            UnusualUseWarning,
-            stacklevel=2,
-        )
-        return network
-    stage = f"teacher-{place}"
-
-    def train(network: nn.Module, data: Data, teaching: Teaching) -> dict[str, Tensor]:
-        fit(
-            run,
-            stage,
-            network,
-            data.for_teachers(),
-            None,
-            label_term(data.task),
-            teaching.optim,
-            teaching.steps,
-            batch_size=teaching.batch_size,
-            views=teaching.views,
-        )
-        return network.state_dict()
-
-    weights = run.stage(stage, train, network=network, data=data, teaching=teaching)
-    network.load_state_dict(weights)
-    return network

@@ -77,7 +77,7 @@ def build(
         network = _file(rest, options, space, outputs)
     else:
         raise UnknownNameError(
-            f"no models are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}"
+            f"no networks are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}"
         )
     network.limbeck_spec = name  # type: ignore[assignment]
     return network

@@ -121,7 +121,7 @@ class EstimatorTeacher:
                 "teach classification with predict_proba and regression with predict"
             )
         own = getattr(self.estimator, "classes_", None)
-        if not self.classifies or own is None:
+        if not self.classifies or own is None or self._places is not None:
             return self
         places = _places(self.name, np.asarray(own), data)
         return EstimatorTeacher(
