@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.errors import ArgumentError
@@ -43,6 +43,34 @@ def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
             raise ArgumentError(f"{name}: option {word!r} has no value; write ?{key}=VALUE")
         options[key] = parse_value(value)
     return (prefix, rest, options) if colon else ("", prefix, options)
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """A name with options put behind it.
+
+    Args:
+        name: such as ``csv:houses.csv?missing=mean``.
+        options: to be put behind it.
+
+    Returns:
+        The name, with those options that it has not yet.
+
+    Raises:
+        ArgumentError: it has an option with another value.
+
+    Example:
+        >>> with_options("csv:houses.csv?missing=mean", {"target": "price"})
+        'csv:houses.csv?missing=mean&target=price'
+    """
+    known = split_name(name)[2]
+    for option, value in options.items():
+        if option not in known:
+            name += f"{'&' if '?' in name else '?'}{option}={value}"
+        elif known[option] != value:
+            raise ArgumentError(
+                f"{option} is {value!r} and {name} says {known[option]!r}; leave one of them out"
+            )
+    return name
 
 
 def without_place(name: str) -> str:

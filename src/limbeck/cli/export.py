@@ -106,7 +106,7 @@ def _data(folder: Path, name: str | None) -> Any:
 
     given = name
     if given is None and is_run(folder):
-        given = str(Request.read(folder).inputs["data"])
+        given = Request.read(folder).data
     if given is None or given.startswith("object:"):
         raise SettingsError(
             f"{folder} has no table of measured figures for the model card; say on what to "

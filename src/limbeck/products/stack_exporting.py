@@ -13,7 +13,6 @@ from torch import Tensor, nn
 import limbeck
 from limbeck import outputs as reading
 from limbeck.errors import ModelError
-from limbeck.fingerprint import fingerprint
 from limbeck.networks.making import library
 from limbeck.products.export_folder import check_known, check_place, write_export
 from limbeck.products.exporting import ONNX_LIBRARIES
@@ -70,9 +69,7 @@ def export(stack: StackedPredictor, dir: str | Path, *, to: str) -> dict[str, An
         "rule": stack.rule.facts(),
         "stack": stack.facts,
         "format": to,
-        "fingerprint": fingerprint(
-            [[one.fingerprint for one in group] for group in stack.groups], stack.rule
-        ),
+        "fingerprint": stack.fingerprint,
     }
     check_place(Path(dir), facts, SIDECAR, "stack")
     told = write_export(dir, facts, SIDECAR, lambda part: FORMATS[to](stack, part, facts))

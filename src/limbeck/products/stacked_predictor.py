@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from limbeck import files
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.data.space import InputSpace
+from limbeck.data.loader import sequential
+from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError
+from limbeck.evaluate.cost import cost
 from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.stacks import stack_rows
+from limbeck.fingerprint import fingerprint
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.naming import distinct
 from limbeck.outputs import Outputs
@@ -50,6 +53,8 @@ class StackedPredictor(Predictor):
         classes: names of the classes.
         names: of the members, all different; None calls them as they call themselves.
         facts: how the stack came about, plain values that are kept with it.
+
+    A stack is a teacher: ``teacher=stack`` distils it into a student.
 
     Raises:
         ArgumentError: the rule is about other members or another number of classes, the task has
@@ -106,6 +111,24 @@ class StackedPredictor(Predictor):
         known = [size for size in sizes if size is not None]
         return sum(known) if known else None
 
+    @property
+    def fingerprint(self) -> str:
+        """Short name of the content: a stack is a teacher too."""
+        models = [[one.fingerprint for one in group] for group in self.groups]
+        return fingerprint(models, self.rule, self.rule.facts(), self.input_space)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """Columns of the batch that it reads."""
+        return ("x",)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """What the stack says, as a teacher: inputs of another space are converted."""
+        x = convert(batch["x"], batch.space, self.input_space)
+        if x is not batch["x"]:
+            batch = Batch({**batch, "x": x}, key=batch.key, space=self.input_space)
+        return self.outputs(batch)
+
     @torch.no_grad()
     def outputs(self, batch: Batch, known: dict[int, Tensor] | None = None) -> Outputs:
         """What the stack says about a batch; each model is asked once.
@@ -132,7 +155,9 @@ class StackedPredictor(Predictor):
 
     def cost(self, data: Data) -> dict[str, float]:
         """Members, and what one prediction takes; see `limbeck.evaluate.cost.cost`."""
-        return {"members": len(self.groups), **super().cost(data)}
+        seen = self.see(data)
+        one = next(sequential(seen, seen.test, 1))
+        return {"members": len(self.groups), **cost(self, self.modules, one)}
 
     def measure(self, data: Data) -> dict[str, Any]:
         """A row of quality beside cost on the test split of some data."""

@@ -100,8 +100,8 @@ class LinearRule(Rule):
 
     def __init__(
         self,
-        coef: Sequence[float] | Tensor,
-        intercept: float | Tensor,
+        coef: Any,
+        intercept: Any,
         *,
         statistics: bool = True,
         interactions: bool = True,

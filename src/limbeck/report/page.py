@@ -145,7 +145,9 @@ def _groups(story: Story) -> list[dict[str, Any]]:
 def _costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     costs = next((one for one in COSTS if next(iter(one)) in rows[0]["cost"]), {})
     return [
-        _plot(plots.quality_against_cost(rows, name, label), label) for name, label in costs.items()
+        _plot(plots.quality_against_cost(rows, name, label), label)
+        for name, label in costs.items()
+        if any(row["cost"].get(name) for row in rows)
     ]
 
 

@@ -81,6 +81,4 @@ def _average(weights: np.ndarray, found: MemberTable, data: Data) -> StackedPred
 def _stack(kept: Sequence[int], rule: Rule, found: MemberTable, data: Data) -> StackedPredictor:
     options: dict[str, Any] = {"names": [found.names[place] for place in kept]}
     groups = [found.groups[place] for place in kept]
-    return StackedPredictor(
-        groups, rule, data.input_space, data.task, data.classes, **options
-    )
+    return StackedPredictor(groups, rule, data.input_space, data.task, data.classes, **options)

@@ -1,4 +1,4 @@
-"""Regularised meta-learning: many members, few that say something of their own, one stable blend."""
+"""Regularised meta-learning: of many members those that say something of their own, blended."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from limbeck.methods.regularized_meta_learning.members import (
     write_table,
 )
 from limbeck.methods.regularized_meta_learning.plain import plain_stacks
+from limbeck.methods.regularized_meta_learning.pools import POOLS
 from limbeck.methods.regularized_meta_learning.telling import drawings, fold_rows, told
 from limbeck.products import StackedPredictor
 from limbeck.products.stacking_rules import LinearRule, LogisticRule, Rule
@@ -37,52 +38,17 @@ Share = Annotated[float, Field(ge=0)]
 Strength = Annotated[float, Field(gt=0)]
 Folds = Annotated[int, Field(ge=2)]
 
-# Members of a table where no teacher is named: cheap, and wrong in different places.
-SCALED = ("ridge?alpha=1.0", "k-neighbors?n_neighbors=9", "k-neighbors?n_neighbors=25")
-TREES = (
-    "decision-tree?max_depth=6",
-    "random-forest?n_estimators=50&min_samples_leaf=3",
-    "extra-trees?n_estimators=50&min_samples_leaf=3",
-    "hist-gradient-boosting?max_iter=80",
-    "gradient-boosting?n_estimators=80&max_depth=3",
-)
-POOLS = {
-    "regression": (
-        "sklearn:linear-regression?scale=true",
-        "sklearn:ridge?alpha=10.0&scale=true",
-        "sklearn:lasso?alpha=0.01&scale=true",
-        "sklearn:k-neighbors?n_neighbors=5&scale=true",
-        "sklearn:k-neighbors?n_neighbors=15&weights=distance&scale=true",
-        "sklearn:decision-tree?max_depth=6",
-        "sklearn:random-forest?n_estimators=50&min_samples_leaf=3",
-        "sklearn:extra-trees?n_estimators=50&min_samples_leaf=3",
-        "sklearn:hist-gradient-boosting?max_iter=80",
-        "sklearn:gradient-boosting?n_estimators=80",
-    ),
-    "classification": (
-        "sklearn:logistic-regression?max_iter=500&scale=true",
-        "sklearn:logistic-regression?C=0.05&max_iter=500&scale=true",
-        "sklearn:gaussian-nb?var_smoothing=0.01",
-        "sklearn:k-neighbors?n_neighbors=5&scale=true",
-        "sklearn:k-neighbors?n_neighbors=15&weights=distance&scale=true",
-        "sklearn:decision-tree?max_depth=8",
-        "sklearn:random-forest?n_estimators=50",
-        "sklearn:extra-trees?n_estimators=50",
-        "sklearn:linear-discriminant-analysis?scale=true",
-    ),
-}
-
 
 @method("regularized-meta-learning")
 class RegularizedMetaLearning:
-    r"""Leave out members that repeat a better one, and blend three penalised regressions of the rest.
+    r"""Leave out members that repeat a better one, and blend penalised regressions of the rest.
 
     A column of the table :math:`X` holds what a member says of rows that it did not see. From the
-    best member on, one goes whose correlation with a better one is at least :math:`\tau_\rho` while
-    their mean squared difference is at most :math:`\tau_d`. Statistics of each row join those that
-    stay. Ridge, lasso and elastic net, each with a penalty from nested cross-validation, are blended
-    by :math:`w_g \propto 1 / \mathrm{RMSE}_g`. For classes, limbeck's own extension: log-odds and
-    one multinomial logistic regression.
+    best member on, one goes whose correlation with a better one is at least :math:`\tau_\rho`
+    while their mean squared difference is at most :math:`\tau_d`. Statistics of each row join
+    those that stay. Ridge, lasso and elastic net, each with a penalty from nested
+    cross-validation, are blended by :math:`w_g \propto 1 / \mathrm{RMSE}_g`. For classes,
+    limbeck's own extension: log-odds and one multinomial logistic regression.
 
     Args:
         fit_on: ``"folds"`` trains every member once a fold and stacks on the rows it did not see;
@@ -151,7 +117,7 @@ class RegularizedMetaLearning:
             data: what members learn from.
         """
         seed = keyed.key(run.seed, "folds")
-        if data.members and isinstance(given, EnsembleTeacher):
+        if getattr(data, "members", ()) and isinstance(given, EnsembleTeacher):
             return from_split(given, data, data.train, self.cv, seed, "predictions")
         given = POOLS[data.task] if given is None and self.pool is None else given or self.pool
         if self.fit_on == "validation":
@@ -219,7 +185,7 @@ class RegularizedMetaLearning:
                 statistics=self.statistics,
                 interactions=self.interactions,
                 penalties=self.penalties,
-                alphas=None if self.alphas is None else dict(self.alphas),
+                alphas={**self.alphas} if self.alphas else None,
                 l1_ratios=self.l1_ratios,
                 **options,
             )

@@ -1,0 +1,3 @@
+from limbeck.claims import Claim
+
+CLAIMS: list[Claim] = []
