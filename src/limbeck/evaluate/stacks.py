@@ -27,7 +27,8 @@ def stack_rows(stacks: Mapping[str, Any], data: Data) -> list[Row]:
         Rows ``{"name", "role", "quality", "cost"}``; each model was asked once a batch.
     """
     alone: dict[str, Any] = {}
-    for stack in stacks.values():
+    # Those that hold all members first, in whose order the members stand.
+    for stack in sorted(stacks.values(), key=lambda one: -len(one.names)):
         alone |= {name: one for name, one in stack.alone().items() if name not in alone}
     found = stack_quality({**{f"member {n}": one for n, one in alone.items()}, **stacks}, data)
     rows = [

@@ -178,6 +178,7 @@ class RegularizedMetaLearning:
                 members, strengths=self.strengths, **options
             )
         else:
+            alphas: Any = self.alphas
             stack = RegularizedStackingRegressor(
                 members,
                 inner_split=self.inner_split,
@@ -185,7 +186,7 @@ class RegularizedMetaLearning:
                 statistics=self.statistics,
                 interactions=self.interactions,
                 penalties=self.penalties,
-                alphas={**self.alphas} if self.alphas else None,
+                alphas=alphas,
                 l1_ratios=self.l1_ratios,
                 **options,
             )
