@@ -36,6 +36,7 @@ PROBLEMS: dict[str, tuple[Sequence[str] | None, dict[str, Any]]] = {
     "houses": (None, {"cv": 5}),
 }
 STACK, PLAIN, NEAR = "stack", "plain ridge stack", 1.01
+PREFIXES = tuple(f"{name}, " for name in PROBLEMS)
 THRESHOLDS = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 
 
@@ -155,7 +156,7 @@ def _every(
     names: Sequence[str],
     holds: Callable[..., bool],
     source: Callable[[Trial], Figures] = _regressions,
-    prefixes: Sequence[str] = tuple(f"{problem}, " for problem in PROBLEMS),
+    prefixes: Sequence[str] = PREFIXES,
 ) -> Callable[[Trial], Verdict]:
     """Decide seed by seed: a claim holds where it does in each, and all figures are shown."""
 
