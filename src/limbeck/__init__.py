@@ -27,6 +27,7 @@ _NAMES = {
     "ensemble": "limbeck.teachers",
     "from_arrays": "limbeck.data",
     "from_datasets": "limbeck.data",
+    "from_predictions": "limbeck.data",
     "load": "limbeck.loading",
     "teacher": "limbeck.teachers",
 }
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from limbeck.data import InputSpace as InputSpace
     from limbeck.data import from_arrays as from_arrays
     from limbeck.data import from_datasets as from_datasets
+    from limbeck.data import from_predictions as from_predictions
     from limbeck.loading import load as load
     from limbeck.loops import Optim as Optim
     from limbeck.methods.kd.kd import KD as KD

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
@@ -62,3 +63,65 @@ def column(name: str, *, kind: str = "logits") -> ColumnTeacher:
     if kind not in reading.KNOWN:
         raise ArgumentError(f"kind is {kind!r}, expected one of {', '.join(reading.KNOWN)}")
     return ColumnTeacher(name, kind)
+
+
+class PredictedTeacher:
+    """A member whose predictions are the inputs. Made by `predicted`."""
+
+    kind: ClassVar[str] = "predicted"
+    # The model that predicted is not here: nobody can count it.
+    uncounted_bytes = 0
+
+    def __init__(self, place: int, name: str) -> None:
+        self.place, self.name = place, name
+        self.fingerprint = fingerprint("predicted", place, name)
+        self.modules: tuple[nn.Module, ...] = ()
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        return ("x",)
+
+    @property
+    def members(self) -> tuple[Teacher, ...]:
+        """The teacher itself: one member."""
+        return (self,)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        x = batch["x"]
+        if x.ndim not in (2, 3) or x.shape[1] <= self.place:
+            raise ArgumentError(
+                f"x has shape {tuple(x.shape)}, expected predictions (N, K) or (N, K, C) of more "
+                f"than {self.place} members: {self.name} is at place {self.place}"
+            )
+        said = x[:, self.place]
+        return Outputs(logits=said[:, None] if said.ndim == 1 else said)
+
+    def write(self, part: Path) -> dict[str, Any]:
+        """What a product needs to have it back: its place; the folder stays empty."""
+        return {"place": self.place}
+
+    def __repr__(self) -> str:
+        return f"predicted({self.name!r})"
+
+
+def predicted(place: int, name: str) -> PredictedTeacher:
+    """Take what a member predicted, in data of predictions, for what a teacher says.
+
+    Args:
+        place: of the member in ``"x"``, ``(N, K)`` or ``(N, K, C)``.
+        name: of the member.
+
+    Returns:
+        A teacher without a network.
+
+    Raises:
+        ArgumentError: the place is below 0; when run, ``"x"`` has not so many members.
+
+    Example:
+        >>> import torch
+        >>> predicted(1, "ridge")(Batch({"x": torch.tensor([[1.0, 2.0]])})).logits.tolist()
+        [[2.0]]
+    """
+    if place < 0:
+        raise ArgumentError(f"place is {place}, expected 0 or more")
+    return PredictedTeacher(place, name)

@@ -15,8 +15,9 @@ from torch import nn
 
 from limbeck import files, keyed
 from limbeck.cards import Card, card
+from limbeck.columns import predicted
 from limbeck.data.data import TASKS
-from limbeck.data.names import resolve
+from limbeck.data.names import brings_members, resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
@@ -187,6 +188,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
                 f"{method.card.slug} takes no input {name!r}; {nearest(name, (*takes, *optional))}"
             )
     missing = [name for name in takes if inputs.get(name) is None]
+    if "teacher" in missing and brings_members(inputs.get("data")):
+        missing.remove("teacher")
     if missing:
         raise ArgumentError(
             f"{method.card.slug} needs {', '.join(takes)} and got no {' and no '.join(missing)}"
@@ -204,6 +207,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             ready[name] = _network(ready[name], run, data)
             # Before teachers are trained: that may take hours.
             check_model(ready[name], data, f"the {name}")
+    if "teacher" in takes and "teacher" not in ready:
+        ready["teacher"] = [predicted(*one) for one in enumerate(data.members)]
     if "teacher" in ready:
         ready["teacher"] = as_teachers(ready["teacher"])
     _compare_content(run, ready)

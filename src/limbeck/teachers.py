@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from limbeck import outputs as reading
 from limbeck.checks import check_weights
 from limbeck.columns import column as column
+from limbeck.columns import predicted as predicted
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import Loader
@@ -156,12 +157,7 @@ def teacher(
 
 
 def is_estimator(model: object) -> bool:
-    """Whether an object learns and predicts as estimators of scikit-learn do.
-
-    Example:
-        >>> is_estimator(nn.Linear(2, 3))
-        False
-    """
+    """Whether an object learns and predicts as estimators of scikit-learn do."""
     predicts = hasattr(model, "predict") or hasattr(model, "predict_proba")
     return predicts and hasattr(model, "fit") and not isinstance(model, nn.Module | type)
 

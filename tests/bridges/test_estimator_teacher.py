@@ -15,9 +15,10 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 import limbeck
-from limbeck.bridges.sklearn.estimator_teacher import FLOOR, EstimatorTeacher
+from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
 from limbeck.data import InputSpace, digits, from_arrays
 from limbeck.data.batch import Batch
+from limbeck.data.predictions import FLOOR
 from limbeck.errors import ArgumentError, ModelError, NotFiniteError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect

@@ -32,7 +32,8 @@ Student = Annotated[str | None, typer.Option(help="The student by name, such as 
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, or of the data root."
+        help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, oof: (predictions of "
+        "models), or of the data root."
     ),
 ]
 Set = Annotated[
@@ -118,6 +119,9 @@ class Typed:
         if unknown:
             raise SettingsError(f"{self.method} takes {', '.join(known)}, not {', '.join(unknown)}")
         missing = [name for name in card.takes if name not in inputs]
+        # As limbeck.data.names.brings_members has it, which would import torch here.
+        if "teacher" in missing and str(inputs.get("data")).startswith("oof:"):
+            missing.remove("teacher")
         if missing:
             words = " ".join(f"--{name} NAME" for name in missing)
             raise SettingsError(f"{self.method} needs {', '.join(card.takes)}; add {words}")

@@ -6,6 +6,7 @@ from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import diabetes, digits, friedman, shifted_digits
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
+from limbeck.data.predictions import from_predictions
 from limbeck.data.problems import MIXTURES, Mixture
 from limbeck.data.siamese import Siamese
 from limbeck.data.space import InputSpace, convert
@@ -35,6 +36,7 @@ __all__ = [
     "friedman",
     "from_arrays",
     "from_datasets",
+    "from_predictions",
     "normalised",
     "sequential",
     "shifted_digits",

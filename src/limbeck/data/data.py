@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from limbeck import keyed
+from limbeck.data.checking import check_split, shape_of
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit, by_class, hold_out
 from limbeck.errors import DataError, UnusualUseWarning
@@ -42,6 +43,8 @@ class Data:
         rest: training samples that the student does not get; teachers trained here learn from
             them.
         name: what to call the data set.
+        members: names of the models whose predictions ``"x"`` holds in place of what models read:
+            numbers ``(N, K)`` for regression, logits ``(N, K, C)`` for classification.
     """
 
     train: Split
@@ -52,10 +55,11 @@ class Data:
     input_space: InputSpace | None
     rest: Split | None = None
     name: str = "data"
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
-            _check_split(getattr(self, name), f"{self.name}: the {name} split", self)
+            check_split(getattr(self, name), f"{self.name}: the {name} split", self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,6 +68,7 @@ class Data:
         return fingerprint(
             [part and part.fingerprint for part in parts],
             [self.task, self.classes, self.input_space],
+            *([self.members] if self.members else []),
         )
 
     @property
@@ -302,7 +307,7 @@ def _count(task: Task, splits: Sequence[Split]) -> int:
 
 
 def _space_of(train: Split, standardise: bool) -> InputSpace | None:
-    shape = _shape(train)
+    shape = shape_of(train)
     if shape is None:
         return None
     image = len(shape) == 3
@@ -347,52 +352,3 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def _rounded(value: Tensor, scale: Tensor) -> float:
     """Six digits of the scale: the last bits depend on how a sum was spread over threads."""
     return round(float(value), 6 - math.ceil(math.log10(float(scale))))
-
-
-def _check_split(split: Split, what: str, data: Data) -> None:
-    if not len(split):
-        raise DataError(f"{what} is empty; give it samples or leave it out to have it cut")
-    y = split.y
-    if y is None:
-        raise DataError(f"{what} has no targets: give it a column y")
-    if len(y) != len(split):
-        raise DataError(f"{what} has {len(split)} inputs and {len(y)} targets")
-    if (shape := _shape(split)) != (first := _shape(data.train)):
-        raise DataError(
-            f"{what} has inputs of shape {shape} and train {first}; give all splits the same shape"
-        )
-    if data.task == "classification":
-        if y.is_floating_point() or y.ndim != 1:
-            raise DataError(
-                f"{what} has targets of dtype {y.dtype} and shape {tuple(y.shape)}, expected one "
-                "integer class index a sample"
-            )
-        low, high = int(y.min()), int(y.max())
-        if low < 0 or high >= len(data.classes):
-            raise DataError(
-                f"{what} has labels from {low} to {high}, expected 0 to {len(data.classes) - 1} "
-                f"for {len(data.classes)} classes; renumber the labels or name every class"
-            )
-    elif not bool(torch.isfinite(y.double()).all()):
-        raise DataError(f"{what} has targets that are NaN or infinite")
-    elif data.task == "multilabel":
-        if tuple(y.shape[1:]) != (len(data.classes),) or not bool(((y == 0) | (y == 1)).all()):
-            raise DataError(
-                f"{what} has targets of shape {tuple(y.shape)} from {y.min():g} to {y.max():g}, "
-                f"expected (N, {len(data.classes)}) of 0 and 1"
-            )
-    elif y.shape[1:] != data.train.y.shape[1:]:  # type: ignore[union-attr]
-        expected = tuple(data.train.y.shape)  # type: ignore[union-attr]
-        raise DataError(f"{what} has targets of shape {tuple(y.shape)} and train {expected}")
-    finite = getattr(split, "finite", None)
-    if finite is not None and not bool(finite.all()):
-        bad = split.ids[(~finite).numpy()]
-        raise DataError(
-            f"{what} has {len(bad)} samples with NaN or infinite values, the first has id "
-            f"{bad[0]}; drop or repair them"
-        )
-
-
-def _shape(split: Split) -> tuple[int, ...] | None:
-    first = split.take(np.arange(1))
-    return tuple(first["x"].shape[1:]) if "x" in first else None

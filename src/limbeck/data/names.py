@@ -11,6 +11,7 @@ from typing import Any
 from limbeck.data.data import Data, from_arrays
 from limbeck.data.embedded import EMBEDDED
 from limbeck.data.layouts import read_folder, read_npz, read_parquet
+from limbeck.data.oof import read_oof
 from limbeck.data.options import COUNTS, check_options
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
@@ -23,6 +24,7 @@ READERS: dict[str, Callable[..., Data]] = {
     "csv": read_csv,
     "jsonl": read_jsonl,
     "folder": read_folder,
+    "oof": read_oof,
 }
 
 
@@ -32,11 +34,12 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
     Args:
         data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``, or points in the plane
             such as ``ring8-2c``; ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH``
-            (tables of numbers or texts), ``folder:FOLDER`` (pictures, a sub-folder a class); or the
-            name of a folder of the data root (the environment variable LIMBECK_DATA). Options ride
-            behind a question mark: ``labels=200`` keeps that many training samples for the student,
-            the others going to teachers trained here; ``samples=200`` keeps that many for all of
-            them; ``size=32`` resizes images.
+            (tables of numbers or texts), ``oof:PATH`` (a table of out-of-fold predictions of
+            models), ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of a folder of
+            the data root (the environment variable LIMBECK_DATA). Options ride behind a question
+            mark: ``labels=200`` keeps that many training samples for the student, the others going
+            to teachers trained here; ``samples=200`` keeps that many for all of them; ``size=32``
+            resizes images.
         seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:
@@ -67,6 +70,18 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
     if counts["samples"] is not None:
         found = dataclasses.replace(found.few(counts["samples"], seed=seed), rest=None)
     return found if counts["labels"] is None else found.few(counts["labels"], seed=seed)
+
+
+def brings_members(data: Any) -> bool:
+    """Whether data, or what its name stands for, holds predictions of members that can teach.
+
+    Example:
+        >>> brings_members("oof:table.parquet?target=y"), brings_members("digits")
+        (True, False)
+    """
+    if isinstance(data, str):
+        return split_name(data)[0] == "oof"
+    return bool(getattr(data, "members", ()))
 
 
 def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:

@@ -78,19 +78,18 @@ def read_table(
         raise DataError(f"missing is {missing!r}, expected refuse or mean")
     if task is not None and task not in TASKS:
         raise DataError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
-    if isinstance(unit, bool) or not isinstance(unit, (int, float)) or not unit > 0:
-        raise DataError(f"unit is {unit!r}, expected a number above 0, such as ?unit=1000")
-    frames = _frames(path, kind)
+    check_unit(unit)
+    frames = read_frames(path, kind)
     first = next(iter(frames.values()))
-    targets = _targets(target, first, path)
-    dropped = _listed(drop)
+    targets = target_columns(target, first, path)
+    dropped = listed(drop)
     for name in (*targets, *dropped, *([text] if text else [])):
         for split, frame in frames.items():
             if name not in frame:
                 near = nearest(name, list(map(str, first.columns)))
                 raise DataError(f"{path} ({split}) has no column {name!r}; {near}")
     written = text or next((name for name in TEXTS if name in first and name not in targets), None)
-    y, classes, task = _read_targets(frames, targets, task, unit, path)
+    y, classes, task = read_targets(frames, targets, task, unit, path)
     if "test" not in frames:
         frames, y = _cut(frames["train"], y["train"])
     splits: dict[str, Split]
@@ -123,6 +122,12 @@ def read_table(
     return replace(data, input_space=replace(data.input_space, names=tuple(names)))
 
 
+def check_unit(unit: Any) -> None:
+    """Raise `DataError` unless targets can be divided by a unit."""
+    if isinstance(unit, bool) or not isinstance(unit, (int, float)) or not unit > 0:
+        raise DataError(f"unit is {unit!r}, expected a number above 0, such as ?unit=1000")
+
+
 def table_files(path: Path, kind: str) -> dict[str, Path]:
     """The files of a folder that hold its splits, by the name of the split."""
     found = {}
@@ -137,7 +142,8 @@ def table_files(path: Path, kind: str) -> dict[str, Path]:
     return found
 
 
-def _frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
+def read_frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
+    """Tables by split, checked to be whole and to have the same columns."""
     import pandas as pd
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
@@ -183,13 +189,15 @@ def _objects(file: Path) -> list[dict[str, Any]]:
     return objects
 
 
-def _listed(names: str) -> Columns:
+def listed(names: str) -> Columns:
+    """Names of columns that an option holds with commas between them."""
     return [name for name in str(names).split(",") if name]
 
 
-def _targets(target: str | None, first: pd.DataFrame, path: Path) -> Columns:
+def target_columns(target: str | None, first: pd.DataFrame, path: Path) -> Columns:
+    """The columns to predict: those that are named, else the first of `TARGETS` that is there."""
     if target is not None:
-        return _listed(target)
+        return listed(target)
     found = [name for name in TARGETS if name in first]
     if not found:
         raise DataError(
@@ -199,7 +207,7 @@ def _targets(target: str | None, first: pd.DataFrame, path: Path) -> Columns:
     return found[:1]
 
 
-def _read_targets(
+def read_targets(
     frames: dict[str, pd.DataFrame], targets: Columns, task: str | None, unit: float, path: Path
 ) -> tuple[dict[str, np.ndarray[Any, Any]], list[str] | None, str]:
     """Targets by split, the class names, and the task."""

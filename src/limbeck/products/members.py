@@ -1,8 +1,8 @@
 """Members: the frozen models of a product that has several, each in a folder of its own.
 
 A kind of member tells what it is called in the facts and writes itself; a reader gets it back.
-Networks are the kind that stands here, estimators are their own. Another kind needs the names of
-`Member` and a line in `READERS`.
+Networks are the kind that stands here; estimators and ready predictions are their own. Another
+kind needs the names of `Member` and a line in `READERS`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from limbeck.cache import CachedTeacher
+from limbeck.columns import PredictedTeacher, predicted
 from limbeck.data.batch import Batch
 from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError, RunError, nearest
@@ -136,8 +137,13 @@ def _read_estimator(folder: Path, facts: Mapping[str, Any], shared: Shared) -> M
     return EstimatorTeacher.read(folder, facts)
 
 
+def _read_predicted(folder: Path, facts: Mapping[str, Any], shared: Shared) -> Member:
+    return predicted(facts["place"], facts["name"])
+
+
 READERS: Mapping[str, Reader] = {
     NetworkMember.kind: NetworkMember.read,
+    PredictedTeacher.kind: _read_predicted,
     "estimator": _read_estimator,
 }
 

@@ -18,15 +18,13 @@ from limbeck.bridges.sklearn.members import check_predictions
 from limbeck.bridges.sklearn.storing import estimator_bytes, read_estimator
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
+from limbeck.data.predictions import FLOOR
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.outputs import Outputs
 from limbeck.teachers import is_estimator
 
-# Forests say 0 where they mean that it did not happen in training. A probability counts as at
-# least this much, so that logits lie between -13.8 and 0.
-FLOOR = 1e-6
 STORED = "estimator.skops"
 
 

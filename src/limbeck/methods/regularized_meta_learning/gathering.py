@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,19 @@ from limbeck.methods.regularized_meta_learning.members import (
 )
 from limbeck.naming import distinct
 from limbeck.run import Run
-from limbeck.teachers import EnsembleTeacher
+from limbeck.teachers import Teacher
 
 # What scikit-learn takes as a seed.
 SEEDS = 2**32
 
 
 def from_split(
-    given: EnsembleTeacher, data: Data, split: Split, cv: int, seed: int, origin: str
+    members: Sequence[Teacher], data: Data, split: Split, cv: int, seed: int, origin: str
 ) -> MemberTable:
     """Ask members about a split whose rows none of them has learnt from.
 
     Args:
-        given: the members, frozen.
+        members: frozen.
         data: tells how inputs are read.
         split: the rows to stack on.
         cv: folds of the regressions on them.
@@ -43,11 +44,11 @@ def from_split(
     Returns:
         The table.
     """
-    names = distinct([str(getattr(one, "name", one)) for one in given.members])
+    names = distinct([str(getattr(one, "name", one)) for one in members])
     target = targets_of(data, split)
     folds = folds_of(target, cv, seed, data)
-    table = predictions_of(given.members, names, data, split)
-    return MemberTable(names, grouped(given.members), table, target, split.ids, folds, origin)
+    table = predictions_of(members, names, data, split)
+    return MemberTable(names, grouped(members), table, target, split.ids, folds, origin)
 
 
 def folds_of(target: np.ndarray, cv: int, seed: int, data: Data) -> Folds:

@@ -12,6 +12,7 @@ from limbeck.bridges.sklearn import (
     RegularizedStackingRegressor,
 )
 from limbeck.bridges.sklearn.linear import L1_RATIOS
+from limbeck.columns import predicted
 from limbeck.data import Data
 from limbeck.errors import Interrupted
 from limbeck.loops.teach import Teaching
@@ -31,7 +32,6 @@ from limbeck.products.stacking_rules import LinearRule, LogisticRule, Rule
 from limbeck.run import Run
 from limbeck.run.exhibits import write_exhibits
 from limbeck.run.interrupt import deferred
-from limbeck.teachers import EnsembleTeacher
 
 Stack = RegularizedStackingRegressor | RegularizedStackingClassifier
 Share = Annotated[float, Field(ge=0)]
@@ -117,12 +117,13 @@ class RegularizedMetaLearning:
             data: what members learn from.
         """
         seed = keyed.key(run.seed, "folds")
-        if getattr(data, "members", ()) and isinstance(given, EnsembleTeacher):
-            return from_split(given, data, data.train, self.cv, seed, "predictions")
-        given = POOLS[data.task] if given is None and self.pool is None else given or self.pool
+        if data.members and given is None:
+            said = [predicted(*one) for one in enumerate(data.members)]
+            return from_split(said, data, data.train, self.cv, seed, "predictions")
+        given = given or self.pool or POOLS[data.task]
         if self.fit_on == "validation":
             taught = self.teaching.taught(run, given, data)
-            return from_split(taught, data, data.validation, self.cv, seed, "validation")
+            return from_split(taught.members, data, data.validation, self.cv, seed, "validation")
         return from_folds(run, given, data, self.teaching, self.cv, seed, refit=self.refit)
 
     def distill(
