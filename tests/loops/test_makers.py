@@ -110,13 +110,15 @@ def test_a_file_of_skops_is_a_teacher(data, tmp_path):
 def test_whether_a_name_learns(data, tmp_path):
     save_file(build("mlp?hidden=4", data.input_space, 10).state_dict(), tmp_path / "w.safetensors")
     learning = {
-        "sklearn:ridge": True,
+        "sklearn:gaussian-nb": True,
         "file:m.skops": False,
         "mlp?hidden=4": True,
         f"file:{tmp_path / 'w.safetensors'}?network=mlp?hidden=4": False,
     }
     for name, learns in learning.items():
         assert maker_of(name).learns(name, data) is learns
+    with pytest.raises(ModelError, match="has no classifier 'gausian'; did you mean gaussian-nb"):
+        maker_of("sklearn:gausian").learns("sklearn:gausian", data)
 
 
 def test_texts_are_no_rows(tmp_path):

@@ -40,7 +40,7 @@ class Maker(Protocol):
         """The structure of what will teach, without weights that are fetched; None: no network."""
 
     def learns(self, name: str, data: Data) -> bool:
-        """Whether it is trained on the data, or comes knowing the classes."""
+        """Whether it is trained on the data, or comes knowing the classes; wrong names raise."""
 
     def make(
         self, run: Run, stage: str, key: int, name: str, data: Data, teaching: Teaching
@@ -133,7 +133,12 @@ class EstimatorMaker:
 
     def learns(self, name: str, data: Data) -> bool:
         """Unless it is a file."""
-        return split_name(name)[0] == "sklearn"
+        from limbeck.bridges.sklearn.named import named_estimator
+
+        if split_name(name)[0] != "sklearn":
+            return False
+        named_estimator(name, data.task)
+        return True
 
     def make(
         self, run: Run, stage: str, key: int, name: str, data: Data, teaching: Teaching
