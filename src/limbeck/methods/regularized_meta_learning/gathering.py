@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from limbeck import keyed
 from limbeck.bridges.sklearn import Folds, make_folds
-from limbeck.data import Data, Split, Subset
+from limbeck.data import Data, Split
 from limbeck.errors import ArgumentError
+from limbeck.loops.cross_fit import cross_fitted, predictions
 from limbeck.loops.makers import maker_of
 from limbeck.loops.teach import Teaching
 from limbeck.methods.regularized_meta_learning.members import (
     MemberTable,
     grouped,
-    predictions_of,
     targets_of,
 )
 from limbeck.naming import distinct
@@ -47,7 +45,8 @@ def from_split(
     names = distinct([str(getattr(one, "name", one)) for one in members])
     target = targets_of(data, split)
     folds = folds_of(target, cv, seed, data)
-    table = predictions_of(members, names, data, split)
+    said = np.stack([predictions(one, data, split) for one in members], axis=1)
+    table = np.exp(said) if data.task == "classification" else said[:, :, 0]
     return MemberTable(names, grouped(members), table, target, split.ids, folds, origin)
 
 
@@ -70,38 +69,42 @@ def folds_of(target: np.ndarray, cv: int, seed: int, data: Data) -> Folds:
 
 
 def from_folds(
-    run: Run,
-    given: Any,
-    data: Data,
-    teaching: Teaching,
-    cv: int,
-    seed: int,
-    *,
-    refit: bool,
+    run: Run, given: Any, data: Data, teaching: Teaching, cv: int, seed: int, *, refit: bool
 ) -> MemberTable:
-    """Train every member once a fold and ask it about the rows that it did not see."""
-    known = [given] if isinstance(given, str) else list(given)
-    names = distinct(known)
-    target = targets_of(data, data.train)
-    folds = folds_of(target, cv, seed, data)
-    width = (data.outputs,) if data.task == "classification" else ()
-    table = np.full((len(target), len(known), *width), np.nan)
-    of_folds: list[list[Any]] = [[] for _ in known]
-    for number, (train, test) in enumerate(folds.splits):
-        part = dataclasses.replace(data, train=Subset(data.train, train), rest=None)
-        for place, name in enumerate(known):
-            key = keyed.key(run.seed, "member", place, number)
-            made = maker_of(name).make(
-                run, f"member-{place}-fold-{number}", key, name, part, teaching
+    """Train every member once a fold and ask it about the rows that it did not see.
+
+    Args:
+        run: keeps what is trained.
+        given: names of members.
+        data: members learn from the rows that teachers learn from.
+        teaching: how networks are trained.
+        cv: how many folds.
+        seed: of the folds.
+        refit: predict by members trained on all rows, or by those of the folds, averaged.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: a member comes trained.
+    """
+    seen = data.for_teachers()
+    names = _learning(given, seen)
+    target = targets_of(seen, seen.train)
+    folds = folds_of(target, cv, seed, seen)
+    found = cross_fitted(run, names, data, teaching, folds)
+    table = np.exp(found.table) if data.task == "classification" else found.table
+    groups = grouped(found.members) if refit else grouped(found.members_of_folds)
+    return MemberTable(distinct(names), groups, table, target, seen.train.ids, folds, "folds")
+
+
+def _learning(given: Any, data: Data) -> list[str]:
+    several = [given] if isinstance(given, str) or not isinstance(given, Sequence) else [*given]
+    for one in several:
+        if not isinstance(one, str) or not maker_of(one).learns(one, data):
+            raise ArgumentError(
+                f"member {one if isinstance(one, str) else repr(one)} comes trained and is not "
+                "trained anew for every fold; stack on the validation split, which it must not "
+                "have seen: --set fit_on=validation"
             )
-            held = Subset(data.train, test)
-            table[test, place] = predictions_of([made], [names[place]], data, held)[:, 0]
-            of_folds[place].append(made)
-    whole = [
-        maker_of(name).make(
-            run, f"member-{place}", keyed.key(run.seed, "member", place), name, data, teaching
-        )
-        for place, name in enumerate(known)
-    ]
-    members = grouped(whole) if refit else grouped(of_folds)
-    return MemberTable(names, members, table, target, data.train.ids, folds, "folds")
+    return several

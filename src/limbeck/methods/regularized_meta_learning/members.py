@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from limbeck import files
 from limbeck.bridges.sklearn import Folds
-from limbeck.data import Data, Split, sequential
-from limbeck.errors import ArgumentError, NotFiniteError
+from limbeck.data import Data, Split
+from limbeck.errors import ArgumentError
 from limbeck.products.members import members_of
 
 TABLE = "out-of-fold.parquet"
@@ -82,35 +81,6 @@ class Column:
     def predict_proba(self, table: np.ndarray) -> np.ndarray:
         """The member's probabilities ``(N, C)`` of a table ``(N, K, C)``."""
         return table[:, self.place]
-
-
-def predictions_of(members: Sequence[Any], names: Sequence[str], data: Data, split: Split) -> Any:
-    """What members say of a split: numbers ``(N, K)``, or probabilities ``(N, K, C)``.
-
-    Args:
-        members: K sources of outputs.
-        names: of them, for errors.
-        data: tells how inputs are read.
-        split: N samples.
-
-    Raises:
-        NotFiniteError: a member predicts NaN or infinity.
-    """
-    parts: list[list[torch.Tensor]] = [[] for _ in members]
-    for batch in sequential(data, split):
-        for place, member in enumerate(members):
-            said = member(batch).read("logits").double().cpu()
-            shares = said.softmax(-1) if data.task == "classification" else said.reshape(-1)
-            parts[place].append(shares)
-    columns = [torch.cat(one).numpy() for one in parts]
-    for name, column in zip(names, columns, strict=True):
-        bad = ~np.isfinite(column).reshape(len(column), -1).all(1)
-        if bad.any():
-            raise NotFiniteError(
-                f"member {name} predicts NaN or infinity for {bad.sum()} of {len(column)} rows of "
-                f"{data.name}; scale its inputs, or leave it out"
-            )
-    return np.stack(columns, axis=1)
 
 
 def targets_of(data: Data, split: Split) -> np.ndarray:
