@@ -120,7 +120,8 @@ class RegularizedMetaLearning:
         if data.members and given is None:
             said = [predicted(*one) for one in enumerate(data.members)]
             return from_split(said, data, data.train, self.cv, seed, "predictions")
-        given = given or self.pool or POOLS[data.task]
+        if given is None:
+            given = self.pool or POOLS[data.task]
         if self.fit_on == "validation":
             taught = self.teaching.taught(run, given, data)
             return from_split(taught.members, data, data.validation, self.cv, seed, "validation")
