@@ -73,6 +73,16 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
     return name
 
 
+def names_predictions(name: object) -> bool:
+    """Whether a name of data is of predictions, whose members teach where no teacher is given.
+
+    Example:
+        >>> names_predictions("oof:table.parquet?target=y"), names_predictions("digits")
+        (True, False)
+    """
+    return isinstance(name, str) and name.startswith("oof:")
+
+
 def without_place(name: str) -> str:
     """A name whose file or folder is called by its last part, for pages that others read.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 import subprocess
 import sys
@@ -139,6 +140,30 @@ def test_functions_of_trusted_libraries_are_refused():
     one = make_pipeline(FunctionTransformer(np.load), Ridge())
     with pytest.raises(ModelError, match=r"holds numpy\.load"):
         read_estimator(estimator_bytes(one))
+
+
+@pytest.mark.parametrize("name", ["numpy.memmap", "sklearn.datasets._openml.GzipFile"])
+def test_a_class_that_empties_a_file_when_it_is_made_is_refused(tmp_path, name):
+    """A file may say of which class a loss is, and with which arguments it is made."""
+    victim = tmp_path / "victim"
+    victim.write_text("still here")
+    module, _, leaf = name.rpartition(".")
+    with zipfile.ZipFile(io.BytesIO(estimator_bytes((str(victim), "wb")))) as found:
+        arguments = json.loads(found.read("schema.json"))
+    crafted = {
+        "__class__": leaf,
+        "__module__": module,
+        "__loader__": "LossNode",
+        "__reduce__": {"args": arguments},
+        "content": arguments | {"content": []},
+    }
+    crafted |= {one: arguments[one] for one in ("protocol", "_skops_version")}
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("schema.json", json.dumps(crafted))
+    with pytest.raises(ModelError, match=f"holds {name}"):
+        read_estimator(written.getvalue())
+    assert victim.read_text() == "still here"
 
 
 def test_isotonic_steps_are_read():

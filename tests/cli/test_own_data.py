@@ -87,3 +87,18 @@ def test_a_table_of_texts(limbeck, run, tmp_path):
     wrong = limbeck("evaluate", "run", "--data", "csv:n.csv")
     assert wrong.status == 1
     assert "reads texts" in wrong.err
+
+
+def test_predictions_of_models_teach_without_a_teacher_being_named(limbeck, tmp_path):
+    rows = [f"{n / 9},{n / 10},{n / 10 + 0.01}" for n in range(60)]
+    (tmp_path / "said.csv").write_text("ridge,forest,y\n" + "\n".join(rows))
+    short = ("--data", "oof:said.csv", "--student", "mlp?hidden=4", "--steps", "5")
+    done = limbeck("run", "kd", *short, "--out", "run")
+    assert done.status == 0, done.err
+    assert "teacher ridge" in done.out
+    assert "teacher forest" in done.out
+    done = limbeck("compare", "none,kd", *short, "--seeds", "1", "--out", "both")
+    assert done.status == 0, done.err
+    wrong = limbeck("run", "kd", "--data", "csv:said.csv", "--student", "mlp", "--out", "other")
+    assert wrong.status == 2
+    assert "add --teacher NAME" in wrong.err

@@ -152,5 +152,5 @@ def test_the_whole_method_takes_names_of_estimators(data, tmp_path):
     method = limbeck.KD(steps=20)
     student = method.distill(tmp_path / "a", teacher=FOREST, student="mlp?hidden=4", data=data)
     assert student.evaluate(data)["accuracy"] > 0
-    with pytest.raises(ModelError, match="no networks are known under 'sklearn:'"):
+    with pytest.raises(ModelError, match="no networks.*'sklearn:'.*are no students"):
         method.distill(tmp_path / "b", teacher="mlp", student="sklearn:ridge", data=data)

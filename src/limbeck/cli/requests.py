@@ -12,6 +12,7 @@ import typer
 from limbeck import cards
 from limbeck.errors import SettingsError
 from limbeck.experiment import Request
+from limbeck.naming import names_predictions
 from limbeck.plain import merge, parse_assignments
 
 MAIN_JOB = "meal-v2"
@@ -119,8 +120,7 @@ class Typed:
         if unknown:
             raise SettingsError(f"{self.method} takes {', '.join(known)}, not {', '.join(unknown)}")
         missing = [name for name in card.takes if name not in inputs]
-        # As limbeck.data.names.brings_members has it, which would import torch here.
-        if "teacher" in missing and str(inputs.get("data")).startswith("oof:"):
+        if "teacher" in missing and names_predictions(inputs.get("data")):
             missing.remove("teacher")
         if missing:
             words = " ".join(f"--{name} NAME" for name in missing)

@@ -10,6 +10,7 @@ from typing import Any
 from limbeck import cards, catalogue
 from limbeck.errors import RunError, SettingsError, nearest
 from limbeck.experiment import RESULT
+from limbeck.naming import names_predictions
 from limbeck.plain import merge, to_plain, unworded, worded
 from limbeck.run.folder import read_identity
 
@@ -157,6 +158,8 @@ def contest(
     base = bases[lead.method]
     given = {**base.get("inputs", {}), **(inputs or {})}
     missing = [one for one in INPUTS if not given.get(one)]
+    if "teacher" in missing and names_predictions(given.get("data")):
+        missing.remove("teacher")
     if missing:
         words = " ".join(f"--{one} NAME" for one in missing)
         raise SettingsError(f"compare needs {', '.join(INPUTS)}; add {words} or a --preset")

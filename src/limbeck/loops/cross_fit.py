@@ -74,7 +74,7 @@ def cross_fitted(
         >>> folds = make_folds(3, np.zeros((len(data.train), 1)), data.train.y.numpy())
         >>> run = Run(tempfile.mkdtemp())
         >>> cross_fitted(run, "sklearn:ridge", data, Teaching(), folds).table.shape
-        (28, 1)
+        (29, 1)
     """
     seen = data.for_teachers()
     names = _names(given, seen)

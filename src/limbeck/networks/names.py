@@ -76,8 +76,9 @@ def build(
     elif prefix == "file":
         network = _file(rest, options, space, outputs)
     else:
+        also = "; estimators teach, and are no students" if prefix == "sklearn" else ""
         raise UnknownNameError(
-            f"no networks are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}"
+            f"no networks are known under {prefix + ':'!r}; {nearest(prefix, PREFIXES)}{also}"
         )
     network.limbeck_spec = name  # type: ignore[assignment]
     return network

@@ -54,11 +54,13 @@ class Shared:
         space: of the product's inputs.
         outputs: how many numbers come out for a sample.
         networks: of the user's own classes, to fill in order.
+        trusted: full names of classes of the user's own that estimators may hold.
     """
 
     space: InputSpace | None
     outputs: int
     networks: Iterator[nn.Module] = dataclasses.field(default_factory=lambda: iter(()))
+    trusted: Sequence[str] = ()
 
 
 Reader = Callable[[Path, Mapping[str, Any], Shared], Member]
@@ -134,7 +136,7 @@ def _read_estimator(folder: Path, facts: Mapping[str, Any], shared: Shared) -> M
     # Here, so that a product of networks loads no other library.
     from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
 
-    return EstimatorTeacher.read(folder, facts)
+    return EstimatorTeacher.read(folder, facts, shared.trusted)
 
 
 def _read_predicted(folder: Path, facts: Mapping[str, Any], shared: Shared) -> Member:

@@ -260,17 +260,24 @@ class StackedPredictor(Predictor):
 
     @classmethod
     def load(
-        cls, dir: str | Path, network: nn.Module | Sequence[nn.Module] | None = None
+        cls,
+        dir: str | Path,
+        network: nn.Module | Sequence[nn.Module] | None = None,
+        *,
+        trusted: Sequence[str] = (),
     ) -> StackedPredictor:
         """Read what `save` wrote.
 
         Args:
             dir: the folder.
             network: networks to fill, in order, for members of the user's own classes.
+            trusted: full names of classes of the user's own, such as ``shop.Prices``, that
+                estimators among the members may hold.
 
         Raises:
             CorruptFileError: a file is missing or was altered.
-            ModelError: a network is needed, or does not fit its weights.
+            ModelError: a network is needed or does not fit its weights, or an estimator holds a
+                class that is not trusted.
         """
         dir = Path(dir)
         files.check_folder(dir)
@@ -278,7 +285,7 @@ class StackedPredictor(Predictor):
         tensors, _ = files.load_tensors(dir / RULE)
         space = InputSpace.of_facts(facts["input_space"]) if facts["input_space"] else None
         given = [network] if isinstance(network, nn.Module) else list(network or ())
-        shared = Shared(space, len(facts["classes"]) or 1, iter(given))
+        shared = Shared(space, len(facts["classes"]) or 1, iter(given), trusted)
         models = iter(read_members(dir, facts["members"], shared))
         return cls(
             [[next(models) for _ in range(count)] for count in facts["models"]],

@@ -33,7 +33,8 @@ def write_comparison(facts: Mapping[str, Any], path: Path, title: str) -> None:
 
     tests, seeds = facts["tests"], facts["comparison"]["seeds"]
     inputs = {name: shown(value) for name, value in facts["inputs"].items()}
-    teachers = inputs["teacher"]
+    # Of predictions the members that made them teach.
+    teachers = inputs.get("teacher", "the members")
     several = [teachers] if isinstance(teachers, str) else teachers
     heads, rows = tournament_cells(facts)
     paired_heads, paired_rows = paired_cells(facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -160,15 +160,22 @@ class EstimatorTeacher:
         }
 
     @classmethod
-    def read(cls, folder: Path, facts: Mapping[str, Any]) -> EstimatorTeacher:
+    def read(
+        cls, folder: Path, facts: Mapping[str, Any], trusted: Sequence[str] = ()
+    ) -> EstimatorTeacher:
         """Read what `write` wrote.
+
+        Args:
+            folder: of the estimator.
+            facts: as `write` returned them.
+            trusted: full names of classes of the user's own.
 
         Raises:
             ModelError: it holds a class that is not trusted, or does not load here.
         """
         space, places = facts["input_space"], facts["places"]
         return cls(
-            read_estimator(folder / STORED),
+            read_estimator(folder / STORED, trusted=trusted),
             name=facts["name"],
             input_space=InputSpace.of_facts(space) if space else None,
             places=None if places is None else tuple(places),
@@ -214,11 +221,19 @@ def _check(estimator: Any) -> None:
         raise ModelError(
             f"estimator is a {name}, expected a fitted estimator with predict_proba or predict"
         )
-    if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
+    if _tells_classes(estimator) and not hasattr(estimator, "predict_proba"):
         raise ModelError(
             f"{name} has no predict_proba, and labels alone teach nothing about other classes; "
             "wrap it in sklearn.calibration.CalibratedClassifierCV"
         )
+
+
+def _tells_classes(estimator: Any) -> bool:
+    try:
+        return bool(is_classifier(estimator))
+    except AttributeError:
+        # An object of the user's own, which is no estimator of scikit-learn by its base.
+        return hasattr(estimator, "classes_")
 
 
 def _places(name: str, own: np.ndarray, data: Data) -> tuple[int, ...]:

@@ -15,7 +15,17 @@ import numpy as np
 
 from limbeck.errors import ModelError
 
-TRUSTED = ("sklearn", "numpy", "scipy", "limbeck")
+# Whose classes a file may name beside those that skops trusts itself, which are all that arrays
+# need. Not the whole of SciPy: making some of its classes, or a memmap, empties a file.
+TRUSTED = (
+    "sklearn",
+    "scipy.interpolate",
+    "scipy.sparse",
+    "scipy.spatial",
+    "scipy.stats",
+    "limbeck.bridges.sklearn",
+    "limbeck.functional",
+)
 SCHEMA = "schema.json"
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 UNIX = 3
@@ -65,9 +75,10 @@ def estimator_bytes(estimator: Any) -> bytes:
 def read_estimator(source: str | Path | bytes, *, trusted: Sequence[str] = ()) -> Any:
     """Read a fitted estimator that `estimator_bytes` or skops wrote.
 
-    Classes of scikit-learn, NumPy, SciPy and limbeck are trusted. The content of their arrays is
-    not looked at: a tree that somebody wrote by hand can end the process when it is asked, so
-    take files from people whom you would take a program from.
+    Classes of scikit-learn, of SciPy as far as estimators keep them, and of limbeck are trusted,
+    and so are arrays. What stands in arrays is not looked at: a tree that somebody wrote by hand
+    can end the process when it is asked, so take files from those whom you would take a program
+    from.
 
     Args:
         source: a file, or its bytes.
@@ -106,8 +117,8 @@ def read_estimator(source: str | Path | bytes, *, trusted: Sequence[str] = ()) -
     foreign = [name for name in named if name not in trusted and not _is_known_class(name)]
     if foreign:
         raise ModelError(
-            f"{what} holds {', '.join(foreign)}, and only classes of {', '.join(TRUSTED)} are "
-            "loaded; where you trust whoever wrote it, read it with "
+            f"{what} holds {', '.join(foreign)}, and only classes of {', '.join(TRUSTED)} and "
+            "arrays of NumPy are loaded; where you trust whoever wrote it, read it with "
             f"read_estimator(..., trusted={foreign!r})"
         )
     try:
@@ -172,11 +183,13 @@ def _packed(content: dict[str, bytes]) -> bytes:
 
 
 def _is_known_class(name: str) -> bool:
-    """Whether a full name is of a class, not of a function that a file could have called."""
+    """Whether a full name is of a class that was written there, neither a function nor borrowed."""
     module, _, leaf = name.rpartition(".")
-    if module.partition(".")[0] not in TRUSTED:
+    if not any(module == root or module.startswith(f"{root}.") for root in TRUSTED):
         return False
     try:
-        return inspect.isclass(getattr(importlib.import_module(module), leaf, None))
+        found = getattr(importlib.import_module(module), leaf, None)
     except ImportError:
         return False
+    # Modules import classes of others, such as files that are emptied when they are opened.
+    return inspect.isclass(found) and found.__module__ == module
