@@ -70,9 +70,7 @@ def test_columns_are_what_members_say_of_rows_that_they_did_not_see(made, data):
 
 def test_the_stack_is_the_estimator_on_that_table(made, data):
     stack, _, table, _ = made
-    peer = RegularizedStackingRegressor(
-        cv=table.folds.splits, **{**QUICK, "cv": table.folds.splits}
-    )
+    peer = RegularizedStackingRegressor(**{**QUICK, "cv": table.folds.splits})
     peer.fit(table.table, table.target)
     assert [table.names[place] for place in peer.projection_.kept] == list(stack.names)
     columns = data.columns(data.test, np.arange(len(data.test)))
