@@ -226,7 +226,9 @@ def write_members(members: Sequence[Member | Teacher], part: Path) -> list[dict[
                 "method write(folder); give the network itself"
             )
         _folder(part, place).mkdir()
-        facts.append({"kind": one.kind, "name": one.name, **one.write(_folder(part, place))})
+        # A product goes to other people: no place of a file stands in it.
+        called = {"kind": one.kind, "name": without_place(one.name)}
+        facts.append({**called, **one.write(_folder(part, place))})
     return facts
 
 

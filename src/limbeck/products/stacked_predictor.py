@@ -43,7 +43,7 @@ class StackedPredictor(Predictor):
 
     A member may be several models whose answers are averaged, such as those of the folds of a
     cross-validation. What the members are stacked with is plain numbers: no fitted object of
-    another library is kept for it.
+    another library is kept for it. A stack is a teacher too: ``teacher=stack`` distils it.
 
     Args:
         members: for each a module, a student, a teacher, or an ensemble of some that are averaged.
@@ -53,8 +53,6 @@ class StackedPredictor(Predictor):
         classes: names of the classes.
         names: of the members, all different; None calls them as they call themselves.
         facts: how the stack came about, plain values that are kept with it.
-
-    A stack is a teacher: ``teacher=stack`` distils it into a student.
 
     Raises:
         ArgumentError: the rule is about other members or another number of classes, the task has

@@ -18,7 +18,7 @@ from limbeck.methods.regularized_meta_learning.members import (
     grouped,
     targets_of,
 )
-from limbeck.naming import distinct
+from limbeck.naming import distinct, without_place
 from limbeck.run import Run
 from limbeck.teachers import Teacher
 
@@ -42,7 +42,7 @@ def from_split(
     Returns:
         The table.
     """
-    names = distinct([str(getattr(one, "name", one)) for one in members])
+    names = distinct([without_place(str(getattr(one, "name", one))) for one in members])
     target = targets_of(data, split)
     folds = folds_of(target, cv, seed, data)
     said = np.stack([predictions(one, data, split) for one in members], axis=1)
