@@ -43,7 +43,7 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     return {
         "parameters": parameters,
         "macs": multiply_adds(source, one),
-        "latency_ms": round(_median_ms(lambda: source(one)), 4),
+        "latency_ms": round(median_ms(lambda: source(one)), 4),
         "bytes": size,
     }
 
@@ -116,7 +116,8 @@ def evaluation_cost(denoiser: Any, level: float) -> Figures:
     return {"parameters": parameters, "macs": multiply_adds(asked, one), "bytes": size}
 
 
-def _median_ms(call: Callable[[], Any]) -> float:
+def median_ms(call: Callable[[], Any]) -> float:
+    """Median time of a call in milliseconds, after a few that are not counted."""
     for _ in range(3):
         call()
     times = []

@@ -3,5 +3,6 @@
 from limbeck.products.generator import Generator
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
+from limbeck.products.window_cascade import WindowCascade
 
-__all__ = ["Generator", "Student", "SyntheticDataset"]
+__all__ = ["Generator", "Student", "SyntheticDataset", "WindowCascade"]
