@@ -177,8 +177,11 @@ class WindowCascade(Predictor):
     @property
     def first(self) -> WindowCascade:
         """The first stage alone."""
-        exits = Exits(self.policy.score, "logits", self.averaged, ())
-        return self._with(self.models.upto(1), exits)
+        return self.single(self.models.upto(1))
+
+    def single(self, models: Stages) -> WindowCascade:
+        """Another single stage in place of these, such as one of the other members."""
+        return self._with(models, Exits(self.policy.score, "logits", self.averaged, ()))
 
     @property
     def averaged(self) -> bool:
