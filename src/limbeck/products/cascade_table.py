@@ -218,8 +218,8 @@ def _shares(cascade: WindowCascade, arm: Arm, data: Data) -> Sheet:
     facts = exits.facts
     caption = (
         f"Test split. Windows are for {facts['task']} {facts['target']:g}, chosen on "
-        f"{facts['samples']:,} validation samples, {facts['min_points']} of them answered at the "
-        "least. MACs and ms are for one sample in that stage alone."
+        f"{facts['samples']:,} validation samples (min_points {facts['min_points']}). MACs and ms "
+        "are for one sample in that stage alone."
     )
     return Sheet("Who goes how far", heads, rows, caption)
 
