@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Data": "limbeck.data",
+    "ExitPolicy": "limbeck.selection",
     "Generator": "limbeck.products",
     "InputSpace": "limbeck.data",
     "Optim": "limbeck.loops",
@@ -22,6 +23,7 @@ _NAMES = {
     "Student": "limbeck.products",
     "SyntheticDataset": "limbeck.products",
     "Term": "limbeck.objectives",
+    "WindowCascade": "limbeck.products",
     "cached": "limbeck.cache",
     "column": "limbeck.teachers",
     "ensemble": "limbeck.teachers",
@@ -53,7 +55,9 @@ if TYPE_CHECKING:
     from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset
+    from limbeck.products import WindowCascade as WindowCascade
     from limbeck.run import Run as Run
+    from limbeck.selection import ExitPolicy as ExitPolicy
     from limbeck.teachers import column as column
     from limbeck.teachers import ensemble as ensemble
     from limbeck.teachers import teacher as teacher

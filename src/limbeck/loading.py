@@ -8,19 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
-from limbeck.products import Generator, StackedPredictor, Student, SyntheticDataset
+from limbeck.products import (
+    Generator,
+    StackedPredictor,
+    Student,
+    SyntheticDataset,
+    WindowCascade,
+)
 from limbeck.products.export_folder import FACTS
 from limbeck.run.folder import how_to_go_on
 
 if TYPE_CHECKING:
     from torch import nn
 
-Product = Student | StackedPredictor | SyntheticDataset | Generator
+Product = Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade
 KINDS: dict[str, type[Product]] = {
     "student": Student,
     "stacked-predictor": StackedPredictor,
     "synthetic-dataset": SyntheticDataset,
     "generator": Generator,
+    "window-cascade": WindowCascade,
 }
 
 
@@ -30,11 +37,12 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
     Args:
         run: the folder.
         network: to fill with the weights, where the student or the denoiser of a generator was an
-            object of your own class; several, in order, for members of a stack.
+            object of your own class; of a cascade or a stack a list of those of its members, in
+            order.
 
     Returns:
-        The product: a student or a stack ready to predict, a generator to sample from, or a set
-        to train on.
+        The product: a student, a stack or a cascade ready to predict, a generator to sample from,
+        or a set to train on.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.

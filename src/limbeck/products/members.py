@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.cache import CachedTeacher
 from limbeck.columns import PredictedTeacher, predicted
 from limbeck.data.batch import Batch
-from limbeck.data.space import InputSpace
+from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError, RunError, nearest
 from limbeck.naming import without_place
 from limbeck.outputs import Outputs
@@ -99,6 +99,12 @@ class NetworkMember:
 
     def __call__(self, batch: Batch) -> Outputs:
         return self._teacher(batch)
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """Inputs of a batch in the space, in the place and in the precision of the network."""
+        x = convert(batch["x"], batch.space, self.input_space)
+        weights = next((one for one in self.network.parameters()), None)
+        return x if weights is None else x.to(weights.device, weights.dtype)
 
     def reading(self, space: InputSpace | None) -> nn.Module:
         """The network for inputs of a space, with the conversion before it where one is needed."""

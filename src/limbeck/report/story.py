@@ -71,10 +71,11 @@ def read_story(folder: Path) -> Story:
             "Python, where limbeck.experiment.perform makes one"
         )
     first = folder / "seeds" / str(request.seeds[0])
-    if not (first / METRICS).exists():
-        raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
-    curves, norms = _curves(first / METRICS)
     charts, sheets, galleries = read_exhibits(first)
+    # A method that trains nothing logs nothing, and may bring charts all the same.
+    if not (first / METRICS).exists() and not charts:
+        raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
+    curves, norms = _curves(first / METRICS) if (first / METRICS).exists() else ({}, {})
     return Story(
         name=folder.resolve().name,
         request=request,
