@@ -239,7 +239,8 @@ def test_a_report_draws_weights_conditioning_and_likeness(tmp_path):
     text = write_report([tmp_path / "run"]).read_text()
     for part in (
         "regularized-meta-learning has an rmse", "than the simple average",
-        "Members and their weights", "coefficient", "decimal logarithm", "Correlation of members", "duplicate",
+        "Members and their weights", "coefficient", "decimal logarithm",
+        "Correlation of members", "duplicate",
         "mean squared difference", "3 of 4 members stay", "<th>members</th>",
     ):  # fmt: skip
         assert part in text, part
