@@ -13,14 +13,17 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Data": "limbeck.data",
+    "ExitPolicy": "limbeck.selection",
     "Generator": "limbeck.products",
     "InputSpace": "limbeck.data",
     "Optim": "limbeck.loops",
     "Outputs": "limbeck.outputs",
     "Run": "limbeck.run",
+    "StackedPredictor": "limbeck.products",
     "Student": "limbeck.products",
     "SyntheticDataset": "limbeck.products",
     "Term": "limbeck.objectives",
+    "WindowCascade": "limbeck.products",
     "cached": "limbeck.cache",
     "column": "limbeck.teachers",
     "ensemble": "limbeck.teachers",
@@ -49,9 +52,12 @@ if TYPE_CHECKING:
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import Generator as Generator
+    from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset
+    from limbeck.products import WindowCascade as WindowCascade
     from limbeck.run import Run as Run
+    from limbeck.selection import ExitPolicy as ExitPolicy
     from limbeck.teachers import column as column
     from limbeck.teachers import ensemble as ensemble
     from limbeck.teachers import teacher as teacher

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
@@ -67,6 +68,7 @@ def column(name: str, *, kind: str = "logits") -> ColumnTeacher:
 class PredictedTeacher:
     """A member whose predictions are the inputs. Made by `predicted`."""
 
+    kind: ClassVar[str] = "predicted"
     # The model that predicted is not here: nobody can count it.
     uncounted_bytes = 0
 
@@ -93,6 +95,10 @@ class PredictedTeacher:
             )
         said = x[:, self.place]
         return Outputs(logits=said[:, None] if said.ndim == 1 else said)
+
+    def write(self, part: Path) -> dict[str, Any]:
+        """What a product needs to have it back: its place; the folder stays empty."""
+        return {"place": self.place}
 
     def __repr__(self) -> str:
         return f"predicted({self.name!r})"

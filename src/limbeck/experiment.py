@@ -48,6 +48,14 @@ class Request:
             "options": {name: self.options[name] for name in RESULT if name in self.options},
         }
 
+    @property
+    def data(self) -> str:
+        """The name of the data, with the options that settings of the method put behind it."""
+        from limbeck.method import data_of
+
+        method = cards.load_class(self.method)(**self.settings)
+        return str(data_of(method, self.inputs["data"]))
+
     @classmethod
     def read(cls, folder: Path) -> Request:
         """Read the request that a run folder was begun with.

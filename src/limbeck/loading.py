@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
-from limbeck.products import Generator, Student, SyntheticDataset
+from limbeck.products import (
+    Generator,
+    StackedPredictor,
+    Student,
+    SyntheticDataset,
+    WindowCascade,
+)
 from limbeck.products.export_folder import FACTS
 from limbeck.run.folder import how_to_go_on
 
 if TYPE_CHECKING:
     from torch import nn
 
-Product = Student | SyntheticDataset | Generator
-KINDS: dict[str, type[Student] | type[SyntheticDataset] | type[Generator]] = {
+Product = Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade
+KINDS: dict[str, type[Product]] = {
     "student": Student,
+    "stacked-predictor": StackedPredictor,
     "synthetic-dataset": SyntheticDataset,
     "generator": Generator,
+    "window-cascade": WindowCascade,
 }
 
 
-def load(run: str | Path, *, network: nn.Module | None = None) -> Product:
+def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = None) -> Product:
     """Return the product of a run folder, or of a product folder.
 
     Args:
         run: the folder.
         network: to fill with the weights, where the student or the denoiser of a generator was an
-            object of your own class.
+            object of your own class; of a cascade or a stack a list of those of its members, in
+            order.
 
     Returns:
-        The product: a student ready to predict, a generator to sample from, or a set to train on.
+        The product: a student, a stack or a cascade ready to predict, a generator to sample from,
+        or a set to train on.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.

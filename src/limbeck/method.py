@@ -21,7 +21,7 @@ from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunErro
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, as_teachers
-from limbeck.naming import split_name
+from limbeck.naming import split_name, with_options
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run.environment import environment
@@ -191,7 +191,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             f"{method.card.slug} needs {', '.join(takes)} and got no {' and no '.join(missing)}"
         )
     ready = {name: value for name, value in inputs.items() if value is not None}
-    ready["data"] = data = resolve(inputs["data"], seed=run.seed)
+    ready["data"] = data = resolve(data_of(method, inputs["data"]), seed=run.seed)
     tasks = method.card.contract.get("tasks", TASKS)
     if data.task not in tasks:
         raise ArgumentError(
@@ -208,7 +208,11 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if "teacher" in ready:
         ready["teacher"] = as_teachers(ready["teacher"])
     _compare_content(run, ready)
-    if "teacher" in ready:
+    gather = getattr(method, "gather", None)
+    if gather is not None:
+        # Members that a method trains in a way of its own, such as fold by fold.
+        ready["teacher"] = gather(run, ready.get("teacher"), data)
+    elif "teacher" in ready:
         teaching = getattr(method, "teaching", None) or Teaching(steps=0)
         before = getattr(method, "check_inputs", None)
         if before is not None:
@@ -217,6 +221,23 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         check = getattr(method, "check_teacher", None)
         ready["teacher"] = teaching.taught(run, ready["teacher"], data, check=check)
     return ready
+
+
+def data_of(method: Any, given: Any) -> Any:
+    """Data as given, a name with the options that settings of the method put behind it.
+
+    Raises:
+        ArgumentError: the name has other options, or data are an object, which takes none.
+    """
+    options = getattr(method, "data_options", {})
+    if not options:
+        return given
+    if isinstance(given, str):
+        return with_options(given, options)
+    raise ArgumentError(
+        f"{' and '.join(options)} is set, which says how to read data given by name, and data is a "
+        f"{type(given).__name__}; leave it out"
+    )
 
 
 def _made(method: Any, make: Any, run: Run, ready: Mapping[str, Any]) -> Any:

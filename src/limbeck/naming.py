@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limbeck.errors import ArgumentError
@@ -44,6 +45,34 @@ def split_name(name: str) -> tuple[str, str, dict[str, Any]]:
     return (prefix, rest, options) if colon else ("", prefix, options)
 
 
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """A name with options put behind it.
+
+    Args:
+        name: such as ``csv:houses.csv?missing=mean``.
+        options: to be put behind it.
+
+    Returns:
+        The name, with those options that it has not yet.
+
+    Raises:
+        ArgumentError: it has an option with another value.
+
+    Example:
+        >>> with_options("csv:houses.csv?missing=mean", {"target": "price"})
+        'csv:houses.csv?missing=mean&target=price'
+    """
+    known = split_name(name)[2]
+    for option, value in options.items():
+        if option not in known:
+            name += f"{'&' if '?' in name else '?'}{option}={value}"
+        elif known[option] != value:
+            raise ArgumentError(
+                f"{option} is {value!r} and {name} says {known[option]!r}; leave one of them out"
+            )
+    return name
+
+
 def names_predictions(name: object) -> bool:
     """Whether a name of data is of predictions, whose members teach where no teacher is given.
 
@@ -69,6 +98,23 @@ def without_place(name: str) -> str:
         body = prefix + colon + rest.replace("\\", "/").rstrip("/").rpartition("/")[2]
     inner, equals, network = tail.partition("network=")
     return body + mark + inner + equals + (without_place(network) if network else "")
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names with a number behind those that come again.
+
+    Example:
+        >>> distinct(["mlp", "ridge", "mlp"])
+        ('mlp', 'ridge', 'mlp (2)')
+    """
+    found: list[str] = []
+    for name in names:
+        number, said = 1, name
+        while said in found:
+            number += 1
+            said = f"{name} ({number})"
+        found.append(said)
+    return tuple(found)
 
 
 def spaced(name: str) -> str:

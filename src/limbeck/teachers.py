@@ -58,7 +58,7 @@ class ModelTeacher:
         self, model: nn.Module, features: Sequence[str], space: InputSpace | None, name: str
     ) -> None:
         self._model, self._features, self._space = model, tuple(features), space
-        self.name = name
+        self.name, self.input_space = name, space
 
     @cached_property
     def fingerprint(self) -> str:

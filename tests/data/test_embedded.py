@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits
 
-from limbeck.data import digits, shifted_digits
+from limbeck.data import diabetes, digits, friedman, shifted_digits
 from limbeck.data.names import resolve
+from limbeck.errors import DataError
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -89,3 +90,47 @@ def test_shifted_digits_are_standardised_and_always_the_same(shifted):
     assert abs(float(x.mean())) < 1e-3
     assert abs(float(x.std()) - 1) < 1e-3
     assert shifted.fingerprint == resolve("shifted-digits").fingerprint
+
+
+def test_diabetes_are_those_of_scikit_learn():
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    data = diabetes()
+    parts = [
+        data.columns(part, np.arange(len(part)))
+        for part in (data.train, data.validation, data.test)
+    ]
+    found = np.concatenate([np.column_stack([one["x"], one["y"]]) for one in parts])
+    expected = np.column_stack([x, y]).astype(np.float32)
+    np.testing.assert_array_equal(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
+
+
+def test_friedman_without_noise_is_the_function():
+    data = friedman(noise=0)
+    columns = data.columns(data.test, np.arange(len(data.test)))
+    x, y = columns["x"].double(), columns["y"]
+    expected = 10 * torch.sin(torch.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
+    torch.testing.assert_close(
+        y.double(), expected + 10 * x[:, 3] + 5 * x[:, 4], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_every_draw_of_friedman_is_another_sample_with_the_noise_asked_for():
+    noisy, clean = friedman(rows=4500), friedman(rows=4500, noise=0)
+    left = (noisy.train.y - clean.train.y).double()
+    assert abs(float(left.std()) - 1.5) < 0.05
+    assert abs(float(left.mean())) < 0.1
+    assert friedman(draw=1).fingerprint != friedman().fingerprint
+    assert resolve("friedman?draw=1").fingerprint == friedman(draw=1).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rows": 3}, "rows is 3, expected a whole number of at least 18"),
+        ({"noise": -1}, "noise is -1, expected a number of at least 0"),
+        ({"draw": "two"}, "draw is 'two', expected a whole number"),
+    ],
+)
+def test_options_of_friedman_are_checked(options, said):
+    with pytest.raises(DataError, match=said):
+        friedman(**options)

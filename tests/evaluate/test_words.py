@@ -135,10 +135,15 @@ def test_the_verdict_names_whom_it_compares_with(rows, seeds, said):
 
 def test_numbers_are_compared_by_rmse():
     rows = [
-        {"role": role, "name": role, "quality": {"rmse": value}, "cost": MODEL}
-        for role, value in (("product", 2.0), ("baseline", 2.5))
+        {"role": role, "name": name, "quality": {"rmse": value}, "cost": MODEL}
+        for role, name, value in (("product", "kd", 2.0), ("baseline", "student alone", 2.5))
     ]
     assert verdict(rows, 1) == "distilled has an rmse 0.5 lower than the same student alone"
+
+
+def test_where_no_student_is_made_the_rows_are_called_by_name():
+    rows = [row("cascade", "product", 0.9, MODEL), row("first model", "baseline", 0.8, MODEL)]
+    assert verdict(rows, 1) == "cascade is 10.0 points ahead of the first model"
 
 
 def test_an_interval_of_a_share_ends_where_shares_end():

@@ -19,7 +19,7 @@ from limbeck.errors import RunError
 from limbeck.experiment import Request, perform
 from limbeck.report import write_report
 from limbeck.report.story import POINTS, read_story, sentence
-from limbeck.run.exhibits import Chart, Line, Sheet, write_exhibits
+from limbeck.run.exhibits import Bars, Chart, Line, Matrix, Sheet, write_exhibits
 from limbeck.run.galleries import evolution, wall
 
 
@@ -74,6 +74,26 @@ def test_charts_and_tables_that_a_run_brings_are_shown(folder, tmp_path):
     plain = write_report([folder], tmp_path / "plain.html").read_text()
     assert text.count("<svg") == plain.count("<svg") + 1
     assert text.count("<table") == plain.count("<table") + 1
+
+
+def test_bars_and_matrices_are_drawn(folder, tmp_path):
+    copied = tmp_path / "with drawings"
+    shutil.copytree(folder, copied)
+    many = [f"member {number}" for number in range(20)]
+    drawings = [
+        Bars("Weights", "of two members", "weight of each", ["one & two", "three"], [0.5, -0.25]),
+        Matrix("Likeness", "of two", ["one", "three"], [[1.0, 0.125], [None, 1.0]], 0.0, 1.0),
+        Matrix("Likeness", "of many", many, [[0.25] * 20] * 20, 0.0, 1.0),
+    ]
+    write_exhibits(copied / "seeds" / "0", drawings)
+    text = write_report([copied]).read_text()
+    for part in ("Weights, first seed", "one &amp; two", "weight of each", "of many", "member 19"):
+        assert part in text, part
+    # Numbers stand in the cells where there are few of them.
+    assert text.count(">0.12<") == 1
+    assert ">0.25<" not in text.split("of many")[0].split("Likeness")[-1]
+    plain = write_report([folder], tmp_path / "plain.html").read_text()
+    assert text.count("<svg") == plain.count("<svg") + 3
 
 
 def test_the_page_is_the_same_each_time(folder, tmp_path):

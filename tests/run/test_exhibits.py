@@ -8,9 +8,11 @@ import pytest
 from limbeck.errors import CorruptFileError
 from limbeck.run.exhibits import (
     EXHIBITS,
+    Bars,
     Chart,
     Gallery,
     Line,
+    Matrix,
     Sheet,
     read_exhibits,
     write_exhibits,
@@ -31,6 +33,16 @@ def test_what_is_written_is_read_back(tmp_path):
     json.loads((tmp_path / EXHIBITS).read_text())
 
 
+def test_every_kind_of_drawing_comes_back_as_it_was(tmp_path):
+    drawings = [
+        Chart("Lines", "they rise", "step", "height", [Line("height", [0], [1.0])]),
+        Bars("Weights", "of members", "weight", ["a", "b"], [0.5, None]),
+        Matrix("Likeness", "of members", ["a", "b"], [[1.0, None], [None, 1.0]], 0.0, 1.0),
+    ]
+    write_exhibits(tmp_path, drawings)
+    assert read_exhibits(tmp_path)[0] == drawings
+
+
 def test_a_run_without_exhibits_has_none(tmp_path):
     assert read_exhibits(tmp_path) == ([], [], [])
     (tmp_path / EXHIBITS).write_text('{"charts": [], "sheets": []}')
@@ -44,6 +56,7 @@ def test_a_run_without_exhibits_has_none(tmp_path):
         "{}",
         '{"charts": [{"lines": []}], "sheets": []}',
         '{"charts": [], "sheets": [], "galleries": [1]}',
+        '{"charts": [{"kind": "pie"}], "sheets": []}',
     ],
 )
 def test_damage_is_told(tmp_path, text):

@@ -30,7 +30,7 @@ def evaluate(
     product = load(folder)
     if data is None and not is_run(folder):
         raise SettingsError(f"{folder} is a product without its run; say on what: --data NAME")
-    name = data or str(Request.read(folder).inputs["data"])
+    name = data or Request.read(folder).data
     found = resolve(name)
     row = product.measure(found)
     quality_table([row], json_wanted)

@@ -25,9 +25,9 @@ def export(
         str,
         typer.Option(
             help="Of a student: safetensors (weights and facts), onnx, torch-export, or hf (a "
-            "folder for a hub, with a card). Of a synthetic dataset: folder (PNG files), hf, or "
-            "safetensors (exact numbers). Of a generator: diffusers (a pipeline folder), onnx, or "
-            "safetensors."
+            "folder for a hub, with a card). Of a stack: safetensors, or onnx where all members "
+            "are networks. Of a synthetic dataset: folder (PNG files), hf, or safetensors (exact "
+            "numbers). Of a generator: diffusers (a pipeline folder), onnx, or safetensors."
         ),
     ],
     out: Annotated[
@@ -46,6 +46,8 @@ def export(
       A student takes inputs before normalisation and gives logits, in batches of any size. onnx,
       torch-export and hf models of transformers are run beside the student: a difference above
       1e-4 (for regression, of the largest output) is an error.
+
+      A stack becomes its members and the numbers that make them one, or one graph of networks.
 
       A synthetic dataset becomes pictures as people see them, or the exact numbers.
 
@@ -106,7 +108,7 @@ def _data(folder: Path, name: str | None) -> Any:
 
     given = name
     if given is None and is_run(folder):
-        given = str(Request.read(folder).inputs["data"])
+        given = Request.read(folder).data
     if given is None or given.startswith("object:"):
         raise SettingsError(
             f"{folder} has no table of measured figures for the model card; say on what to "

@@ -3,7 +3,7 @@
 from limbeck.data.batch import Batch
 from limbeck.data.centred import centred
 from limbeck.data.data import Data, Task, from_arrays, from_datasets
-from limbeck.data.embedded import digits, shifted_digits
+from limbeck.data.embedded import diabetes, digits, friedman, shifted_digits
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
 from limbeck.data.predictions import from_predictions
@@ -31,7 +31,9 @@ __all__ = [
     "centred",
     "convert",
     "cutmix",
+    "diabetes",
     "digits",
+    "friedman",
     "from_arrays",
     "from_datasets",
     "from_predictions",

@@ -255,3 +255,33 @@ def _tensor(name: str, value: Any) -> Tensor:
     if name == "y":
         return value.to(torch.float32 if value.is_floating_point() else torch.int64)
     return value.float() if value.dtype == torch.float64 else value
+
+
+def overlap(first: Split, second: Split) -> Indices:
+    """Ids of the samples that two splits share, where their ids tell.
+
+    Ids tell where both were cut from one split, or hold the same content; two splits that came by
+    themselves number their samples each from 0.
+
+    Args:
+        first: a split.
+        second: another.
+
+    Returns:
+        The shared ids, sorted; none where ids do not tell.
+
+    Example:
+        >>> whole = TensorSplit({"x": np.zeros((4, 1))})
+        >>> overlap(Subset(whole, [0, 1]), Subset(whole, [1, 2])).tolist()
+        [1]
+    """
+    ours, theirs = _root(first), _root(second)
+    if ours is not theirs and ours.fingerprint != theirs.fingerprint:
+        return np.empty(0, dtype=np.int64)
+    return np.intersect1d(first.ids, second.ids)
+
+
+def _root(split: Split) -> Split:
+    while isinstance(split, Subset):
+        split = split.source
+    return split

@@ -42,7 +42,7 @@ def cost(source: Source, modules: Sequence[nn.Module], batch: Batch) -> Figures:
     """
     one = batch.rows(slice(0, 1))
     parameters, size = weights(modules)
-    latency = round(_median_ms(lambda: source(one)), 4)
+    latency = round(median_ms(lambda: source(one)), 4)
     beside = uncounted_bytes(source)
     if beside is not None:
         # What the networks alone have would pass for the whole.
@@ -123,7 +123,8 @@ def evaluation_cost(denoiser: Any, level: float) -> Figures:
     return {"parameters": parameters, "macs": multiply_adds(asked, one), "bytes": size}
 
 
-def _median_ms(call: Callable[[], Any]) -> float:
+def median_ms(call: Callable[[], Any]) -> float:
+    """Median time of a call in milliseconds, after a few that are not counted."""
     for _ in range(3):
         call()
     times = []

@@ -15,12 +15,17 @@ def _kilobytes(count: float) -> str:
     return f"{count / 1000:,.1f}"
 
 
-# Columns of what it costs to use a model that answers, one that makes samples, or a set that models
-# are trained on.
+# Columns of what it costs to use a model that answers, several that answer as one, one that makes
+# samples, or a set that models are trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
     "latency_ms": ("ms", "{:.2f}".format),
+}
+STACKS: dict[str, tuple[str, Cost]] = {
+    "members": ("members", "{:g}".format),
+    **ANSWERS,
+    "bytes": ("KB", _kilobytes),
 }
 SAMPLES: dict[str, tuple[str, Cost]] = {
     "evaluations": ("evaluations", "{:g}".format),
@@ -38,9 +43,17 @@ SETS: dict[str, tuple[str, Cost]] = {
     "macs": ("MACs", WHOLE),
 }
 # The cost by which rows are known to be of a kind.
-KINDS = {"images": SETS, "evaluations": SAMPLES, "parameters": ANSWERS, "latency_ms": ANSWERS}
+KINDS = {
+    "images": SETS,
+    "evaluations": SAMPLES,
+    "members": STACKS,
+    "parameters": ANSWERS,
+    "latency_ms": ANSWERS,
+}
 # Of a set these are of the networks that judge it: worth a column where they tell rows apart.
 JUDGES = ("parameters", "macs")
+# The baseline of whatever is distilled into a student.
+ALONE = "student alone"
 
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -218,15 +231,15 @@ def verdict(rows: Sequence[Mapping[str, Any]], seeds: int) -> str:
     if "evaluations" in product["cost"]:
         taught = [by_role[role] for role in ("baseline", "teacher") if role in by_role]
         return f"{_against_teacher(name, product, taught)}{over}"
-    rival, said = _rival(product, baseline), figure(name).said
+    rival, said, subject = _rival(product, baseline), figure(name).said, _subject(product, baseline)
     gap = product["quality"][name] - baseline["quality"][name]
     if not figure(name).share:
-        return f"distilled has {said} {abs(gap):.4g} {_lower(gap)} than {rival}{over}"
+        return f"{subject} has {said} {abs(gap):.4g} {_lower(gap)} than {rival}{over}"
     points = figure(name).write(abs(gap))
     if float(points) == 0:
-        return f"distilled is level with {rival}{over}"
+        return f"{subject} is level with {rival}{over}"
     word = "ahead of" if gap > 0 else "behind"
-    return f"distilled is {points} points {word} {rival}{over}"
+    return f"{subject} is {points} points {word} {rival}{over}"
 
 
 def _lower(gap: float) -> str:
@@ -251,11 +264,18 @@ def _against_teacher(
     )
 
 
+def _subject(product: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """What a sentence is about: what was distilled, or where nothing was, the product's name."""
+    distilled = "images" in product["cost"] or baseline["name"] == ALONE
+    return "distilled" if distilled else str(product["name"])
+
+
 def _rival(product: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     """The baseline in a sentence: a student as it is, a set with how many images it has."""
     ours, theirs = (row["cost"].get("images") for row in (product, baseline))
     if theirs is None:
-        return "the same student alone"
+        alone = baseline["name"] == ALONE
+        return "the same student alone" if alone else f"the {baseline['name']}"
     name = baseline["name"]
     name = name if "images" in name else f"{name} images"
     return f"{name} of the same number" if ours == theirs else f"{name} ({theirs:,.0f})"

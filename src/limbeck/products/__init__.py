@@ -1,7 +1,9 @@
 """What comes out of a method."""
 
 from limbeck.products.generator import Generator
+from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
+from limbeck.products.window_cascade import WindowCascade
 
-__all__ = ["Generator", "Student", "SyntheticDataset"]
+__all__ = ["Generator", "StackedPredictor", "Student", "SyntheticDataset", "WindowCascade"]

@@ -11,7 +11,7 @@ from limbeck import files
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 
 FACTS = "product.json"
-SIDECARS = ("student.json", "dataset.json", "generator.json")
+SIDECARS = ("student.json", "dataset.json", "generator.json", "cascade.json", "stack.json")
 
 
 def check_known(to: str, formats: Iterable[str], what: str) -> None:

@@ -12,13 +12,12 @@ from limbeck.data.data import Data
 from limbeck.fingerprint import fingerprint
 from limbeck.networks.making import library
 from limbeck.products.export_folder import check_known, check_place, write_export
-from limbeck.products.graphs import onnx, torch_export
+from limbeck.products.graphs import ONNX_LIBRARIES, onnx, torch_export
 from limbeck.products.hub import hub_folder
 from limbeck.products.model_card import Origin
 from limbeck.products.sidecar import SIDECAR, describe, text_classifier
 from limbeck.products.student import Student
 
-ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 Writer = Callable[[Student, Path, dict[str, Any], Origin | None], None]
 
 

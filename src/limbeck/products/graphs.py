@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from limbeck.products.student import Student
 
 BATCHES, TOLERANCE = (1, 3, 17), 1e-4
+ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 # One file of ONNX holds less than two gigabytes; above this the weights go beside it.
 ONE_FILE = 1_500_000_000
 Inputs = tuple[Tensor, ...]
@@ -72,6 +73,7 @@ class Graph:
         sample: inputs for a number of samples, and what the product says about them.
         what: the product in an error.
         says: name of what comes out.
+        leaves: names of what comes out behind it, for the next of several graphs.
     """
 
     module: nn.Module
@@ -80,6 +82,7 @@ class Graph:
     sample: Callable[[int], tuple[Inputs, Tensor]]
     what: str = "student"
     says: str = "logits"
+    leaves: tuple[str, ...] = ()
 
 
 def graph(student: Student) -> Graph:
@@ -160,7 +163,7 @@ def write_onnx(made: Graph, path: Path, facts: Mapping[str, Any]) -> Callable[..
                 program,
                 dynamo=True,
                 input_names=list(made.axes),
-                output_names=[made.says],
+                output_names=[made.says, *made.leaves],
                 dynamic_shapes=named,
                 verbose=False,
             ),
@@ -259,13 +262,26 @@ def _drawn(count: int, width: int) -> np.ndarray:
 
 
 def _values(student: Student, space: InputSpace, count: int) -> tuple[Inputs, Tensor]:
-    """Values before normalisation: pixels over their range, features over two deviations."""
+    """Values before normalisation, and what a student says about them."""
+    x = drawn_values(space, count)
+    return (x,), student.logits(x)
+
+
+def drawn_values(space: InputSpace, count: int) -> Tensor:
+    """Values before normalisation: pixels over their range, features over two deviations.
+
+    Args:
+        space: that they lie in.
+        count: N.
+
+    Returns:
+        ``(N, ...)``, the same at every call.
+    """
     width = int(np.prod(space.shape, dtype=np.int64))
     share = torch.from_numpy(_drawn(count, width)).float().reshape(count, *space.shape)
     low, high = space.range
     standard = space.channels is None and bool(space.std)
-    x = space.denormalise(4 * share - 2) if standard else low + (high - low) * share
-    return (x,), student.logits(x)
+    return space.denormalise(4 * share - 2) if standard else low + (high - low) * share
 
 
 def _texts(student: Student, text: TextClassifier, count: int) -> tuple[Inputs, Tensor]:

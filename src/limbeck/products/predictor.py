@@ -78,7 +78,8 @@ class Predictor:
         Args:
             x: as in `logits`.
         """
-        return [self.outputs(Batch(columns)) for columns in self._columns(x)]
+        space = self.input_space
+        return [self.outputs(Batch(columns, space=space)) for columns in self._columns(x)]
 
     def _columns(self, x: Any) -> list[dict[str, Tensor]]:
         """Inputs as batches of columns, normalised."""

@@ -40,7 +40,7 @@ def describe(student: Student) -> dict[str, Any]:
     if text is not None:
         inputs, before = _tokens(), _cutting(text)
     else:
-        inputs, before = _numbers(student.input_space), _normalisation(student.input_space)
+        inputs, before = numbers(student.input_space), normalisation(student.input_space)
     return {
         "limbeck": limbeck.__version__,
         "network": student.spec or type(student.network).__name__,
@@ -65,7 +65,8 @@ def text_classifier(network: nn.Module) -> TextClassifier | None:
     return network if isinstance(network, TextClassifier) else None
 
 
-def _numbers(space: InputSpace | None) -> list[dict[str, Any]]:
+def numbers(space: InputSpace | None) -> list[dict[str, Any]]:
+    """Inputs of numbers or pictures, as a program must lay them out; nothing where unknown."""
     if space is None:
         return []
     image = space.channels is not None
@@ -84,7 +85,8 @@ def _numbers(space: InputSpace | None) -> list[dict[str, Any]]:
     return [value]
 
 
-def _normalisation(space: InputSpace | None) -> dict[str, Any]:
+def normalisation(space: InputSpace | None) -> dict[str, Any]:
+    """What is done to inputs before the first layer; nothing where unknown."""
     if space is None:
         return {}
     return {

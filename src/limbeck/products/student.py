@@ -15,12 +15,11 @@ from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
-from limbeck.errors import ModelError
 from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.table import student_rows, warn_of_weak_teachers
-from limbeck.networks.names import build, structure
 from limbeck.outputs import Outputs
 from limbeck.products.export_folder import FACTS
+from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.products.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -65,14 +64,13 @@ class Student(Predictor):
     @classmethod
     def of(cls, network: nn.Module, data: Data) -> Student:
         """Make a student of a network trained on some data."""
-        spec = getattr(network, "limbeck_spec", None)
         return cls(
             network,
             data.input_space,
             data.task,
             data.classes,
             outputs=data.outputs,
-            spec=None if spec is None else structure(spec),
+            spec=spec_of(network),
         )
 
     def outputs(self, batch: Batch) -> Outputs:
@@ -142,12 +140,8 @@ class Student(Predictor):
             "outputs": self.width,
             "input_space": self.input_space and dataclasses.asdict(self.input_space),
         }
-        files.save_tensors(part / "network.safetensors", self.network.state_dict(), {})
+        write_network(self.network, part)
         files.write_text(part / FACTS, json.dumps(facts, indent=1) + "\n")
-        for module in self.network.modules():
-            write: Any = getattr(module, "write_beside", None)
-            if write is not None:
-                write(part)
 
     def export(
         self, dir: str | Path, *, to: str, data: Data | None = None, origin: Origin | None = None
@@ -203,19 +197,10 @@ class Student(Predictor):
         dir = Path(dir)
         files.check_folder(dir)
         facts = json.loads((dir / FACTS).read_text())
-        tensors, _ = files.load_tensors(dir / "network.safetensors")
         space = InputSpace.of_facts(facts["input_space"]) if facts["input_space"] else None
-        if network is None:
-            if facts["spec"] is None:
-                raise ModelError(
-                    f"the student in {dir} is a {facts['network']} of your own; pass one to fill: "
-                    "load(..., network=...)"
-                )
-            network = build(facts["spec"], space, facts["outputs"], fetch=False, stored=dir)
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ModelError(f"the weights in {dir} do not fit the network: {error}") from None
+        network = read_network(
+            dir, facts, space, facts["outputs"], network, who=f"the student in {dir}"
+        )
         return cls(
             network,
             space,

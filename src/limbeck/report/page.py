@@ -15,7 +15,7 @@ from limbeck.evaluate.table import joint_rows
 from limbeck.evaluate.words import spread_of, table_cells, verdict
 from limbeck.report import plots
 from limbeck.report.story import Story, read_story, sentence
-from limbeck.run.exhibits import Chart, Gallery
+from limbeck.run.exhibits import Drawing, Gallery
 
 TEMPLATES = Path(__file__).parent
 # Letters of a name before it is broken, beside a row of pictures.
@@ -168,11 +168,13 @@ def _groups(story: Story) -> list[dict[str, Any]]:
 def _costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     costs = next((one for one in COSTS if next(iter(one)) in rows[0]["cost"]), {})
     return [
-        _plot(plots.quality_against_cost(rows, name, label), label) for name, label in costs.items()
+        _plot(plots.quality_against_cost(rows, name, label), label)
+        for name, label in costs.items()
+        if any(row["cost"].get(name) for row in rows)
     ]
 
 
-def _exhibits(charts: Sequence[Chart]) -> list[dict[str, Any]]:
+def _exhibits(charts: Sequence[Drawing]) -> list[dict[str, Any]]:
     titles = dict.fromkeys(chart.title for chart in charts)
     return [
         {

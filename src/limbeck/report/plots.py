@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from limbeck.evaluate.figures import figure as told_of
 from limbeck.evaluate.figures import main_figure
 from limbeck.evaluate.fronts import pareto_front
 from limbeck.evaluate.words import spread_of
-from limbeck.run.exhibits import Chart
+from limbeck.run.exhibits import Bars, Chart, Drawing, Matrix
 
 PALETTE = ("#1b6ca8", "#d1495b", "#3a7d44", "#8e6c8a", "#c98b2b", "#5b6770")
 MARKERS = {"product": "D", "baseline": "s", "reference": "v", "ensemble": "^", "teacher": "o"}
@@ -20,6 +21,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "bound": {"linestyle": "--", "linewidth": 1.2},
     "floor": {"linestyle": ":", "linewidth": 1.2},
 }
+# Names of a matrix whose numbers are written into its cells.
+FEW_CELLS = 14
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
@@ -37,8 +40,15 @@ def curves(terms: Curves, label: str) -> str:
     return _svg(figure)
 
 
-def exhibit(chart: Chart) -> str:
-    """A chart that a run brought along: marks where it measured, dashes for bounds and floors."""
+def exhibit(drawing: Drawing) -> str:
+    """What a run brought along, drawn as its kind is."""
+    if isinstance(drawing, Bars):
+        return bars(drawing)
+    return matrix(drawing) if isinstance(drawing, Matrix) else chart_of(drawing)
+
+
+def chart_of(chart: Chart) -> str:
+    """Lines: marks where a run measured, dashes for bounds and floors."""
     figure, axes = _figure(4.6, 3.2)
     for place, line in enumerate(chart.lines):
         values = [math.nan if value is None else value for value in line.y]
@@ -54,6 +64,42 @@ def exhibit(chart: Chart) -> str:
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
+    return _svg(figure)
+
+
+def bars(drawing: Bars) -> str:
+    """A bar a name from zero, the first on top; those below zero in another colour."""
+    figure, axes = _figure(4.6, 0.6 + 0.2 * len(drawing.names))
+    values = [math.nan if value is None else value for value in drawing.values]
+    colours = [PALETTE[1] if value < 0 else PALETTE[0] for value in values]
+    places = range(len(values))
+    axes.barh(places, values, color=colours)
+    axes.set_yticks(places, list(drawing.names))
+    axes.invert_yaxis()
+    axes.axvline(0, color="#666666", linewidth=0.8)
+    axes.set_xlabel(drawing.label)
+    axes.tick_params(axis="y", labelsize=7)
+    return _svg(figure)
+
+
+def matrix(drawing: Matrix) -> str:
+    """Numbers between pairs of names as colours, written into the cells where these are few."""
+    names, few = list(drawing.names), len(drawing.names) <= FEW_CELLS
+    side = 1.4 + 0.28 * min(len(names), 24)
+    figure, axes = _figure(side + 0.8, side)
+    values = [[math.nan if one is None else one for one in row] for row in drawing.values]
+    shown = axes.imshow(values, cmap="Blues", vmin=drawing.low, vmax=drawing.high)
+    size = 7 if len(names) <= 24 else 4
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    middle = (drawing.low + drawing.high) / 2
+    for row, column in itertools.product(range(len(names)), repeat=2) if few else ():
+        value = values[row][column]
+        if math.isfinite(value):
+            colour = "white" if value > middle else "#1d2733"
+            word = f"{value:.2f}"
+            axes.text(column, row, word, ha="center", va="center", fontsize=5, color=colour)
+    figure.colorbar(shown, ax=axes, shrink=0.7).ax.tick_params(labelsize=7)
     return _svg(figure)
 
 

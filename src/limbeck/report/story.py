@@ -12,7 +12,7 @@ from limbeck import cards, files
 from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
 from limbeck.naming import spaced, without_place
-from limbeck.run.exhibits import Chart, Gallery, Sheet, read_exhibits
+from limbeck.run.exhibits import Drawing, Gallery, Sheet, read_exhibits
 from limbeck.run.folder import ENVIRONMENT
 from limbeck.run.run import METRICS
 from limbeck.run.trackers import read_rows
@@ -46,7 +46,7 @@ class Story:
     norms: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]
     diagnostics: Mapping[str, Any]
     environment: Mapping[str, Any]
-    charts: Sequence[Chart] = ()
+    charts: Sequence[Drawing] = ()
     sheets: Sequence[Sheet] = ()
     galleries: Sequence[Gallery] = ()
 
@@ -71,10 +71,11 @@ def read_story(folder: Path) -> Story:
             "Python, where limbeck.experiment.perform makes one"
         )
     first = folder / "seeds" / str(request.seeds[0])
-    if not (first / METRICS).exists():
-        raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
-    curves, norms = _curves(first / METRICS)
     charts, sheets, galleries = read_exhibits(first)
+    # A method that trains nothing logs nothing, and may bring charts all the same.
+    if not (first / METRICS).exists() and not charts:
+        raise RunError(f"{first} has no {METRICS}: there is nothing to draw; run it again")
+    curves, norms = _curves(first / METRICS) if (first / METRICS).exists() else ({}, {})
     return Story(
         name=folder.resolve().name,
         request=request,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from limbeck import files
 from limbeck.errors import CorruptFileError
@@ -56,6 +56,46 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A number for each of several names.
+
+    Args:
+        title: above the charts of a run.
+        caption: what is to be seen.
+        label: what the numbers are.
+        names: in the order in which they are drawn.
+        values: one a name; None leaves a gap.
+    """
+
+    title: str
+    caption: str
+    label: str
+    names: Sequence[str]
+    values: Sequence[Number]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers between pairs of names, as colours.
+
+    Args:
+        title: above the charts of a run.
+        caption: what is to be seen.
+        names: of rows and columns.
+        values: a row a name; None leaves a cell empty.
+        low: what the palest colour stands for.
+        high: what the darkest one stands for.
+    """
+
+    title: str
+    caption: str
+    names: Sequence[str]
+    values: Sequence[Sequence[Number]]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Sheet:
     """A table.
 
@@ -92,9 +132,13 @@ class Gallery:
     pictures: Sequence[Sequence[str]]
 
 
+Drawing = Chart | Bars | Matrix
+DRAWINGS: dict[str, type[Drawing]] = {"chart": Chart, "bars": Bars, "matrix": Matrix}
+
+
 def write_exhibits(
     folder: Path,
-    charts: Sequence[Chart] = (),
+    charts: Sequence[Drawing] = (),
     sheets: Sequence[Sheet] = (),
     galleries: Sequence[Gallery] = (),
 ) -> None:
@@ -102,7 +146,7 @@ def write_exhibits(
 
     Args:
         folder: of the run.
-        charts: numbers that are not finite become gaps.
+        charts: lines, bars and matrices; numbers that are not finite become gaps.
         sheets: tables.
         galleries: pictures, such as `limbeck.run.galleries` makes them.
 
@@ -111,18 +155,19 @@ def write_exhibits(
         >>> folder = Path(tempfile.mkdtemp())
         >>> line = Line("falling", [0, 1], [1.0, math.nan])
         >>> write_exhibits(folder, [Chart("A chart", "it falls", "step", "height", [line])])
-        >>> read_exhibits(folder)[0][0].lines[0].y
+        >>> chart, = read_exhibits(folder)[0]
+        >>> chart.lines[0].y
         [1.0, None]
     """
     content = {
-        "charts": [finite(asdict(one)) for one in charts],
+        "charts": [{"kind": _kind(one), **finite(asdict(one))} for one in charts],
         "sheets": [asdict(one) for one in sheets],
         "galleries": [asdict(one) for one in galleries],
     }
     files.write_text(folder / EXHIBITS, json.dumps(content, allow_nan=False) + "\n")
 
 
-def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet], list[Gallery]]:
+def read_exhibits(folder: Path) -> tuple[list[Drawing], list[Sheet], list[Gallery]]:
     """Read the charts, tables and galleries of a run; none where it brings none.
 
     Raises:
@@ -133,16 +178,24 @@ def read_exhibits(folder: Path) -> tuple[list[Chart], list[Sheet], list[Gallery]
         return [], [], []
     try:
         content = json.loads(path.read_text())
-        charts = [
-            Chart(**{**one, "lines": [Line(**line) for line in one["lines"]]})
-            for one in content["charts"]
-        ]
+        charts = [_drawing(one) for one in content["charts"]]
         galleries = [Gallery(**one) for one in content.get("galleries", ())]
         return charts, [Sheet(**one) for one in content["sheets"]], galleries
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"{path} does not read ({error}); delete it and resume the run to have it made anew"
         ) from None
+
+
+def _kind(drawing: Drawing) -> str:
+    return next(name for name, kind in DRAWINGS.items() if type(drawing) is kind)
+
+
+def _drawing(facts: Mapping[str, Any]) -> Drawing:
+    kind, fields = facts.get("kind", "chart"), {n: v for n, v in facts.items() if n != "kind"}
+    if kind == "chart":
+        fields["lines"] = [Line(**line) for line in fields["lines"]]
+    return DRAWINGS[kind](**fields)
 
 
 def add_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from limbeck.bridges.sklearn.base import Stacking
-from limbeck.bridges.sklearn.logistic import LEAST, log_loss, nested_logistic
+from limbeck.bridges.sklearn.logistic import LEAST, affine, log_loss, nested_logistic
 from limbeck.errors import ArgumentError
 from limbeck.functional.stacking import Projection, redundancy_projection
 
@@ -151,6 +151,16 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         features = self._features(self._predictions(X, self.classes_))
         return self.meta_model_.final.predict_proba(features)
 
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """The regression with its scaler as affine maps of the log-odds, one a class.
+
+        Returns:
+            Coefficients ``(C, D)`` of log-odds as they come and constants ``(C,)``; their softmax
+            gives the probabilities.
+        """
+        check_is_fitted(self)
+        return affine(self.meta_model_.final)
+
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
@@ -192,13 +202,26 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         )
 
     def _features(self, predictions: np.ndarray) -> np.ndarray:
-        """Log-odds of members: one column each for two classes or for scores, else one a class."""
-        if predictions.ndim == 2:
-            return predictions
-        logs = np.log(np.clip(predictions, LEAST, None))
-        if predictions.shape[2] == 2:
-            return logs[:, :, 1] - logs[:, :, 0]
-        return (logs - logs.mean(2, keepdims=True)).reshape(len(logs), -1)
+        return predictions if predictions.ndim == 2 else log_odds(predictions)
+
+
+def log_odds(probabilities: np.ndarray) -> np.ndarray:
+    """Log-odds of members: one column each for two classes, else one a class.
+
+    Args:
+        probabilities: ``(N, K, C)``; those below a millionth count as this.
+
+    Returns:
+        ``(N, K)`` for two classes, else ``(N, K C)``.
+
+    Example:
+        >>> log_odds(np.array([[[0.5, 0.5]]])).tolist()
+        [[0.0]]
+    """
+    logs = np.log(np.clip(probabilities, LEAST, None))
+    if probabilities.shape[2] == 2:
+        return logs[:, :, 1] - logs[:, :, 0]
+    return (logs - logs.mean(2, keepdims=True)).reshape(len(logs), -1)
 
 
 def _standardised(table: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

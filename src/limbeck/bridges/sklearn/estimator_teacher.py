@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import is_classifier
 from torch import Tensor, nn
 
+from limbeck import files
 from limbeck.bridges.sklearn.members import check_predictions
-from limbeck.bridges.sklearn.storing import estimator_bytes
+from limbeck.bridges.sklearn.storing import estimator_bytes, read_estimator
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.predictions import FLOOR
@@ -21,6 +24,8 @@ from limbeck.errors import ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.outputs import Outputs
 from limbeck.teachers import is_estimator
+
+STORED = "estimator.skops"
 
 
 class EstimatorTeacher:
@@ -50,6 +55,8 @@ class EstimatorTeacher:
         >>> told(Batch({"x": torch.zeros(1, 1)})).logits.exp().tolist()
         [[0.5, 0.5]]
     """
+
+    kind: ClassVar[str] = "estimator"
 
     def __init__(
         self,
@@ -142,6 +149,39 @@ class EstimatorTeacher:
             found = table
         return np.log(np.clip(found, FLOOR, None))
 
+    def write(self, part: Path) -> dict[str, Any]:
+        """Put the estimator into a folder of a product; return facts for `read`."""
+        files.write_bytes(part / STORED, self.stored)
+        return {
+            "estimator": type(self.estimator).__name__,
+            "input_space": self._space and dataclasses.asdict(self._space),
+            "places": self._places,
+            "outputs": self._outputs,
+        }
+
+    @classmethod
+    def read(
+        cls, folder: Path, facts: Mapping[str, Any], trusted: Sequence[str] = ()
+    ) -> EstimatorTeacher:
+        """Read what `write` wrote.
+
+        Args:
+            folder: of the estimator.
+            facts: as `write` returned them.
+            trusted: full names of classes of the user's own.
+
+        Raises:
+            ModelError: it holds a class that is not trusted, or does not load here.
+        """
+        space, places = facts["input_space"], facts["places"]
+        return cls(
+            read_estimator(folder / STORED, trusted=trusted),
+            name=facts["name"],
+            input_space=InputSpace.of_facts(space) if space else None,
+            places=None if places is None else tuple(places),
+            outputs=facts["outputs"],
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> EstimatorTeacher:
         """Itself: it is frozen, and a forest may take as much memory as everything else."""
         return self
@@ -181,11 +221,19 @@ def _check(estimator: Any) -> None:
         raise ModelError(
             f"estimator is a {name}, expected a fitted estimator with predict_proba or predict"
         )
-    if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
+    if _tells_classes(estimator) and not hasattr(estimator, "predict_proba"):
         raise ModelError(
             f"{name} has no predict_proba, and labels alone teach nothing about other classes; "
             "wrap it in sklearn.calibration.CalibratedClassifierCV"
         )
+
+
+def _tells_classes(estimator: Any) -> bool:
+    try:
+        return bool(is_classifier(estimator))
+    except AttributeError:
+        # An object of the user's own, which is no estimator of scikit-learn by its base.
+        return hasattr(estimator, "classes_")
 
 
 def _places(name: str, own: np.ndarray, data: Data) -> tuple[int, ...]:

@@ -92,6 +92,25 @@ def log_loss(
     return float(np.average(-np.log(np.maximum(own, LEAST)), weights=weights))
 
 
+def affine(final: Pipeline) -> tuple[np.ndarray, np.ndarray]:
+    """A scaler and a logistic regression as affine maps, one a class.
+
+    Args:
+        final: as `NestedClassifier` holds it.
+
+    Returns:
+        Coefficients ``(C, D)`` of features as they come and constants ``(C,)``; their softmax
+        gives the probabilities.
+    """
+    scaler, regression = final[0], final[-1]
+    coef = regression.coef_ / scaler.scale_
+    constant = regression.intercept_ - coef @ scaler.mean_
+    if len(coef) == 1:
+        # Of two classes there is one row, for the second.
+        coef, constant = np.concatenate([0 * coef, coef]), np.append(0.0, constant)
+    return coef, constant
+
+
 class _Search(NamedTuple):
     features: np.ndarray
     target: np.ndarray

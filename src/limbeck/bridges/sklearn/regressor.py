@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from limbeck.bridges.sklearn.base import Stacking
 from limbeck.bridges.sklearn.linear import KINDS, L1_RATIOS, NestedModel, Table, nested
@@ -175,6 +175,24 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         features = self._features(self._predictions(X))
         each = [one.final.predict(features) * self.weights_[kind] for kind, one in self._models()]
         return np.sum(each, axis=0)
+
+    def affine(self) -> tuple[np.ndarray, float]:
+        r"""The blend with its scalers as one affine map of the features.
+
+        .. math:: w = \sum_g v_g \, c_g / s_g, \qquad b = \sum_g v_g (b_g - m_g^\top c_g / s_g)
+
+        Returns:
+            Coefficients ``(D,)`` of predictions and row statistics as they come, and the constant.
+        """
+        check_is_fitted(self)
+        shares = [self.weights_[kind] for kind, _ in self._models()]
+        finals = [one.final for _, one in self._models()]
+        slopes = [one.coef / one.scale for one in finals]
+        constants = [
+            one.intercept - float(slope @ one.mean)
+            for one, slope in zip(finals, slopes, strict=True)
+        ]
+        return np.asarray(shares) @ np.stack(slopes), float(np.dot(shares, constants))
 
     def _stack(self, table: Table, rows: int) -> None:
         self.meta_models_: dict[str, NestedModel] = {

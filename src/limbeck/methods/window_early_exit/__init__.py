@@ -1,0 +1,1 @@
+"""Window early exit: a cascade whose later models see only samples near a decision."""

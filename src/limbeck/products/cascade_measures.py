@@ -1,0 +1,153 @@
+"""Cascade measures: what a cascade says about a split, and what each of its stages takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from limbeck.data.batch import Batch
+from limbeck.data.data import Data
+from limbeck.data.loader import sequential
+from limbeck.data.splits import Split, overlap
+from limbeck.errors import ArgumentError
+from limbeck.evaluate.cost import median_ms, multiply_adds, weights
+from limbeck.evaluate.quality import quality
+from limbeck.evaluate.selective_quality import selective_quality
+from limbeck.products.stages import Stages, State, asked
+
+if TYPE_CHECKING:
+    from limbeck.products.window_cascade import WindowCascade
+
+
+class StageCost(NamedTuple):
+    """What one stage of a cascade takes.
+
+    Args:
+        macs: multiply-adds for a sample that reaches it.
+        latency_ms: median time for one such sample.
+        share: of samples that reach it.
+    """
+
+    macs: int
+    latency_ms: float
+    share: float
+
+
+class Told(NamedTuple):
+    """What a cascade says about a split, on the CPU, in its order.
+
+    Args:
+        logits: ``(N, C)``.
+        confidence: ``(N,)``.
+        reached: ``(N,)``.
+        target: ``(N,)``.
+    """
+
+    logits: Tensor
+    confidence: Tensor
+    reached: Tensor
+    target: Tensor
+
+    @property
+    def correct(self) -> Tensor:
+        """Whether each prediction is right, ``(N,)``."""
+        return self.logits.argmax(1) == self.target
+
+
+def check_unseen(data: Data) -> None:
+    """Refuse validation samples that were trained on, where their ids tell.
+
+    Raises:
+        ArgumentError: some were.
+    """
+    for part in (data.train, data.rest):
+        shared = overlap(data.validation, part) if part is not None else ()
+        for first in shared[:1]:
+            raise ArgumentError(
+                f"{len(shared)} validation samples of {data.name} are training samples too (the "
+                f"first has id {first}): models are too sure of those, and windows would stand in "
+                "the wrong place; set samples apart that no model has seen"
+            )
+
+
+@torch.no_grad()
+def stage_predictions(models: Stages, data: Data) -> tuple[Tensor, Tensor]:
+    """What each stage by itself says about the validation split, on the CPU.
+
+    Args:
+        models: the stages.
+        data: as the cascade's ``see`` gives it.
+
+    Returns:
+        Logits ``(S, N, C)`` and classes ``(N,)``.
+    """
+    parts, targets = [], []
+    for batch in sequential(data, data.validation):
+        parts.append(asked(models, batch).cpu())
+        targets.append(batch["y"].cpu())
+    return torch.cat(parts, 1), torch.cat(targets)
+
+
+@torch.no_grad()
+def told(cascade: WindowCascade, data: Data, split: Split) -> Told:
+    """Ask a cascade about a split of data that fits, as its ``see`` gives it."""
+    found: dict[str, list[Tensor]] = {"logits": [], "confidence": [], "reached": [], "y": []}
+    for batch in sequential(data, split):
+        said = cascade.outputs(batch)
+        columns = {"logits": said.read("logits"), **said.extra, "y": batch["y"]}
+        for name, parts in found.items():
+            parts.append(columns[name].cpu())
+    return Told(*(torch.cat(parts) for parts in found.values()))
+
+
+def figures_of(said: Told, outside: Told | None = None) -> dict[str, float]:
+    """Figures of what a cascade said, and of what it said about samples from outside."""
+    beside = None if outside is None else outside.confidence
+    figures = quality(said.logits, said.target, "classification")
+    return figures | selective_quality(said.correct, said.confidence, beside)
+
+
+@torch.no_grad()
+def stage_costs(models: Stages, data: Data, reached: Tensor) -> list[StageCost]:
+    """What each stage takes by itself, going on from what the one before it left.
+
+    Args:
+        models: the stages.
+        data: whose first test sample is asked about, as the cascade's ``see`` gives it.
+        reached: where samples end, ``(N,)``; tells the shares.
+
+    Returns:
+        One a stage.
+    """
+    one, found = next(sequential(data, data.test, 1)), []
+    state: State = None
+    for stage in range(len(models)):
+        ask: Any = partial(_ask, models, stage, state)
+        found.append(
+            StageCost(
+                multiply_adds(ask, one),
+                median_ms(partial(ask, one)),
+                float((reached >= stage).double().mean()),
+            )
+        )
+        _, state = ask(one)
+    return found
+
+
+def mean_cost(models: Stages, costs: Sequence[StageCost]) -> dict[str, float]:
+    """Parameters and bytes of all stages, multiply-adds and latency of the mean sample."""
+    parameters, size = weights(models.modules)
+    return {
+        "parameters": parameters,
+        "macs": sum(one.share * one.macs for one in costs),
+        "latency_ms": round(sum(one.share * one.latency_ms for one in costs), 4),
+        "bytes": size,
+    }
+
+
+def _ask(models: Stages, stage: int, state: State, batch: Batch) -> tuple[Tensor, State]:
+    return models.ask(stage, batch, state)

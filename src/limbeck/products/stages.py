@@ -1,0 +1,337 @@
+"""Stages: models in order, asked one after another about fewer and fewer samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.batch import Batch
+from limbeck.errors import ArgumentError, ModelError
+from limbeck.functional.guards import widened
+from limbeck.outputs import Outputs
+from limbeck.products.members import Member, NetworkMember, members_of
+from limbeck.selection.exits import Exits
+from limbeck.teachers import Teacher
+
+# What a stage leaves for the next: tensors with a row a sample, in tuples, lists or mappings.
+State = Any
+
+
+class Stages(Protocol):
+    """What a cascade asks of its models.
+
+    Attributes:
+        members: that are saved.
+        averaged: whether a stage says the mean of those so far.
+        skips: whether a stage that is not reached is not computed.
+    """
+
+    members: tuple[Member | Teacher, ...]
+    averaged: bool
+    skips: bool
+
+    def __len__(self) -> int: ...
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]: ...
+
+    def ask(self, stage: int, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """What a stage by itself says, ``(N, C)``, and what it leaves for the next."""
+
+    def upto(self, count: int) -> Stages:
+        """The first of them alone."""
+
+
+class MemberStages:
+    """Members of an ensemble, each a stage.
+
+    Args:
+        members: in order.
+    """
+
+    averaged, skips = True, True
+
+    def __init__(self, members: Sequence[Member | Teacher]) -> None:
+        self.members = tuple(members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The networks of all members."""
+        return tuple(module for one in self.members for module in one.modules)
+
+    def ask(self, stage: int, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """What a member says; nothing is left for the next."""
+        return self.members[stage](batch).read("logits"), None
+
+    def upto(self, count: int) -> MemberStages:
+        """The first members."""
+        return MemberStages(self.members[:count])
+
+
+class LazyExits:
+    """Exits of one network whose modules ``exit_stages`` compute them one after another.
+
+    The first stage takes the inputs and every other what the one before left; each returns logits
+    and what it leaves, tensors with a row a sample. The last may return logits alone.
+
+    Args:
+        member: the network.
+        count: of the exits; None takes all.
+    """
+
+    averaged, skips = False, True
+
+    def __init__(self, member: NetworkMember, count: int | None = None) -> None:
+        self.members: tuple[Member | Teacher, ...] = (member,)
+        self._parts: Sequence[nn.Module] = list(_parts(member))[:count]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The parts up to the last exit."""
+        return tuple(self._parts)
+
+    @torch.no_grad()
+    def ask(self, stage: int, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """Go on from what the stage before left."""
+        returned = self._parts[stage](_inputs(self, batch) if stage == 0 else state)
+        if isinstance(returned, Tensor) and stage == len(self) - 1:
+            return returned, None
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise ModelError(
+                f"stage {stage} of {self.members[0]!r} returns a {type(returned).__name__}, "
+                "expected a pair: logits, and what the next stage goes on from"
+            )
+        return returned[0], returned[1]
+
+    def upto(self, count: int) -> LazyExits:
+        """The same network up to an earlier exit."""
+        member = self.members[0]
+        assert isinstance(member, NetworkMember)
+        return LazyExits(member, count)
+
+
+class WholeExits:
+    """Exits of one network that computes all of them at once.
+
+    Args:
+        member: the network; returns logits in a tuple, a list or a mapping, in order.
+        count: how many exits there are.
+    """
+
+    averaged, skips = False, False
+
+    def __init__(self, member: NetworkMember, count: int) -> None:
+        self.members: tuple[Member | Teacher, ...] = (member,)
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The whole network."""
+        return self.members[0].modules
+
+    @torch.no_grad()
+    def ask(self, stage: int, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """Compute all exits, or read the next."""
+        exits = exits_of(self.modules[0](_inputs(self, batch))) if stage == 0 else state
+        return exits[0], exits[1:]
+
+    def upto(self, count: int) -> WholeExits:
+        """The first exits; the network stays whole."""
+        member = self.members[0]
+        assert isinstance(member, NetworkMember)
+        return WholeExits(member, count)
+
+
+def stages(given: Any, exits: int | None = None) -> Stages:
+    """Make what a user holds the stages of a cascade.
+
+    Args:
+        given: models in order, an ensemble, or one network with several exits: a module with a
+            list ``exit_stages`` (see `LazyExits`), or one that returns several logits.
+        exits: how many logits a single network returns, where it computes all at once.
+
+    Returns:
+        The stages.
+
+    Raises:
+        ArgumentError: something is no member.
+
+    Example:
+        >>> len(stages([nn.Linear(2, 3), nn.Linear(2, 3)]))
+        2
+    """
+    members = members_of(given)
+    (first, *others) = members
+    if others or not isinstance(first, NetworkMember):
+        return MemberStages(members)
+    if _parts(first):
+        return LazyExits(first)
+    if exits is None or exits < 2:
+        return MemberStages(members)
+    return WholeExits(first, exits)
+
+
+@torch.no_grad()
+def number_of_exits(given: Any, batch: Batch) -> int | None:
+    """How many logits a single network that computes all exits at once returns.
+
+    Args:
+        given: as `stages` takes it.
+        batch: a sample or more.
+
+    Returns:
+        None for several models, and for a network that offers its exits one by one.
+    """
+    members = members_of(given)
+    (first, *others) = members
+    if others or not isinstance(first, NetworkMember) or _parts(first) or "x" not in batch:
+        return None
+    return len(exits_of(first.network(first.inputs(batch))))
+
+
+@torch.no_grad()
+def asked(models: Stages, batch: Batch) -> Tensor:
+    """What each stage by itself says about all samples, ``(S, N, C)``."""
+    state, told = None, []
+    for stage in range(len(models)):
+        said, state = models.ask(stage, batch, state)
+        told.append(widened(said))
+    shapes = {tuple(one.shape) for one in told}
+    if len(shapes) > 1:
+        raise ModelError(
+            f"the stages give logits of shapes {sorted(shapes)}; all must know the same classes"
+        )
+    return torch.stack(told)
+
+
+@torch.no_grad()
+def cascaded(models: Stages, exits: Exits, batch: Batch) -> Outputs:
+    """Ask every stage about the samples that reach it, and about no others.
+
+    Args:
+        models: the stages.
+        exits: which samples go on.
+        batch: N samples.
+
+    Returns:
+        Logits ``(N, C)`` of the last stage that each sample reaches, with ``extra.confidence``
+        ``(N,)`` and ``extra.reached`` ``(N,)``, counted from 0.
+
+    Raises:
+        ModelError: a stage says something of another shape than those before it.
+    """
+    going = torch.arange(batch.size)
+    told, state, found = torch.empty(0), None, Found()
+    for stage in range(len(models)):
+        said, state = models.ask(stage, batch, state)
+        said = widened(said)
+        if stage and said.shape != told.shape[1:]:
+            raise ModelError(
+                f"stage {stage} gives logits of shape {tuple(said.shape)} and the stages before it "
+                f"{tuple(told.shape[1:])}; all must know the same classes"
+            )
+        told = torch.cat([told, said[None]]) if stage else said[None]
+        confidence = exits.confidence(told)
+        found.note(going, exits.said(told), confidence, stage)
+        kept = exits.goes_on(stage, confidence).nonzero()[:, 0]
+        if not len(kept):
+            break
+        going, told, batch = going[kept.to(going.device)], told[:, kept], batch.rows(kept)
+        state = rows_of(state, kept)
+    return found.outputs()
+
+
+class Found:
+    """The answers so far, which later stages write over."""
+
+    def __init__(self) -> None:
+        self.logits = self.confidence = self.reached = torch.empty(0)
+
+    def note(self, rows: Tensor, logits: Tensor, confidence: Tensor, stage: int) -> None:
+        """Keep what a stage says about some of the rows; the first is about all."""
+        rows = rows.to(logits.device)
+        if stage == 0:
+            self.logits, self.confidence = logits.clone(), confidence.clone()
+            self.reached = torch.zeros_like(rows)
+            return
+        self.logits[rows] = logits
+        self.confidence[rows] = confidence
+        self.reached[rows] = stage
+
+    def outputs(self) -> Outputs:
+        """All of it as outputs."""
+        extra = {"confidence": self.confidence, "reached": self.reached}
+        return Outputs(logits=self.logits, extra=extra)
+
+
+def exits_of(returned: Any) -> list[Tensor]:
+    """The logits of a network with several exits, in order.
+
+    Args:
+        returned: a tuple, list or mapping of tensors; those of the shape of the first count.
+
+    Returns:
+        One tensor ``(N, C)`` or more.
+
+    Raises:
+        ModelError: it holds no tensor.
+
+    Example:
+        >>> len(exits_of({"early": torch.zeros(2, 3), "late": torch.zeros(2, 3)}))
+        2
+    """
+    if isinstance(returned, Tensor):
+        return [returned]
+    values = returned.values() if isinstance(returned, Mapping) else returned
+    tensors = [one for one in values if isinstance(one, Tensor)]
+    if not tensors:
+        raise ModelError(
+            f"the network returns a {type(returned).__name__} without tensors, expected the logits "
+            "of its exits in a tuple, list or mapping"
+        )
+    return [one for one in tensors if one.shape == tensors[0].shape]
+
+
+def rows_of(state: State, rows: Tensor) -> State:
+    """Some samples of what a stage leaves, whatever holds the tensors.
+
+    Example:
+        >>> rows_of({"x": torch.arange(3)}, torch.tensor([2]))["x"].tolist()
+        [2]
+    """
+    if isinstance(state, Tensor):
+        return state[rows]
+    if isinstance(state, Mapping):
+        return {name: rows_of(one, rows) for name, one in state.items()}
+    if isinstance(state, (tuple, list)):
+        return type(state)(rows_of(one, rows) for one in state)
+    if state is None:
+        return None
+    raise ArgumentError(
+        f"a stage leaves a {type(state).__name__}, expected tensors with a row a sample, in "
+        "tuples, lists or mappings"
+    )
+
+
+def _parts(member: NetworkMember) -> Sequence[nn.Module]:
+    """The stages that a network offers, in order; none where it offers none."""
+    found = getattr(member.network, "exit_stages", None)
+    return list(found) if isinstance(found, (nn.ModuleList, nn.Sequential)) else []
+
+
+def _inputs(models: Stages, batch: Batch) -> Tensor:
+    (member,) = models.members
+    assert isinstance(member, NetworkMember)
+    return member.inputs(batch)

@@ -1,0 +1,230 @@
+"""Exit policy: how a cascade is told which samples go on, calibrated on arrays of predictions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from limbeck.errors import ArgumentError, UnusualUseWarning
+from limbeck.functional.cascades import ExitWindow, exit_window, threshold_window
+from limbeck.functional.divergences import Kind
+from limbeck.functional.guards import check_labelled
+from limbeck.functional.selective import ENOUGH, Variant
+from limbeck.functional.thresholds import Requirement, operating_threshold
+from limbeck.functional.uncertainty import Score
+from limbeck.selection.exits import Exits, Predictions, stages_of
+from limbeck.settings import settings
+
+Task = Literal["risk_at_coverage", "coverage_at_risk", "fpr_at_tpr"]
+Share = Annotated[float, Field(ge=0, le=1)]
+# What each task requires, and the target where none is named.
+REQUIRED: dict[Task, tuple[Requirement, float]] = {
+    "risk_at_coverage": ("coverage", 0.8),
+    "coverage_at_risk": ("risk", 0.05),
+    "fpr_at_tpr": ("tpr", 0.95),
+}
+
+
+@settings
+class ExitPolicy:
+    r"""Send on the samples whose confidence lies around the threshold that a task needs.
+
+    At stage j the threshold :math:`\tau_j` is the confidence at which stage j by itself meets the
+    target on validation samples, and the window is :math:`[Q(q - h), Q(q + h)]` with
+    :math:`Q(q) = \tau_j`.
+
+    Args:
+        score: what confidence is: ``"msp"``, ``"entropy"``, ``"max_logit"`` or ``"energy"``.
+        rule: ``"window"``, or ``"threshold"``, the policy of earlier work at equal traffic: the
+            least confident share 2h goes on.
+        task: what the cascade is for: ``"risk_at_coverage"`` and ``"coverage_at_risk"`` of a
+            classifier that may decline, ``"fpr_at_tpr"`` of a detector of samples from outside.
+        target: coverage, risk or true-positive rate to be met; None takes 0.8, 0.05 and 0.95.
+        half_width: h, the share of samples on each side of the threshold; several, one a stage but
+            the last. 0 gives the first stage exactly, 1 the whole.
+        min_points: fewest answered samples at which ``"coverage_at_risk"`` is looked at, and the
+            fewest validation samples; None takes a tenth of them, at most 500.
+        variant: ``"attained"`` takes a threshold that meets the target, ``"closest"``, the
+            published choice, the one that comes nearest to it.
+
+    Example:
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> outputs = torch.randn(2, 100, 3, generator=draw)
+        >>> target = torch.randint(3, (100,), generator=draw)
+        >>> exits = ExitPolicy(half_width=0.1).calibrated(outputs, target)
+        >>> exits.route(outputs).reached.sum().item()
+        20
+
+    Source: Xia and Bouganis, arXiv 2303.08010.
+    """
+
+    score: Score = "msp"
+    rule: Literal["window", "threshold"] = "window"
+    task: Task = "risk_at_coverage"
+    target: Share | None = None
+    half_width: Share | tuple[Share, ...] = 0.1
+    min_points: Annotated[int, Field(ge=1)] | None = None
+    variant: Variant = "attained"
+
+    def calibrated(
+        self,
+        outputs: Predictions,
+        target: Tensor | np.ndarray | Sequence[int],
+        *,
+        kind: Kind = "logits",
+        averaged: bool = True,
+    ) -> Exits:
+        """Choose windows, and the threshold of acceptance, on validation samples.
+
+        Args:
+            outputs: what each of S stages by itself says about all N samples, ``(S, N, C)``.
+            target: class indices ``(N,)``; unknown to no member is not enough, no member may have
+                been fitted on them.
+            kind: ``"logits"`` or ``"probabilities"``.
+            averaged: whether a stage says the mean of those so far, as in an ensemble, or itself,
+                as an exit of one network.
+
+        Returns:
+            What routes samples. Its threshold of acceptance is chosen on what the cascade as a
+            whole says about the validation samples.
+
+        Raises:
+            ArgumentError: shapes differ, predictions hold NaN, there are too few samples, or no
+                threshold meets the target (all are right, all are wrong, or none is sure enough).
+        """
+        said = stages_of(outputs)
+        truth = torch.as_tensor(target).to(said.device)
+        check_labelled(said[0], truth, ("the predictions of a member", "target"))
+        fewest = self._fewest(len(truth))
+        self._tell(said, truth)
+        exits = Exits(
+            score=self.score,
+            kind=kind,
+            averaged=averaged,
+            windows=(),
+            facts={**self._facts(), "min_points": fewest, "samples": len(truth)},
+        )
+        for place, half_width in enumerate(self._half_widths(len(said))):
+            told = said[: place + 1]
+            confidence = exits.confidence(told)
+            right = exits.said(told).argmax(-1) == truth
+            threshold = self._threshold(right, confidence, fewest)
+            exits = exits.with_stage(
+                self._window(confidence, threshold, half_width), threshold, half_width
+            )
+        routed = exits.route(said)
+        right = routed.outputs.argmax(-1) == truth
+        return exits.accepting(self._acceptance(right, routed.confidence, fewest))
+
+    @property
+    def required(self) -> tuple[Requirement, float]:
+        """What is required, and how much of it."""
+        requirement, usual = REQUIRED[self.task]
+        return requirement, usual if self.target is None else self.target
+
+    def _window(self, confidence: Tensor, threshold: float, half_width: float) -> ExitWindow:
+        if self.rule == "threshold":
+            return threshold_window(confidence, min(1.0, 2 * half_width))
+        return exit_window(confidence, threshold, half_width=half_width)
+
+    def _threshold(self, right: Tensor, confidence: Tensor, fewest: int) -> float:
+        requirement, target = self.required
+        return operating_threshold(
+            # A rate of true positives needs samples from inside alone, right or wrong.
+            torch.ones_like(right) if requirement == "tpr" else right,
+            confidence,
+            requirement,
+            target,
+            variant=self.variant,
+            min_points=fewest if requirement == "risk" else None,
+        )
+
+    def _acceptance(self, right: Tensor, confidence: Tensor, fewest: int) -> float:
+        if self.required[0] == "risk" and bool(right.all()):
+            # The later stages put all right: whatever they answer meets any risk.
+            return float(confidence.min())
+        return self._threshold(right, confidence, fewest)
+
+    def _fewest(self, samples: int) -> int:
+        fewest = self.min_points or max(1, min(ENOUGH, samples // 10))
+        if samples < fewest:
+            raise ArgumentError(
+                f"there are {samples} validation samples and min_points is {fewest}; give more of "
+                "them, or leave min_points out to take a tenth of what there is"
+            )
+        return fewest
+
+    def _half_widths(self, stages: int) -> tuple[float, ...]:
+        given = self.half_width
+        if not isinstance(given, tuple):
+            return (given,) * (stages - 1)
+        if len(given) != stages - 1:
+            raise ArgumentError(
+                f"half_width has {len(given)} numbers for {stages} stages, expected one number, or "
+                f"{stages - 1}: one for each stage but the last"
+            )
+        return given
+
+    def _tell(self, said: Tensor, truth: Tensor) -> None:
+        """Warn of what runs and is probably not meant."""
+        for text in [*_about_members(said), *_about_targets(said, truth)]:
+            warnings.warn(text, UnusualUseWarning, stacklevel=3)
+
+    def _facts(self) -> dict[str, Any]:
+        requirement, target = self.required
+        chosen = {
+            "attained": "that meets it (samples of equal confidence are answered together)",
+            "closest": "at the point nearest to it",
+        }
+        return {
+            "rule": self.rule,
+            "task": self.task,
+            "target": target,
+            "variant": self.variant,
+            "definitions": {
+                "threshold": f"the confidence on validation samples {chosen[self.variant]}; the "
+                f"{requirement} required is {target:g}",
+                "window": "quantiles by linear interpolation, both ends go on",
+                "rank": "share of samples below the threshold, those equal to it count half",
+                "acceptance": "chosen likewise, on what the whole cascade says",
+            },
+        }
+
+
+def _about_members(said: Tensor) -> list[str]:
+    told = []
+    for place, one in enumerate(said):
+        if len(one) > 1 and bool((one == one[0]).all()):
+            told.append(
+                f"stage {place} says the same about all {len(one)} validation samples: it was "
+                "kept, and neither tells samples apart nor adds anything; leave it out"
+            )
+            continue
+        twin = next((k for k in range(place) if torch.equal(said[k], one)), None)
+        if twin is not None:
+            told.append(
+                f"stages {twin} and {place} say the same about all {len(one)} validation samples: "
+                "both were kept, and the second costs without adding anything; leave it out"
+            )
+    return told
+
+
+def _about_targets(said: Tensor, truth: Tensor) -> list[str]:
+    told = []
+    if bool((truth == truth[0]).all()):
+        told.append(
+            f"all {len(truth)} validation samples are of class {int(truth[0])}: windows were "
+            "chosen on it alone and say nothing of others; give samples of every class"
+        )
+    if bool((said[0].argmax(-1) == truth).all()):
+        told.append(
+            f"the first stage is right about all {len(truth)} validation samples: windows were "
+            "chosen on its confidence all the same; were members fitted on these samples?"
+        )
+    return told

@@ -1,0 +1,242 @@
+"""A cascade says what its windows say, skips what it says it skips, and comes back from disk."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import limbeck
+from limbeck.data import Batch, InputSpace, digits, from_arrays, sequential
+from limbeck.data.splits import Subset
+from limbeck.errors import (
+    ArgumentError,
+    CorruptFileError,
+    ModelError,
+    NoEffectWarning,
+    UnusualUseWarning,
+)
+from limbeck.networks.names import build
+from limbeck.products import WindowCascade
+from limbeck.selection import ExitPolicy
+from limbeck.teachers import ensemble, teacher
+
+from .cascades import Counting, Exits, blobs
+
+
+@pytest.fixture(scope="module")
+def data():
+    return blobs()
+
+
+@pytest.fixture
+def pair():
+    return [Counting(1), Counting(2)]
+
+
+def inputs(data):
+    return data.test.take(np.arange(len(data.test)))["x"]
+
+
+def test_later_stages_are_asked_about_the_window_alone(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    x = inputs(data)
+    for one in pair:
+        one.asked = 0
+    reached = cascade.reached(x)
+    assert pair[0].asked == len(x)
+    assert pair[1].asked == int((reached == 1).sum())
+    assert 0.1 < float(reached.double().mean()) < 0.3
+
+
+def test_what_is_run_equals_what_arrays_give(data, pair):
+    three = [*pair, Counting(3)]
+    cascade = WindowCascade.of(three, data, ExitPolicy(half_width=0.2)).calibrate(data)
+    x = inputs(data)
+    routed = cascade.exits.route(torch.stack([one(x) for one in three]))
+    torch.testing.assert_close(cascade.logits(x), routed.outputs)
+    torch.testing.assert_close(cascade.confidence(x), routed.confidence)
+    assert torch.equal(cascade.reached(x), routed.reached)
+    assert set(routed.reached.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("score", ["msp", "entropy", "max_logit", "energy"])
+def test_the_ends_are_the_first_stage_and_the_ensemble_to_the_bit(data, pair, score):
+    x = inputs(data)
+    both = ensemble(teacher(pair[0]), teacher(pair[1]))
+    for half_width, whole in ((0.0, teacher(pair[0])), (1.0, both)):
+        policy = ExitPolicy(score=score, half_width=half_width)
+        cascade = WindowCascade.of(pair, data, policy).calibrate(data)
+        assert torch.equal(cascade.logits(x), whole(Batch({"x": x})).logits)
+        other = cascade.whole if half_width else cascade.first
+        assert cascade.evaluate(data) == other.evaluate(data)
+
+
+def test_it_is_calibrated_on_arrays_as_on_data(data, pair):
+    cascade = WindowCascade.of(pair, data)
+    first = cascade.calibrate(data).exits
+    said = cascade.predictions(data)
+    assert cascade.calibrate(said).exits == first
+    other = cascade.calibrate(said, ExitPolicy(half_width=0.3)).exits
+    assert other.half_widths == (0.3,)
+
+
+def test_acceptance_meets_its_target_on_what_the_cascade_says(data, pair):
+    cascade = WindowCascade.of(pair, data, ExitPolicy(target=0.6)).calibrate(data)
+    share = float(cascade.accept(inputs(data)).double().mean())
+    assert abs(share - 0.6) < 0.1
+    with pytest.raises(ModelError, match="no threshold of acceptance"):
+        cascade.whole.accept(inputs(data))
+
+
+def test_another_pool_gets_windows_of_its_own(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    pool = inputs(data) * 0.3
+    there = cascade.shifted(pool)
+    shares = [float(one.reached(pool).double().mean()) for one in (cascade, there)]
+    assert abs(shares[1] - 0.2) < abs(shares[0] - 0.2)
+    assert there.exits.acceptance == cascade.exits.acceptance
+    with pytest.raises(ArgumentError, match="x is empty"):
+        cascade.shifted(pool[:0])
+
+
+def test_exits_of_one_network_go_on_from_what_was_left(data):
+    torch.manual_seed(0)
+    network = Exits()
+    cascade = WindowCascade.of(network, data, ExitPolicy(half_width=0.2)).calibrate(data)
+    x = inputs(data)
+    asked = []
+    for part in network.parts:
+        part.register_forward_hook(lambda part, given, said: asked.append(len(given[0])))
+    reached = cascade.reached(x)
+    assert asked == [int((reached >= k).sum()) for k in range(3)]
+    routed = cascade.exits.route(torch.stack(network(x)))
+    torch.testing.assert_close(cascade.logits(x), routed.outputs)
+    torch.testing.assert_close(cascade.whole.logits(x), network(x)[-1])
+
+
+@pytest.mark.parametrize("form", ["tuple", "list", "mapping"])
+def test_exits_that_come_at_once_are_said_to_skip_nothing(data, form):
+    network = Exits(lazy=False)
+    usual = network.forward
+    shapes = {
+        "tuple": tuple,
+        "list": list,
+        "mapping": lambda said: {str(place): one for place, one in enumerate(said)},
+    }
+    network.forward = lambda x: shapes[form](usual(x))
+    cascade = WindowCascade.of(network, data)
+    with pytest.warns(UnusualUseWarning, match="no work is skipped"):
+        cascade.calibrate(data)
+    lazy = WindowCascade.of(Exits(), data).calibrate(data)
+    torch.testing.assert_close(cascade.logits(inputs(data)), lazy.logits(inputs(data)))
+
+
+def test_cost_is_that_of_the_samples_that_reach_each_stage(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    costs = cascade.stage_costs(data)
+    assert [one.macs for one in costs] == [6, 6]
+    assert costs[0].share == 1.0
+    assert costs[1].share == float(cascade.reached(inputs(data)).double().mean())
+    found = cascade.cost(data)
+    assert found["macs"] == pytest.approx(6 + 6 * costs[1].share)
+    assert found["parameters"] == 18
+    assert cascade.first.cost(data)["parameters"] == 9
+
+
+def test_members_read_spaces_of_their_own(data):
+    real = digits()
+    colour = InputSpace(size=(12, 12), channels=3, mean=(0.5,) * 3, std=(0.5,) * 3)
+    torch.manual_seed(0)
+    models = [
+        build("mlp?hidden=8", real.input_space, 10),
+        teacher(build("cnn?width=4&stages=1", colour, 10), input_space=colour),
+    ]
+    cascade = WindowCascade.of(models, real, ExitPolicy(half_width=1)).calibrate(real)
+    x = real.columns(real.test, np.arange(20))["x"]
+    batch = next(sequential(real, real.test, 20))
+    assert torch.equal(cascade.logits(x), cascade.outputs(batch).logits)
+
+
+def test_a_cascade_survives_saving(data, pair, tmp_path):
+    for policy in (ExitPolicy(), ExitPolicy(rule="threshold"), ExitPolicy(half_width=(1.0,))):
+        cascade = WindowCascade.of(pair, data, policy).calibrate(data)
+        cascade.save(tmp_path / "product")
+        again = limbeck.load(tmp_path / "product", network=[Counting(8), Counting(9)])
+        assert torch.equal(again.logits(inputs(data)), cascade.logits(inputs(data)))
+        assert again.exits == cascade.exits
+        assert again.policy == policy
+        assert again.fingerprint == cascade.fingerprint
+        again.save(tmp_path / "again")
+        names = [one.name for one in (tmp_path / "product").iterdir()]
+        assert sorted(names) == ["manifest.json", "member-0", "member-1", "product.json"]
+        for name in ("manifest.json", "product.json"):
+            first, second = ((tmp_path / one / name).read_bytes() for one in ("product", "again"))
+            assert first == second
+    with pytest.raises(ModelError, match=r"network=\[\.\.\.\]"):
+        limbeck.load(tmp_path / "product")
+    path = tmp_path / "product" / "member-1" / "network.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(CorruptFileError, match="altered"):
+        limbeck.load(tmp_path / "product")
+
+
+def test_a_network_of_exits_survives_saving(data, tmp_path):
+    for lazy in (True, False):
+        network = Exits(lazy)
+        cascade = WindowCascade.of(network, data)
+        if lazy:
+            cascade.calibrate(data)
+        else:
+            with pytest.warns(UnusualUseWarning):
+                cascade.calibrate(data)
+        cascade.save(tmp_path / "product")
+        again = limbeck.load(tmp_path / "product", network=Exits(lazy))
+        assert torch.equal(again.logits(inputs(data)), cascade.logits(inputs(data)))
+
+
+def test_validation_samples_that_were_trained_on_are_refused(data, pair):
+    known = dataclasses.replace(data, validation=Subset(data.train, np.arange(50)))
+    with pytest.raises(ArgumentError, match="50 validation samples .* are training samples too"):
+        WindowCascade.of(pair, data).calibrate(known)
+    train = data.train.take(np.arange(200))
+    same = from_arrays(
+        train["x"], train["y"], validation=(train["x"], train["y"]), test=(train["x"], train["y"])
+    )
+    with pytest.raises(ArgumentError, match="set samples apart"):
+        WindowCascade.of(pair, same).calibrate(same)
+    # Ids of splits that came by themselves are numbered each from 0 and tell nothing.
+    WindowCascade.of(pair, data).calibrate(data)
+
+
+def test_what_is_no_cascade_is_refused(data, pair):
+    cascade = WindowCascade.of(pair, data)
+    with pytest.raises(ModelError, match="no windows yet"):
+        cascade.predict(inputs(data))
+    with pytest.warns(NoEffectWarning, match="one model with one exit"):
+        alone = WindowCascade.of(pair[:1], data)
+    assert torch.equal(alone.calibrate(data).logits(inputs(data)), pair[0](inputs(data)))
+    numbers = from_arrays(torch.rand(60, 2), torch.rand(60))
+    with pytest.raises(ArgumentError, match="is regression"):
+        WindowCascade.of(pair, numbers)
+    with pytest.raises(ModelError, match="all must know the same classes|other classes"):
+        WindowCascade.of([pair[0], nn.Linear(2, 4)], data).calibrate(data)
+    with pytest.raises(ArgumentError, match=r"expected \(N, 2\)"):
+        cascade.calibrate(data).predict(np.zeros((3, 5)))
+    with pytest.raises(ModelError, match="classes"):
+        cascade.evaluate(digits())
+
+
+def test_no_sample_gives_no_answer(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    assert cascade.logits(np.zeros((0, 2))).shape == (0, 3)
+    assert cascade.confidence(np.zeros((0, 2))).shape == (0,)
+    assert cascade.accept(np.zeros((0, 2))).dtype == torch.bool
+
+
+def test_stages_that_leave_something_odd_are_told_of(data):
+    network = Exits()
+    network.parts[0].forward = lambda x: torch.zeros(len(x), 3)
+    with pytest.raises(ModelError, match="expected a pair"):
+        WindowCascade.of(network, data).calibrate(data)
