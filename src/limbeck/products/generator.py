@@ -290,7 +290,7 @@ class Generator:
         Args:
             dir: the folder; an earlier export of the same generator is replaced.
             to: ``"safetensors"`` (weights, which `limbeck.load` reads), ``"onnx"`` (the network,
-                one evaluation), or ``"diffusers"`` (a pipeline folder, with a card).
+                one evaluation), or ``"diffusers"`` (a folder with its own pipeline and a card).
             origin: the run that the generator comes from, for its card.
 
         Returns:
