@@ -160,6 +160,12 @@ def test_guidance_without_conditions_is_refused_before_anything_is_trained(tmp_p
     assert not made.conditional
 
 
+@pytest.mark.parametrize(("changes", "learned"), [({}, 2.0), ({"augment": False}, 1.0)])
+def test_the_product_knows_the_guidance_that_it_learned(tmp_path, changes, learned):
+    made = method(**changes).distill(tmp_path, teacher=denoiser(1), data=DATA)
+    assert made.learned == learned
+
+
 def test_settings_that_leave_nothing_to_learn_or_do_nothing_are_told():
     with pytest.raises(SettingsError, match="nothing to learn from"):
         method(regulariser="none", guidance=1.0)

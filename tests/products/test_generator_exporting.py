@@ -169,6 +169,15 @@ def test_a_folder_of_several_networks_is_no_teacher_by_name(tmp_path):
         build(f"hf:{tmp_path}", one.space, 3)
 
 
+def test_the_card_tells_the_guidance_that_was_learned(tmp_path):
+    unet(learned=2.0).export(tmp_path / "guided", to="diffusers")
+    assert "guidance 2 against class 3" in (tmp_path / "guided" / "README.md").read_text()
+    facts = json.loads((tmp_path / "guided" / "generator.json").read_text())
+    assert facts["learned"] == {"guidance": 2.0, "null_condition": 3}
+    unet(learned=1.0).export(tmp_path / "plain", to="diffusers")
+    assert "guidance" not in (tmp_path / "plain" / "README.md").read_text()
+
+
 def test_the_card_runs_and_shows_the_figures(tmp_path, monkeypatch):
     origin = Origin(rows=[ROW], data="digits", method="m", title="A method", paper="arXiv 1")
     unet().export(tmp_path, to="diffusers", origin=origin)

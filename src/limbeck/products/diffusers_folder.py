@@ -207,6 +207,13 @@ def pipeline_card(facts: Mapping[str, Any], origin: Origin) -> str:
         "`trust_remote_code=True` lets diffusers run it. It knows the levels, which network is "
         "asked at which, and how a step goes to the next.",
     ]
+    learned = facts["learned"]
+    if learned["guidance"] not in (None, 1):
+        parts.append(
+            f"It learned what its teacher says with guidance {learned['guidance']:g} against class "
+            f"{learned['null_condition']}, no class at all, and samples without: leave "
+            "`guidance_scale` out."
+        )
     if labels:
         parts.append(f"Classes in order: {', '.join(map(str, labels))}.")
     if origin.rows:

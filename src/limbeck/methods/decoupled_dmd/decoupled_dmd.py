@@ -145,11 +145,16 @@ class DecoupledDMD:
 
     def check_teacher(self, network: Any) -> None:
         """Find guidance that the teacher cannot give, before it is trained."""
-        check_matching(network, self.guidance if self.augment else 1.0, self.teaching)
+        check_matching(network, self._learned, self.teaching)
+
+    @property
+    def _learned(self) -> float:
+        """Scale of the guidance that the student learns."""
+        return self.guidance if self.augment else 1.0
 
     @property
     def _guided(self) -> bool:
-        return self.augment and self.guidance != 1
+        return self._learned != 1
 
     def _made(
         self, run: Run, stage: str, teacher: nn.Module, data: Data, student: nn.Module | None
@@ -202,7 +207,7 @@ class DecoupledDMD:
             rival=rival,
             spread=spread,
         )
-        return Generator.of(made, self.sampler, data), fake
+        return Generator.of(made, self.sampler, data, learned=self._learned), fake
 
     def _directed(self, teacher: Any, models: Models, sample: Sample, draws: Draws) -> Terms:
         """The two directions in clean predictions, each as a term of its own."""

@@ -145,7 +145,7 @@ class PhasedDMD:
             )
             experts.append(self.adapters.merged(expert).eval().requires_grad_(False))
         plan = FewStep(levels=self.levels, kind="ode")
-        made = Generator.of(Routed(experts, self.boundaries), plan, data)
+        made = Generator.of(Routed(experts, self.boundaries), plan, data, learned=self.guidance)
         if run.engine.rank == 0:
             show_scores(run, made, teacher, fake, data)
         return made
@@ -170,7 +170,7 @@ class PhasedDMD:
             spread=moments(centred(data))[1],
         )
         found = teachers(teacher, data, len(self.levels), self.guidance)
-        return {**found, "one student": Generator.of(one, plan, data)}
+        return {**found, "one student": Generator.of(one, plan, data, learned=self.guidance)}
 
     def check_teacher(self, network: Any) -> None:
         """Find what the teacher cannot give, and levels that do not fit, before it is trained."""
