@@ -69,17 +69,35 @@ class Opponent:
     matching: Matching
 
     @classmethod
-    def of(cls, adversary: Adversary, teacher: nn.Module, matching: Matching) -> Opponent:
+    def of(
+        cls,
+        adversary: Adversary,
+        teacher: nn.Module,
+        matching: Matching,
+        fake: nn.Module | None = None,
+    ) -> Opponent:
         """Find the module and make a critic of its size.
+
+        Args:
+            adversary: its settings.
+            teacher: frozen denoiser.
+            matching: gives the range of levels.
+            fake: whose features are seen where `adversary` says so.
 
         Raises:
             ModelError: the denoiser has no module of that path, or no middle.
+            ArgumentError: a critic cannot read what comes out there.
         """
-        path = adversary.features or middle_of(teacher)
-        own: Any = teacher
-        device = next((one.device for one in teacher.parameters()), torch.device("cpu"))
-        with torch.no_grad(), evaluating(teacher), tapped(teacher, [path]) as seen:
-            own.predict(torch.zeros(1, *own.shape, device=device), 0.5)
+        looked_at: Any = fake if fake is not None and adversary.on == "fake" else teacher
+        path = adversary.features or middle_of(looked_at)
+        device = next((one.device for one in looked_at.parameters()), torch.device("cpu"))
+        with torch.no_grad(), evaluating(looked_at), tapped(looked_at, [path]) as seen:
+            looked_at.predict(torch.zeros(1, *looked_at.shape, device=device), 0.5)
+        if path not in seen:
+            raise ModelError(
+                f"module {path!r} of {type(looked_at).__name__} gives no tensor, or is not called; "
+                "name another one with adversary.features"
+            )
         return cls(adversary, teacher, path, Critic(tuple(seen[path].shape[1:])), matching)
 
     def rival(self, run: Run, stage: str, data: Data, batch_size: int) -> Rival:

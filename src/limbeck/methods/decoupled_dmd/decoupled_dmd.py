@@ -143,9 +143,18 @@ class DecoupledDMD:
             return found
         return {**found, "coupled": plain._made(run, "coupled", teacher, data, student)[0]}
 
-    def check_teacher(self, network: Any) -> None:
-        """Find guidance that the teacher cannot give, before it is trained."""
+    def check_teacher(self, network: Any, student: Any = None) -> None:
+        """Find guidance that the teacher cannot give, and features that a critic cannot see, before
+        it is trained."""
         check_matching(network, self._learned, self.teaching)
+        if self._critical:
+            fake = network if student is None else student
+            Opponent.of(self.adversary, network, self.matching, fake)
+
+    @property
+    def _critical(self) -> bool:
+        """Whether there is a critic."""
+        return self.regulariser == "gan" or bool(self.adversary.weight)
 
     @property
     def _learned(self) -> float:
@@ -161,15 +170,14 @@ class DecoupledDMD:
     ) -> tuple[Generator, nn.Module | None]:
         shown, begin = centred(data), starting(run, teacher, student, data, self.teaching)
         mean, spread = moments(shown)
-        critical = self.regulariser == "gan" or bool(self.adversary.weight)
-        asked_of_fake = critical and self.adversary.on == "fake"
+        asked_of_fake = self._critical and self.adversary.on == "fake"
         fake = begin(1.0) if self.regulariser == "dm" or asked_of_fake else None
         placed = run.engine.place(teacher)
         opponent, rival = None, None
-        if critical:
+        if self._critical:
             weight = self.adversary.weight or 1.0
             opponent = Opponent.of(
-                dataclasses.replace(self.adversary, weight=weight), placed, self.matching
+                dataclasses.replace(self.adversary, weight=weight), placed, self.matching, fake
             )
             rival = opponent.rival(run, stage, shown, self.matching.batch_size)
         labels = labels_of(data)

@@ -172,7 +172,7 @@ class PhasedDMD:
         found = teachers(teacher, data, len(self.levels), self.guidance)
         return {**found, "one student": Generator.of(one, plan, data, learned=self.guidance)}
 
-    def check_teacher(self, network: Any) -> None:
+    def check_teacher(self, network: Any, student: Any = None) -> None:
         """Find what the teacher cannot give, and levels that do not fit, before it is trained."""
         self.phases()
         check_matching(network, self.guidance, self.teaching)
