@@ -26,7 +26,7 @@ from limbeck.loops.denoise import Denoising, starting
 from limbeck.loops.draws import Draws
 from limbeck.loops.match import Matching, Sample, check_matching, labels_of, match, simulated
 from limbeck.loops.pairs import Regression, regression_term, teacher_pairs
-from limbeck.loops.scores import asked, finite, heard, noised
+from limbeck.loops.scores import asked, heard, noised
 from limbeck.method import method
 from limbeck.objectives import Terms
 from limbeck.products.generator import Generator, teachers
@@ -238,9 +238,9 @@ class DecoupledDMD:
         along = torch.zeros((), device=x.device)
         found: list[tuple[str, Tensor, Tensor]] = []
         with torch.no_grad():
-            said = [finite(one, "teacher") for one in asked(teacher, questions)]
+            said = [sample.finite(one, "teacher") for one in asked(teacher, questions)]
             if matches:
-                made = finite(heard(models["fake"], teacher, *first, condition), "fake")
+                made = sample.finite(heard(models["fake"], teacher, *first, condition), "fake")
                 toward = match_delta(said[0], made)
                 found.append(("match", toward, said[0]))
             if self._guided:

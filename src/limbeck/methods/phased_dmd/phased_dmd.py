@@ -38,7 +38,7 @@ from limbeck.loops.match import (
     simulated,
     started,
 )
-from limbeck.loops.scores import finite, heard
+from limbeck.loops.scores import heard
 from limbeck.method import method
 from limbeck.networks.routed import Routed
 from limbeck.objectives import Terms
@@ -234,7 +234,7 @@ class PhasedDMD:
                 return denoised(models, sample, draws, batch)
             own: Any = unwrapped(models["fake"])
             t, x_t, noise, levels = self._noised(own, sample.x, draws, phase)
-            said = models["fake"](x_t, t, sample.condition)
+            said = sample.finite(models["fake"](x_t, t, sample.condition), "fake")
             known = {"kind": own.prediction, "rates": own.rates(t)}
             if self.target == "unbiased":
                 loss = transition_loss(
@@ -258,8 +258,8 @@ class PhasedDMD:
             t, x_t, _, levels = self._noised(fake, x, draws, phase)
             with torch.no_grad():
                 real = heard(teacher, fake, x_t, t, condition, guidance=self.guidance)
-                said = finite(fake.predict(x_t, t, condition), "fake")
-            real = finite(real, "teacher")
+                said = sample.finite(fake.predict(x_t, t, condition), "fake")
+            real = sample.finite(real, "teacher")
             # A phase that ends in clean samples is plain distribution matching.
             if self.direction == "normalised" or not phase.end:
                 assert sample.clean is not None
