@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards, files
-from limbeck.errors import SettingsError
+from limbeck.errors import RunError, SettingsError
 from limbeck.experiment import Request, perform_seed
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -91,10 +92,13 @@ class Trial:
         return run.executor.map(perform_seed, jobs, f"{slug} {label}")
 
     def of_seeds(self, function: Callable[[Path, int], dict[str, Any]], *key: Any) -> Figures:
-        """Call a function once a seed, as jobs; what it keeps in its folder is reused.
+        """Call a function once a seed, as jobs; its figures are kept for other claims.
+
+        Where it was stopped, what it kept in its folder is reused.
 
         Args:
-            function: from a folder and a seed to figures by name; a module-level function.
+            function: from a folder and a seed to figures by name, plain values; a module-level
+                function.
             key: what decides the figures, beside the code.
 
         Returns:
@@ -105,9 +109,21 @@ class Trial:
 
         place = self.folder / fingerprint(function.__name__, key, source_fingerprint())
         run = Run(place, options=Options(quiet=self.quiet))
-        jobs = [(place / str(seed), seed) for seed in self.seeds]
-        found = run.executor.map(function, jobs, f"{self.method} sets")
+        jobs = [(function, place / str(seed), seed) for seed in self.seeds]
+        found = run.executor.map(_figures_of_a_seed, jobs, f"{self.method} seeds")
         return {name: [one[name] for one in found] for name in found[0]}
+
+
+def _figures_of_a_seed(
+    function: Callable[[Path, int], dict[str, Any]], folder: Path, seed: int
+) -> dict[str, Any]:
+    """Figures that a folder holds, or those of the function, which are put there."""
+    path = folder / "figures.json"
+    with contextlib.suppress(RunError):
+        return dict(files.read_json(path))
+    figures = function(folder, seed)
+    files.write_json(path, figures)
+    return figures
 
 
 def by_means(figures: Figures, holds: Callable[[dict[str, float]], bool]) -> Verdict:

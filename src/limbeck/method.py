@@ -219,6 +219,8 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             # What training teachers for hours would not mend.
             before(run, data, ready["teacher"])
         check = getattr(method, "check_teacher", None)
+        if check is not None and "student" in ready:
+            check = functools.partial(check, student=ready["student"])
         ready["teacher"] = teaching.taught(run, ready["teacher"], data, check=check)
     return ready
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from limbeck.data import from_arrays
 from limbeck.data.space import InputSpace
 from limbeck.errors import Interrupted, RunError, SettingsError
 from limbeck.fingerprint import fingerprint
 from limbeck.keyed import torch_seeded
 from limbeck.loops import Optim
+from limbeck.loops.adversary import Adversary, Opponent
 from limbeck.loops.averages import ema
 from limbeck.loops.draws import Draws
 from limbeck.loops.match import Matching, Sample, coupled, match, simulated
@@ -147,6 +149,52 @@ def test_who_says_nan_is_named(tmp_path):
         next(broken.parameters()).fill_(float("nan"))
     with pytest.raises(RunError, match="teacher says is NaN"):
         matched(Run(tmp_path), teacher=broken)
+
+
+class Breaking(nn.Module):
+    """A network that says NaN after some calls."""
+
+    def __init__(self, inside, calls):
+        super().__init__()
+        self.inside, self.left = inside, calls
+
+    def forward(self, *given):
+        self.left -= 1
+        return self.inside(*given) * (float("nan") if self.left < 0 else 1.0)
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["read back", "not read back"])
+@pytest.mark.parametrize("role", ["student", "fake", "teacher", "discriminator"])
+def test_who_says_nan_first_is_named_wherever_it_computes(tmp_path, monkeypatch, role, reads):
+    """Where values are not read back, NaN is in every model before a row of terms tells of it."""
+    monkeypatch.setattr("limbeck.loops.scores.read_back", lambda prediction: reads)
+    teacher, student, fake = (denoiser(1) for _ in range(3))
+    roles = {"student": student, "fake": fake, "teacher": teacher}
+    if role in roles:
+        roles[role].network = Breaking(roles[role].network, 5)
+    opponent = Opponent.of(Adversary(weight=0.1), teacher.requires_grad_(False), QUICK)
+    if role == "discriminator":
+        opponent.critic.layers.append(Breaking(nn.Identity(), 5))
+    plain = coupled(teacher, QUICK, 1.0)
+
+    def terms(models, sample, draws, batch):
+        return plain(models, sample, draws, batch) | opponent.against(models, sample, draws)
+
+    data = from_arrays(torch.randn(40, 2).numpy(), (torch.arange(40) % 2).numpy())
+    run = Run(tmp_path)
+    with pytest.raises(RunError, match=f"what the {role} says is NaN"):
+        match(
+            run,
+            "student",
+            student,
+            fake,
+            replace(QUICK, steps=200),
+            LABELS,
+            rollout=simulated(PLAN),
+            student_terms=terms,
+            fake_terms=opponent.learns,
+            rival=opponent.rival(run, "student", data, QUICK.batch_size),
+        )
 
 
 def test_samples_that_run_away_stop_the_run_unless_told_not_to(tmp_path):

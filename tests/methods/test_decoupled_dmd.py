@@ -160,6 +160,36 @@ def test_guidance_without_conditions_is_refused_before_anything_is_trained(tmp_p
     assert not made.conditional
 
 
+@pytest.mark.parametrize(
+    ("adversary", "said"),
+    [
+        ({"features": "network.blocks.7"}, "no module 'network.blocks.7'"),
+        ({"features": "network.blocks"}, "is not called"),
+        ({"on": "fake", "features": "nowhere"}, "no module 'nowhere'"),
+    ],
+)
+def test_features_that_are_not_there_are_told_before_anything_is_trained(tmp_path, adversary, said):
+    made = method(adversary={"weight": 3e-3, **adversary})
+    with pytest.raises(ModelError, match=said):
+        made.distill(tmp_path, teacher=TEACHER, data=DATA)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_features_of_the_fake_are_those_of_the_network_it_starts_from(tmp_path):
+    made = method(adversary={"weight": 3e-3, "on": "fake"})
+    closed = {"teacher": f"mixture?of={DATA}", "data": DATA}
+    made.distill(tmp_path / "fake", student=TEACHER, **closed)
+    with pytest.raises(ModelError, match="no module that is called its middle"):
+        method(adversary={"weight": 3e-3}).distill(tmp_path / "teacher", student=TEACHER, **closed)
+    assert not (tmp_path / "teacher" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(("changes", "learned"), [({}, 2.0), ({"augment": False}, 1.0)])
+def test_the_product_knows_the_guidance_that_it_learned(tmp_path, changes, learned):
+    made = method(**changes).distill(tmp_path, teacher=denoiser(1), data=DATA)
+    assert made.learned == learned
+
+
 def test_settings_that_leave_nothing_to_learn_or_do_nothing_are_told():
     with pytest.raises(SettingsError, match="nothing to learn from"):
         method(regulariser="none", guidance=1.0)

@@ -9,7 +9,7 @@ import torch
 
 from limbeck import cards
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, SettingsError
+from limbeck.errors import ArgumentError, Interrupted, SettingsError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional import transition, transition_weight
 from limbeck.keyed import torch_seeded
@@ -20,6 +20,7 @@ from limbeck.methods.phased_dmd.phased_dmd import Phase, PhasedDMD
 from limbeck.networks.names import build
 from limbeck.networks.routed import Routed
 from limbeck.run import Run
+from limbeck.testing.contract import StoppingRun
 
 TINY = cards.preset("phased-dmd", "tiny")["settings"]
 TEACHER, DATA = "denoiser-mlp?width=16&depth=1", "ring8-2c"
@@ -194,6 +195,31 @@ def test_adapters_are_what_learns_and_become_whole_weights(tmp_path):
     expert = made.network.experts[0]
     assert {*expert.state_dict()} == {*teacher.state_dict()}
     assert fingerprint(expert.state_dict()) != fingerprint(teacher.state_dict())
+
+
+def test_a_checkpoint_of_adapters_holds_what_learns_and_goes_on_in_the_same_bits(tmp_path):
+    teacher, settings = denoiser(1), {"adapters": {"rank": 2}}
+    whole = method(**settings).distill(tmp_path / "whole", teacher=teacher, data=DATA)
+    place = tmp_path / "stopped"
+    run = StoppingRun(place)
+    run.stopping = "phase-1"
+    with pytest.raises(Interrupted):
+        method(**settings).distill(run, teacher=teacher, data=DATA)
+    found = Run(place).resume("phase-1")
+    kept = found.models["student"]
+    assert kept
+    assert all("lora_" in name for name in {*kept, *found.state["averages"]["student"]})
+    assert {*found.models["fake"]} == {*teacher.state_dict()}
+    again = method(**settings).distill(place, teacher=teacher, data=DATA)
+    assert fingerprint(again.tensors()) == fingerprint(whole.tensors())
+
+
+def test_a_state_of_adapters_is_told_apart_from_others():
+    adapted = Adapters(rank=2).put_on(denoiser(1))
+    state = adapted.state_dict()
+    state.popitem()
+    with pytest.raises(RuntimeError, match="Missing key"):
+        adapted.load_state_dict(state)
 
 
 def test_merged_adapters_say_what_they_said_before():

@@ -38,12 +38,15 @@ def made(name="points", **options):
     return Generator(inner, FewStep(**options), space, classes)
 
 
-def unet(**options):
-    """A generator of images over a model of diffusers, whose name tells schedule and prediction."""
-    words = "&".join(f"{name}={value}" for name, value in options.pop("spec", {}).items())
-    spec, space, classes = SPECS["unet"]
-    inner = network(f"{spec}&{words}" if words else spec, space, classes)
-    return Generator(inner, FewStep(**options), space, classes)
+def unet(*, spec=None, classes=None, experts=1, learned=None, **options):
+    """A generator of images over models of diffusers, whose name tells schedule and prediction."""
+    words = "&".join(f"{name}={value}" for name, value in (spec or {}).items())
+    name, space, usual = SPECS["unet"]
+    name, classes = f"{name}&{words}" if words else name, classes or usual
+    several = [network(name, space, classes, seed=3 + number) for number in range(experts)]
+    bounds = [1 - number / experts for number in range(1, experts)]
+    inner = several[0] if experts == 1 else Routed(several, bounds)
+    return Generator(inner, FewStep(**options), space, classes, learned=learned)
 
 
 def nameless(generator):

@@ -130,6 +130,20 @@ def test_one_line_tells_what_it_is():
     )
 
 
+def test_the_guidance_that_was_learned_is_kept_and_told(tmp_path):
+    one = made()
+    guided = Generator(one.network, one.sampler, one.space, one.classes, learned=2.5)
+    guided.save(tmp_path / "product")
+    facts = json.loads((tmp_path / "product" / "product.json").read_text())
+    assert facts["learned"] == {"guidance": 2.5, "null_condition": 2}
+    again = load(tmp_path / "product")
+    assert again.learned == 2.5
+    assert again.summary().endswith("2 classes, learned with guidance 2.5 against class 2")
+    for learned in (None, 1.0):
+        plain = Generator(one.network, one.sampler, one.space, one.classes, learned=learned)
+        assert plain.summary() == one.summary()
+
+
 def test_guided_evaluations_count_twice():
     assert made(guidance=2.0).cost()["evaluations"] == 8
     cost = made("routed").cost()

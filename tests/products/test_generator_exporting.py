@@ -1,19 +1,21 @@
 """What other programs read of a generator makes what the generator makes."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
-from tests.products.generators import SPECS, made, network, unet
+from tests.products.generators import made, unet
 from tests.products.students import shown_lines
 
 from limbeck import keyed, load
 from limbeck.errors import ArgumentError, ModelError, RunError
 from limbeck.networks.diffusers_schedules import told_by
-from limbeck.products import Generator
 from limbeck.products.generator_exporting import describe
 from limbeck.products.model_card import Origin
-from limbeck.samplers import steps, unit_noise
+from limbeck.samplers import unit_noise
 from limbeck.samplers.few_step import walk
 
 ROW = {
@@ -22,49 +24,122 @@ ROW = {
     "quality": {"frechet": 1.5, "recall": 0.5},
     "cost": {"evaluations": 4, "parameters": 10, "macs": 12},
 }
-PIPELINES = {
+SCHEDULES = {
     "flow": {},
     "shifted": {"shift": 3},
+    "clean": {"prediction": "x0"},
     "noise": {"schedule": "vp"},
     "velocity": {"schedule": "vp", "prediction": "v"},
     "sample": {"schedule": "vp", "prediction": "x0"},
+    "edm": {"schedule": "edm"},
 }
+PIPELINES = {
+    "unconditional": lambda: unet(classes=("all",), levels=(1.0, 0.5)),
+    "conditional": unet,
+    "guided": lambda: unet(guidance=2.5),
+    "implied noise": lambda: unet(kind="ode", spec={"schedule": "vp"}),
+    "two experts": lambda: unet(experts=2),
+    "edm": lambda: unet(spec={"schedule": "edm"}),
+}
+PLAIN = """
+import sys
+from pathlib import Path
+
+sys.modules["limbeck"] = None
+import torch
+from diffusers import DiffusionPipeline
+
+for folder in Path().glob("*/asked.pt"):
+    pipe = DiffusionPipeline.from_pretrained(folder.parent / "out", trust_remote_code=True)
+    torch.save(pipe(**torch.load(folder)).images, folder.parent / "images.pt")
+"""
+
+
+def noise_of(generator, count):
+    """The noise that `Generator.sample` begins with, and that of each step."""
+    key = keyed.key("generator", 0)
+    keys = [keyed.key(key, "step", step) for step in range(len(generator.sampler.levels) - 1)]
+    shape = generator.network.shape
+    return [unit_noise(one, range(count), shape) for one in (keyed.key(key, "noise"), *keys)]
+
+
+def test_pipelines_make_what_generators_make_where_limbeck_is_absent(tmp_path):
+    made = {name: make() for name, make in PIPELINES.items()}
+    classes = {name: [2, 0, 1, 1, 0, 2] if one.conditional else None for name, one in made.items()}
+    for name, one in made.items():
+        told = one.export(tmp_path / name / "out", to="diffusers")
+        assert told["largest_difference"] < 1e-5
+        asked = {"class_labels": classes[name], "noise": noise_of(one, 6), "output_type": "pt"}
+        torch.save({"batch_size": 6, **asked}, tmp_path / name / "asked.pt")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for name, one in made.items():
+        found = torch.load(tmp_path / name / "images.pt")
+        expected = one.sample(classes[name] or 6)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["sde", "ode"])
-@pytest.mark.parametrize("name", PIPELINES)
-def test_plain_diffusers_makes_the_same_images(name, kind, tmp_path):
-    one = unet(spec=PIPELINES[name], kind=kind, levels=(1.0, 0.6, 0.3))
-    told = one.export(tmp_path / "out", to="diffusers")
-    assert told["largest_difference"] < 1e-4
-    diffusers = pytest.importorskip("diffusers")
-    pipe = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "out")
-    facts = json.loads((tmp_path / "out" / "generator.json").read_text())
-    noises = [unit_noise(keyed.key("test", n), range(4), (1, 8, 8)) for n in range(3)]
-    labels, drawn = torch.arange(4) % 3, iter(noises)
-    names = _of_the_card(tmp_path / "out")
-    found = names["make_samples"](pipe, facts, noises[2], labels, lambda like: next(drawn))
-    expected = walk(one.network, noises[2], labels, one.sampler, lambda step: noises[step])
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_and_prediction_has_its_steps(name, kind, tmp_path):
+    one = unet(spec=SCHEDULES[name], kind=kind, levels=(1.0, 0.6, 1 / 3))
+    assert one.export(tmp_path / "out", to="diffusers")["largest_difference"] < 1e-5
 
 
-def test_a_network_without_classes_is_asked_for_none(tmp_path):
-    spec, space, _ = SPECS["unet"]
-    one = Generator(network(spec, space, ("all",)), steps(2), space, ("all",))
-    assert one.export(tmp_path, to="diffusers")["largest_difference"] < 1e-4
-    assert json.loads((tmp_path / "generator.json").read_text())["labels"] == []
-    assert "labels" not in shown_lines(tmp_path).partition("\npipe = ")[2]
+def test_the_pipeline_draws_noise_and_lets_classes_go_round(pipe):
+    seeded = torch.Generator().manual_seed
+    first = pipe(4, generator=seeded(0), output_type="pt").images
+    assert first.shape == (4, 1, 8, 8)
+    asked = pipe(class_labels=[0, 1, 2, 0], generator=seeded(0), output_type="pt").images
+    assert torch.equal(asked, first)
+    assert not torch.equal(pipe(4, generator=seeded(1), output_type="pt").images, first)
+    assert not torch.equal(
+        pipe(4, class_labels=1, generator=seeded(0), output_type="pt").images, first
+    )
+    guided = pipe(4, generator=seeded(0), guidance_scale=3.0, output_type="pt").images
+    assert not torch.equal(guided, first)
+    (arrays,) = pipe(4, generator=seeded(0), output_type="np", return_dict=False)
+    assert arrays.shape == (4, 8, 8, 1)
+    assert pipe(generator=seeded(0)).images[0].size == (8, 8)
 
 
-def _of_the_card(folder):
-    """The names of the card's lines, without those that use them."""
-    names = {}
-    exec(shown_lines(folder).partition("\npipe = ")[0], names)
-    return names
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"class_labels": [3]}, "expected numbers from 0 to 2"),
+        ({"class_labels": [0, 1], "batch_size": 3}, "3 and there are 2 class_labels"),
+        ({"output_type": "latent"}, "output_type is 'latent'"),
+    ],
+)
+def test_what_the_pipeline_cannot_make_is_said(pipe, asked, said):
+    with pytest.raises(ValueError, match=said):
+        pipe(**asked)
+
+
+def test_a_pipeline_without_classes_takes_none(tmp_path):
+    PIPELINES["unconditional"]().export(tmp_path, to="diffusers")
+    with pytest.raises(ValueError, match="networks take none"):
+        loaded(tmp_path)(class_labels=0)
+
+
+def loaded(folder):
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+    pipe = diffusers.DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(name="pipe")
+def _pipe(tmp_path):
+    unet(levels=(1.0, 0.5)).export(tmp_path, to="diffusers")
+    return loaded(tmp_path)
 
 
 def test_the_scheduler_says_what_the_generator_knows(tmp_path):
-    one = unet(spec=PIPELINES["velocity"])
+    one = unet(spec=SCHEDULES["velocity"])
     one.export(tmp_path, to="diffusers")
     config = json.loads((tmp_path / "scheduler" / "scheduler_config.json").read_text())
     told = told_by(config, "exported")
@@ -85,13 +160,31 @@ def test_the_folder_is_a_teacher_by_name(tmp_path):
     torch.testing.assert_close(teacher.predict(x, 0.5, labels), one.network.predict(x, 0.5, labels))
 
 
+def test_a_folder_of_several_networks_is_no_teacher_by_name(tmp_path):
+    from limbeck.networks.names import build
+
+    one = unet(experts=2)
+    one.export(tmp_path, to="diffusers")
+    with pytest.raises(ModelError, match="2 networks"):
+        build(f"hf:{tmp_path}", one.space, 3)
+
+
+def test_the_card_tells_the_guidance_that_was_learned(tmp_path):
+    unet(learned=2.0).export(tmp_path / "guided", to="diffusers")
+    assert "guidance 2 against class 3" in (tmp_path / "guided" / "README.md").read_text()
+    facts = json.loads((tmp_path / "guided" / "generator.json").read_text())
+    assert facts["learned"] == {"guidance": 2.0, "null_condition": 3}
+    unet(learned=1.0).export(tmp_path / "plain", to="diffusers")
+    assert "guidance" not in (tmp_path / "plain" / "README.md").read_text()
+
+
 def test_the_card_runs_and_shows_the_figures(tmp_path, monkeypatch):
     origin = Origin(rows=[ROW], data="digits", method="m", title="A method", paper="arXiv 1")
     unet().export(tmp_path, to="diffusers", origin=origin)
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(shown_lines(tmp_path), names)
-    assert names["images"].shape == (8, 1, 8, 8)
+    assert [one.size for one in names["images"]] == [(8, 8)] * 3
     card = (tmp_path / "README.md").read_text()
     assert "| few | 1.500 | 50.0 | 4 | 10 | 12 |" in card
     assert "A method (arXiv 1) on `digits`" in card
@@ -103,10 +196,7 @@ def test_the_card_runs_and_shows_the_figures(tmp_path, monkeypatch):
     ("generator", "said"),
     [
         (lambda: made("images"), "no model of diffusers"),
-        (lambda: made("routed"), "2 networks"),
-        (lambda: unet(guidance=2.0), "guidance 2"),
-        (lambda: unet(spec={"prediction": "x0"}), "no scheduler"),
-        (lambda: unet(spec={"schedule": "vp"}, levels=(1.0, 1 / 3)), "lies between"),
+        (lambda: unet(experts=5), "5 networks, and a pipeline at most 4"),
     ],
 )
 def test_what_diffusers_cannot_say_is_told(generator, said, tmp_path):

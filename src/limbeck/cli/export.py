@@ -51,7 +51,8 @@ def export(
 
       A synthetic dataset becomes pictures as people see them, or the exact numbers.
 
-      A generator becomes the network alone, or a folder that diffusers loads, run beside it too.
+      A generator becomes its networks alone, or a folder that plain diffusers loads and samples
+      with, run beside it too.
 
       \b
       Examples:

@@ -1,4 +1,8 @@
-"""Adapters: a few trained numbers beside a large network's frozen ones."""
+"""Adapters: a few trained numbers beside a large network's frozen ones.
+
+While a denoiser has adapters, its state is what learns: checkpoints and averages hold no copy of
+the frozen weights, which come with the teacher.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,9 @@ class Adapters:
     def put_on(self, denoiser: Any) -> Any:
         """Put adapters on a denoiser's network, in place; only they are left to train.
 
+        Until they are `merged`, ``state_dict`` leaves frozen weights out and ``load_state_dict``
+        leaves them as they are.
+
         Raises:
             ModelError: peft is missing, or no layer can have one.
         """
@@ -48,6 +55,10 @@ class Adapters:
         config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names)
         denoiser.requires_grad_(False)
         denoiser.network = peft.inject_adapter_in_model(config, denoiser.network)
+        denoiser.narrowed = (
+            denoiser.register_state_dict_post_hook(_leave_out_frozen),
+            denoiser.register_load_state_dict_post_hook(_miss_no_frozen),
+        )
         return denoiser
 
     def merged(self, denoiser: Any) -> Any:
@@ -60,4 +71,21 @@ class Adapters:
                 layer.merge()
                 owner, _, leaf = name.rpartition(".")
                 setattr(denoiser.network.get_submodule(owner), leaf, layer.get_base_layer())
+        for hook in denoiser.narrowed:
+            hook.remove()
+        del denoiser.narrowed
         return denoiser
+
+
+def _frozen(module: nn.Module) -> set[str]:
+    return {name for name, one in module.named_parameters() if not one.requires_grad}
+
+
+def _leave_out_frozen(module: nn.Module, state: Any, prefix: str, _: Any) -> None:
+    for name in _frozen(module):
+        del state[prefix + name]
+
+
+def _miss_no_frozen(module: nn.Module, keys: Any) -> None:
+    frozen = _frozen(module)
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen]

@@ -69,17 +69,35 @@ class Opponent:
     matching: Matching
 
     @classmethod
-    def of(cls, adversary: Adversary, teacher: nn.Module, matching: Matching) -> Opponent:
+    def of(
+        cls,
+        adversary: Adversary,
+        teacher: nn.Module,
+        matching: Matching,
+        fake: nn.Module | None = None,
+    ) -> Opponent:
         """Find the module and make a critic of its size.
+
+        Args:
+            adversary: its settings.
+            teacher: frozen denoiser.
+            matching: gives the range of levels.
+            fake: whose features are seen where `adversary` says so.
 
         Raises:
             ModelError: the denoiser has no module of that path, or no middle.
+            ArgumentError: a critic cannot read what comes out there.
         """
-        path = adversary.features or middle_of(teacher)
-        own: Any = teacher
-        device = next((one.device for one in teacher.parameters()), torch.device("cpu"))
-        with torch.no_grad(), evaluating(teacher), tapped(teacher, [path]) as seen:
-            own.predict(torch.zeros(1, *own.shape, device=device), 0.5)
+        looked_at: Any = fake if fake is not None and adversary.on == "fake" else teacher
+        path = adversary.features or middle_of(looked_at)
+        device = next((one.device for one in looked_at.parameters()), torch.device("cpu"))
+        with torch.no_grad(), evaluating(looked_at), tapped(looked_at, [path]) as seen:
+            looked_at.predict(torch.zeros(1, *looked_at.shape, device=device), 0.5)
+        if path not in seen:
+            raise ModelError(
+                f"module {path!r} of {type(looked_at).__name__} gives no tensor, or is not called; "
+                "name another one with adversary.features"
+            )
         return cls(adversary, teacher, path, Critic(tuple(seen[path].shape[1:])), matching)
 
     def rival(self, run: Run, stage: str, data: Data, batch_size: int) -> Rival:
@@ -89,18 +107,20 @@ class Opponent:
 
     def against(self, models: Models, sample: Sample, draws: Draws) -> Terms:
         """What the student loses to the critic."""
-        said = self._said(models, sample.x, sample.condition, draws)
+        said = self._said(models, sample, sample.x, sample.condition, draws)
         return {"adversary": self.adversary.weight * generator_loss(said)}
 
     def learns(self, models: Models, sample: Sample, draws: Draws, batch: Batch) -> Terms:
         """What the critic loses on made and real samples; with a fake, also its denoising."""
         found = denoised(models, sample, draws, batch) if "fake" in models else {}
-        made = self._said(models, sample.x, sample.condition, draws)
+        made = self._said(models, sample, sample.x, sample.condition, draws)
         condition = batch["y"] if sample.condition is not None else None
-        real = self._said(models, batch["x"], condition, draws)
+        real = self._said(models, sample, batch["x"], condition, draws)
         return {**found, "critic": self.adversary.critic_weight * critic_loss(made, real)}
 
-    def _said(self, models: Models, x: Tensor, condition: Tensor | None, draws: Draws) -> Tensor:
+    def _said(
+        self, models: Models, sample: Sample, x: Tensor, condition: Tensor | None, draws: Draws
+    ) -> Tensor:
         denoiser = self.teacher if self.adversary.on == "teacher" else models["fake"]
         own: Any = unwrapped(denoiser)
         if x.requires_grad:
@@ -110,8 +130,10 @@ class Opponent:
         noise = draws.normal(*own.shape)[: len(x)]
         with tapped(own, [self.path]) as seen:
             said = denoiser(add_noise(x, noise, *own.alpha_sigma(t)), t, condition)
+        sample.finite(said, self.adversary.on)
         # What lies behind the features takes part without a gradient: processes wait for all of it.
-        return models["critic"](seen[self.path]) + 0 * said.flatten(1).mean(1, keepdim=True)
+        told = models["critic"](seen[self.path]) + 0 * said.flatten(1).mean(1, keepdim=True)
+        return sample.finite(told, "discriminator")
 
 
 def middle_of(denoiser: nn.Module) -> str:

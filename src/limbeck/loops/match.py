@@ -25,7 +25,7 @@ from limbeck.loops.averages import ema
 from limbeck.loops.denoise import Denoising, denoising_term
 from limbeck.loops.draws import Draws
 from limbeck.loops.optim import Optim
-from limbeck.loops.scores import finite, heard, noised
+from limbeck.loops.scores import Spoken, finite, heard, noised, not_finite
 from limbeck.networks.making import weights_of
 from limbeck.objectives import Terms
 from limbeck.outputs import unwrapped
@@ -84,6 +84,7 @@ class Sample:
         level: of `x`; 0 is clean.
         clean: the student's clean projection, `x` itself at level 0.
         notes: numbers about the step that are logged now and then.
+        spoken: by role, whether all it said in the step was finite, where it is not read back.
     """
 
     x: Tensor
@@ -92,6 +93,11 @@ class Sample:
     level: float = 0.0
     clean: Tensor | None = None
     notes: dict[str, Tensor] = field(default_factory=dict)
+    spoken: dict[str, Tensor] = field(default_factory=dict)
+
+    def finite(self, said: Tensor, role: str) -> Tensor:
+        """What a role says as it is; see `limbeck.loops.scores.finite`."""
+        return finite(said, role, self.spoken)
 
 
 Rollout = Callable[[nn.Module, Draws, Tensor | None], Sample]
@@ -160,7 +166,7 @@ def match(
     cycle = matching.fake_per_student + 1 if others else 1
     draws, conditional = Draws.of(run, matching.batch_size), unwrapped(student).conditional
     labels = labels.to(draws.device)
-    width = _Width(run, stage, matching.most_spread * spread, cycle)
+    width, spoken = _Width(run, stage, matching.most_spread * spread, cycle), Spoken()
 
     def step(models: Models, batch: Batch, at: At) -> Terms:
         # Also what is asked without its wrapper, such as the teacher, is asked in this precision.
@@ -172,24 +178,35 @@ def match(
         students = at.step % cycle == cycle - 1
         with torch.set_grad_enabled(students):
             sample = rollout(models["student"], draws, condition)
-        finite(sample.x.detach(), "student")
-        if not students:
-            return (fake_terms or denoised)(models, sample, draws, batch)
-        terms = student_terms(models, sample, draws, batch)
-        width.look(sample, at.step)
-        return terms
+        try:
+            sample.finite(sample.x.detach(), "student")
+            if not students:
+                return (fake_terms or denoised)(models, sample, draws, batch)
+            terms = student_terms(models, sample, draws, batch)
+            width.look(sample, at.step)
+            return terms
+        finally:
+            spoken.note(sample.spoken, at.step)
 
-    ended = alternate(
-        run,
-        stage,
-        models,
-        optims,
-        matching.steps * cycle,
-        step=step,
-        batches=rival.batches,
-        turn=lambda at: ("student",) if at.step % cycle == cycle - 1 else others,
-        average={"student": _at_its_turns(matching.average, cycle)} if matching.average else None,
-    )
+    average = {"student": _at_its_turns(matching.average, cycle)} if matching.average else None
+    try:
+        ended = alternate(
+            run,
+            stage,
+            models,
+            optims,
+            matching.steps * cycle,
+            step=step,
+            batches=rival.batches,
+            turn=lambda at: ("student",) if at.step % cycle == cycle - 1 else others,
+            average=average,
+        )
+    except RunError as error:
+        first = spoken.first()
+        if first is None:
+            raise
+        role, when = first
+        raise RunError(f"{error}; it began at step {when}: {not_finite(role)}") from error
     if ended.averages:
         student.load_state_dict(ended.averages["student"])
     return student
@@ -280,8 +297,8 @@ def coupled(teacher: nn.Module, matching: Matching, guidance: float) -> Stepped:
         x, levels = sample.x.detach(), (matching.lowest, matching.highest)
         at = noised(own, x, draws, levels)
         with torch.no_grad():
-            real = finite(own.predict(*at, sample.condition, guidance=guidance), "teacher")
-            said = finite(heard(models["fake"], own, *at, sample.condition), "fake")
+            real = sample.finite(own.predict(*at, sample.condition, guidance=guidance), "teacher")
+            said = sample.finite(heard(models["fake"], own, *at, sample.condition), "fake")
         direction = matching_direction(x, real, said)
         return {"match": surrogate_loss(sample.x, direction)}
 
@@ -316,7 +333,8 @@ class _Width:
 
 def denoised(models: Models, sample: Sample, draws: Draws, batch: Batch) -> Terms:
     """Terms of the fake: it denoises what the student makes, over all levels."""
-    return {"fake": denoising_term(models["fake"], sample.x, sample.condition, draws)}
+    loss = denoising_term(models["fake"], sample.x, sample.condition, draws)
+    return {"fake": sample.finite(loss, "fake")}
 
 
 def _at_its_turns(decay: float, cycle: int) -> Callable[[int], float]:

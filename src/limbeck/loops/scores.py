@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from limbeck.functional.diffusion import add_noise, per_sample
 from limbeck.loops.draws import Draws
 from limbeck.outputs import unwrapped
 
+NEVER = 2**62
 Question = tuple[Tensor, Tensor, Tensor | None]
 
 
@@ -77,16 +78,62 @@ def asked(denoiser: Any, questions: Sequence[Question]) -> list[Tensor]:
     return list(denoiser.predict(torch.cat(x), torch.cat(t), condition).chunk(len(questions)))
 
 
-def finite(prediction: Tensor, role: str) -> Tensor:
+class Spoken:
+    """Whether what each role says is finite, noted where reading it back would stall a device.
+
+    Example:
+        >>> spoken, step = Spoken(), {"student": torch.tensor(True), "fake": torch.tensor(False)}
+        >>> spoken.note(step, 6)
+        >>> spoken.note({"student": torch.tensor(False)}, 7)
+        >>> spoken.first()
+        ('fake', 6)
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, Tensor] = {}
+
+    def note(self, whole: Mapping[str, Tensor], step: int) -> None:
+        """Note for some roles, in the order of asking them, whether all they said was finite."""
+        for role, one in whole.items():
+            now = torch.where(one, NEVER, step)
+            known = self._since.get(role)
+            self._since[role] = now if known is None else torch.minimum(known, now)
+
+    def first(self) -> tuple[str, int] | None:
+        """Who said something else first, and in which step; None where nobody did."""
+        since = {role: int(step) for role, step in self._since.items()}
+        role = min(since, key=lambda one: since[one], default="")
+        return (role, since[role]) if role and since[role] < NEVER else None
+
+
+def finite(prediction: Tensor, role: str, noted: dict[str, Tensor] | None = None) -> Tensor:
     """A prediction or sample as it is.
+
+    Args:
+        prediction: what is said.
+        role: who says so.
+        noted: gets on an accelerator, by role, whether all was finite; see `Spoken`.
 
     Raises:
         NotFiniteError: it holds NaN or infinite values; whose it is, is said.
     """
-    # Reading back stalls an accelerator: there the loop's own look at its rows has to do.
-    if prediction.device.type == "cpu" and not bool(torch.isfinite(prediction).all()):
-        raise NotFiniteError(
-            f"what the {role} says is NaN or infinite; a {role} in half precision may overflow: "
-            "take float32, or bf16 in place of fp16; lower the learning rates otherwise"
-        )
+    if not read_back(prediction):
+        if noted is not None:
+            whole = torch.isfinite(prediction.detach()).all()
+            noted[role] = noted[role] & whole if role in noted else whole
+    elif not bool(torch.isfinite(prediction).all()):
+        raise NotFiniteError(not_finite(role))
     return prediction
+
+
+def read_back(prediction: Tensor) -> bool:
+    """Whether values can be looked at in passing: it stalls an accelerator."""
+    return prediction.device.type == "cpu"
+
+
+def not_finite(role: str) -> str:
+    """What is said of a role whose answers are NaN or infinite."""
+    return (
+        f"what the {role} says is NaN or infinite; a {role} in half precision may overflow: "
+        "take float32, or bf16 in place of fp16; lower the learning rates otherwise"
+    )

@@ -161,6 +161,12 @@ def _component(folder: Path, name: str) -> Path:
             f"{name} is a {index['_class_name']}, which is told texts; expected a model that takes "
             "classes or nothing"
         )
+    several = [one for one in index if one.startswith(COMPONENTS) and index[one][0] is not None]
+    if len(several) > 1:
+        raise ModelError(
+            f"{name} has {len(several)} networks ({', '.join(several)}), expected one; name the "
+            f"folder of one of them, such as {name}/{several[0]}, or give a Routed in Python"
+        )
     for component in COMPONENTS:
         if (folder / component / CONFIG).is_file():
             return folder / component

@@ -1,22 +1,24 @@
-"""Pipeline folder: a generator as diffusers writes and loads it, with a card."""
+"""Pipeline folder: a generator as diffusers loads and runs it, with its own pipeline and a card."""
 
 from __future__ import annotations
 
-import inspect
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from limbeck import files, keyed
 from limbeck.errors import ModelError
+from limbeck.functional.diffusion import convert_prediction
+from limbeck.functional.noise_levels import precondition
 from limbeck.naming import without_place
 from limbeck.networks.denoisers import DiffusersNetwork
 from limbeck.networks.making import library
 from limbeck.networks.noise_schedule import NoiseSchedule
-from limbeck.networks.routed import Routed
-from limbeck.products import diffusers_loop
+from limbeck.products.generator_files import experts_of
 from limbeck.products.graphs import spoken
 from limbeck.products.hub import no_bars
 from limbeck.products.model_card import Origin, measured
@@ -26,47 +28,52 @@ from limbeck.samplers.noise import unit_noise
 if TYPE_CHECKING:
     from limbeck.products.generator import Generator
 
-CARD, TOLERANCE, TRIED = "README.md", 1e-4, 6
+CARD, INDEX, MODULE, TOLERANCE, TRIED = "README.md", "model_index.json", "pipeline", 1e-4, 6
+# Where the pipeline has its networks, from the noisiest levels on.
+PLACES = ("unet", "unet_2", "unet_3", "unet_4")
 # What diffusers calls the answer of a network under a schedule whose variance is preserved.
 ANSWERS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 INSTEAD = "export it --to onnx or safetensors"
 FIGURES = "FD, KID and SW: less is better; shares in percent"
-IMPORTS = """import json
-from typing import Any
-
-import torch
+USE = """import torch
 from diffusers import DiffusionPipeline
-from torch import Tensor"""
-USE = """pipe = DiffusionPipeline.from_pretrained(".")
-facts = json.load(open("generator.json"))
-noise = torch.randn({count}, {shape})
-{labels}images = make_samples(pipe, facts, noise{given})
-images = (images / 2 + 0.5).clamp(0, 1)"""
+
+pipe = DiffusionPipeline.from_pretrained(".", trust_remote_code=True)
+images = pipe({asked}, generator=torch.Generator().manual_seed(0)).images"""
 
 
 def pipeline_folder(made: Generator, part: Path, facts: dict[str, Any], origin: Origin) -> None:
     """Write the folder and its card; compare what is loaded from it with the generator.
 
-    Plain diffusers has no pipeline that hands classes to such a network or goes on with fresh
-    noise: the folder loads as a pipeline of network and scheduler, and the card has the loop over
-    both that makes the same images.
+    Plain diffusers has no pipeline that hands classes to such networks, goes on with fresh noise
+    or asks several experts: `limbeck.products.few_step_pipeline` is copied beside the weights.
 
     Raises:
-        ModelError: the network is no model of diffusers, guidance is asked for, no scheduler says
-            what the network says, or images differ.
+        ModelError: a network is no model of diffusers, there are too many, or images differ.
     """
     diffusers = library("diffusers", "diffusion")
-    network = _network(made)
-    scheduler = scheduler_of(diffusers, network.schedule, network.prediction)
-    _check_levels(made, network.schedule)
-    flows = network.schedule.kind == "flow"
-    # The one would turn any scheduler into its own kind, the other takes what it is given.
-    maker = diffusers.DDPMPipeline if flows else diffusers.DDIMPipeline
+    from limbeck.products import few_step_pipeline
+
+    network = made.network
+    pipe = few_step_pipeline.FewStepPipeline(
+        **dict(zip(PLACES, _models(made), strict=False)),
+        scheduler=scheduler_of(diffusers, network.schedule, network.prediction),
+        steps=[step_of(made, level) for level in facts["levels"]],
+        fresh=made.sampler.kind == "sde",
+        guidance=made.sampler.guidance if made.conditional else 1.0,
+        null_condition=network.null,
+    )
     load = diffusers.DiffusionPipeline.from_pretrained
     with no_bars(diffusers):
-        maker(unet=network.network.model, scheduler=scheduler).save_pretrained(part)
-        loaded = spoken("diffusers", lambda: load(part), "generator")
-    facts["largest_difference"] = _difference(made, loaded, facts)
+        pipe.save_pretrained(part)
+        source = Path(few_step_pipeline.__file__).read_text()
+        files.write_text(part / f"{MODULE}.py", source)
+        # By this word diffusers looks for the class in the folder rather than among its own.
+        index = json.loads((part / INDEX).read_text())
+        index["_class_name"] = [MODULE, type(pipe).__name__]
+        files.write_text(part / INDEX, json.dumps(index, indent=2) + "\n")
+        loaded = spoken("diffusers", lambda: load(part, trust_remote_code=True), "generator")
+    facts["largest_difference"] = _difference(made, loaded)
     files.write_text(part / CARD, pipeline_card(facts, origin))
 
 
@@ -78,8 +85,8 @@ def scheduler_of(diffusers: Any, schedule: NoiseSchedule, prediction: str) -> An
         schedule: of the denoiser.
         prediction: of its network.
 
-    Raises:
-        ModelError: there is none.
+    Returns:
+        The scheduler, or None where diffusers has none.
     """
     if schedule.kind == "flow" and prediction == "flow":
         return diffusers.FlowMatchEulerDiscreteScheduler(
@@ -96,70 +103,80 @@ def scheduler_of(diffusers: Any, schedule: NoiseSchedule, prediction: str) -> An
             clip_sample=False,
             timestep_spacing="trailing",
         )
-    raise ModelError(
-        f"diffusers has no scheduler for a network that says {prediction!r} under a schedule of "
-        f"kind {schedule.kind!r}, expected 'flow' under 'flow', or one of "
-        f"{', '.join(ANSWERS)} under 'vp'; {INSTEAD}"
-    )
+    return None
 
 
-def _network(made: Generator) -> Any:
-    network = made.network
-    if isinstance(network, Routed):
-        raise ModelError(
-            f"the generator has {len(network.experts)} networks and a pipeline one; {INSTEAD}"
-        )
-    inner = network.network
-    if not isinstance(inner, DiffusersNetwork) or not hasattr(inner.model, "save_pretrained"):
-        raise ModelError(
-            f"the generator's network is a {type(inner).__name__}, no model of diffusers such as "
-            f"that of denoiser-unet; {INSTEAD}"
-        )
-    if type(inner.model).__name__ != "UNet2DModel":
-        raise ModelError(
-            f"the generator's network is a {type(inner.model).__name__}, expected a UNet2DModel, "
-            f"which pipelines without a decoder take; {INSTEAD}"
-        )
-    if made.sampler.guidance != 1:
-        raise ModelError(
-            f"the sampler has guidance {made.sampler.guidance:g}, which the pipeline does not "
-            f"give; {INSTEAD}"
-        )
-    return network
+def step_of(made: Generator, level: Mapping[str, Any]) -> dict[str, Any]:
+    """What the pipeline must know of a level.
+
+    Args:
+        made: the generator.
+        level: as `limbeck.products.generator_exporting.describe` gives it.
+
+    Returns:
+        ``time``, ``expert``, ``alpha`` and ``sigma``; and ``input``, ``skip`` and ``out``, by which
+        the clean prediction is skip x + out network(input x).
+    """
+    alpha, sigma = (torch.tensor(level[name], dtype=torch.float64) for name in ("alpha", "sigma"))
+    deviation = experts_of(made.network)[level["expert"]].precondition
+    if deviation is not None:
+        scales = precondition(sigma, sigma_data=deviation)
+        factors = {"input": scales.input, "skip": scales.skip, "out": scales.out}
+    else:
+        # Every kind of prediction is linear in the sample and in what the network says.
+        one, none = torch.ones_like(alpha), torch.zeros_like(alpha)
+        rates, kind = made.network.rates(level["level"]), made.network.prediction
+
+        def clean(said: Tensor, x: Tensor) -> Tensor:
+            return convert_prediction(said, x, alpha, sigma, kind, "x0", rates=rates)
+
+        factors = {"input": one, "skip": clean(none, one), "out": clean(one, none)}
+    kept = {name: level[name] for name in ("time", "expert", "alpha", "sigma")}
+    return kept | {name: float(factor) for name, factor in factors.items()}
 
 
-def _check_levels(made: Generator, schedule: NoiseSchedule) -> None:
-    if schedule.kind != "vp":
-        return
-    for level in made.sampler.levels:
-        time = float(schedule.time(level, "steps"))
-        if abs(time - round(time)) > 1e-6:
+def _models(made: Generator) -> list[Any]:
+    """The models of diffusers inside a generator, from the noisiest levels on."""
+    experts = experts_of(made.network)
+    if len(experts) > len(PLACES):
+        raise ModelError(
+            f"the generator has {len(experts)} networks, and a pipeline at most {len(PLACES)}; "
+            f"{INSTEAD}"
+        )
+    for expert in experts:
+        inner = expert.network
+        if not isinstance(inner, DiffusersNetwork) or not hasattr(inner.model, "save_pretrained"):
             raise ModelError(
-                f"level {level:g} lies between two of the {schedule.steps} steps that diffusers "
-                f"counts in; sample at multiples of 1/{schedule.steps}, or {INSTEAD}"
+                f"the generator's network is a {type(inner).__name__}, no model of diffusers such "
+                f"as that of denoiser-unet; {INSTEAD}"
             )
+        if type(inner.model).__name__ != "UNet2DModel":
+            raise ModelError(
+                f"the generator's network is a {type(inner.model).__name__}, expected a "
+                f"UNet2DModel, which pipelines without a decoder take; {INSTEAD}"
+            )
+    return [expert.network.model for expert in experts]
 
 
-def _difference(made: Generator, pipe: Any, facts: Mapping[str, Any]) -> float:
+def _difference(made: Generator, pipe: Any) -> float:
     """The largest difference of images made of the same noise, fresh noises and classes."""
-    shape, ids = made.network.shape, range(TRIED)
-    noises = [unit_noise(keyed.key("export", n), ids, shape) for n in range(len(facts["levels"]))]
+    shape, levels = made.network.shape, made.sampler.levels
+    noise = [unit_noise(keyed.key("export", n), range(TRIED), shape) for n in range(len(levels))]
     labels = torch.arange(TRIED) % len(made.classes) if made.conditional else None
-    expected = walk(made.network, noises[-1], labels, made.sampler, lambda step: noises[step])
-    drawn = iter(noises)
-    found = spoken(
-        "diffusers",
-        lambda: diffusers_loop.make_samples(
-            pipe, dict(facts), noises[-1], labels, draw=lambda like: next(drawn).to(like)
-        ),
-        "generator",
-    )
-    largest = float((found - expected).abs().max())
-    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-    if not largest <= allowed:
+    clean = walk(made.network, noise[0], labels, made.sampler, lambda step: noise[step + 1])
+    expected = clean if made.space is None else made.space.denormalise(clean)
+    low, high = (-1.0, 1.0) if made.space is None else made.space.range
+    expected = ((expected - low) / (high - low)).clamp(0, 1)
+
+    def run() -> Any:
+        pipe.set_progress_bar_config(disable=True)
+        return pipe(TRIED, class_labels=labels, noise=noise, output_type="pt").images
+
+    largest = float((spoken("diffusers", run, "generator") - expected).abs().max())
+    if not largest <= TOLERANCE:
         raise ModelError(
-            f"images of the pipeline differ from the generator's by {largest:.3g}, expected at "
-            f"most {allowed:.3g}; nothing was written. Export it --to safetensors"
+            f"images of the pipeline differ from the generator's by {largest:.3g} of their range, "
+            f"expected at most {TOLERANCE:g}; nothing was written. Export it --to safetensors"
         )
     return largest
 
@@ -176,27 +193,27 @@ def pipeline_card(facts: Mapping[str, Any], origin: Origin) -> str:
     """
     how = f" by {origin.title} ({origin.paper})" if origin.title else ""
     where = f" on `{without_place(origin.data)}`" if origin.data else ""
-    count = len(facts["levels"])
+    count, labels = len(facts["levels"]), facts["labels"]
     tags = ["limbeck", "diffusion-distillation", *filter(None, [origin.method])]
-    shape = ", ".join(map(str, facts["shape"]))
-    labels = facts["labels"]
-    lines = USE.format(
-        count=8,
-        shape=shape,
-        labels=f"labels = torch.arange(8) % {len(labels)}\n" if labels else "",
-        given=", labels" if labels else "",
-    )
-    loop = f"{IMPORTS}\n\n\n{inspect.getsource(diffusers_loop.make_samples).strip()}"
+    shown = list(range(len(labels)))[:8]
+    asked = f"class_labels={shown}" if labels else "8"
     parts = [
         f"---\nlibrary_name: diffusers\ntags: [{', '.join(tags)}]\n---",
         f"# A generator of {count} step{'s' * (count > 1)}",
         f"{facts['parameters']:,} parameters, distilled{how}{where} with limbeck "
         f"{facts['limbeck']}. Its teacher is not in it.",
-        "The folder loads with plain diffusers as a pipeline of `unet` and `scheduler`. That "
-        "pipeline's own call knows neither classes nor these levels and fresh noise, so images are "
-        "made by the loop below, over the same two parts.",
-        f"## Use it\n\n```python\n{loop}\n\n\n{lines}\n```\n\nThe lines run in this folder.",
+        f"## Use it\n\n```python\n{USE.format(asked=asked)}\n```\n\nThe lines run in this folder, "
+        f"with torch and diffusers alone. The pipeline is `{MODULE}.py`, which lies here: read it, "
+        "`trust_remote_code=True` lets diffusers run it. It knows the levels, which network is "
+        "asked at which, and how a step goes to the next.",
     ]
+    learned = facts["learned"]
+    if learned["guidance"] not in (None, 1):
+        parts.append(
+            f"It learned what its teacher says with guidance {learned['guidance']:g} against class "
+            f"{learned['null_condition']}, no class at all, and samples without: leave "
+            "`guidance_scale` out."
+        )
     if labels:
         parts.append(f"Classes in order: {', '.join(map(str, labels))}.")
     if origin.rows:

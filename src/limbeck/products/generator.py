@@ -42,6 +42,8 @@ class Generator:
         sampler: the levels at which it is asked.
         space: of the samples as the network makes them, or None where they are what is wanted.
         classes: names of the conditions; those of a network without conditions name the data.
+        learned: scale of the guidance against the null condition that it learned to do without;
+            1 is none, None where that is not known.
 
     Example:
         >>> from limbeck.networks.names import build
@@ -57,14 +59,19 @@ class Generator:
         sampler: FewStep,
         space: InputSpace | None = None,
         classes: tuple[str, ...] = (),
+        *,
+        learned: float | None = None,
     ) -> None:
         self.network: Any = network.eval().requires_grad_(False)
         self.sampler, self.space, self.classes = sampler, space, tuple(classes)
+        self.learned = learned
 
     @classmethod
-    def of(cls, network: nn.Module, sampler: FewStep, data: Data) -> Generator:
+    def of(
+        cls, network: nn.Module, sampler: FewStep, data: Data, *, learned: float | None = None
+    ) -> Generator:
         """Make a generator of a network that learned to denoise some data, centred."""
-        return cls(network, sampler, centred(data).input_space, data.classes)
+        return cls(network, sampler, centred(data).input_space, data.classes, learned=learned)
 
     @property
     def conditional(self) -> bool:
@@ -239,6 +246,8 @@ class Generator:
         asked = f"{evaluations(self.sampler, self.conditional):g}"
         levels = ", ".join(f"{level:g}" for level in self.sampler.levels)
         classes = f"{len(self.classes)} classes" if self.conditional else "no conditions"
+        if self.learned not in (None, 1):
+            classes += f", learned with guidance {self.learned:g} against class {self.network.null}"
         return (
             f"{type(self.network).__name__}: {count:,} parameters, samples of {size} in {asked} "
             f"evaluations at levels {levels} ({self.sampler.kind}), {classes}"
@@ -290,7 +299,7 @@ class Generator:
         Args:
             dir: the folder; an earlier export of the same generator is replaced.
             to: ``"safetensors"`` (weights, which `limbeck.load` reads), ``"onnx"`` (the network,
-                one evaluation), or ``"diffusers"`` (a pipeline folder, with a card).
+                one evaluation), or ``"diffusers"`` (a folder with its own pipeline and a card).
             origin: the run that the generator comes from, for its card.
 
         Returns:

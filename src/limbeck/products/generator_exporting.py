@@ -22,7 +22,7 @@ from limbeck.products.diffusers_folder import pipeline_folder
 from limbeck.products.export_folder import check_known, check_place, write_export
 from limbeck.products.exporting import ONNX_LIBRARIES
 from limbeck.products.generator import Generator
-from limbeck.products.generator_files import experts_of
+from limbeck.products.generator_files import experts_of, learned_of
 from limbeck.products.graphs import Graph, compare, write_onnx
 from limbeck.products.model_card import Origin
 from limbeck.samplers.noise import unit_noise
@@ -105,6 +105,7 @@ def describe(made: Generator) -> dict[str, Any]:
         "schedule": to_plain(network.schedule),
         "sampler": made.sampler.kind,
         "guidance": made.sampler.guidance,
+        "learned": learned_of(made),
         "levels": [_level(made, level) for level in made.sampler.levels],
         "begin": "x = sigma * unit normal noise, of the first level",
         "clean": CLEAN[network.prediction],

@@ -39,6 +39,7 @@ def write_generator(made: Generator, part: Path) -> None:
         "classes": made.classes,
         "input_space": made.space and dataclasses.asdict(made.space),
         "sampler": to_plain(made.sampler),
+        "learned": learned_of(made),
         "bounds": list(made.network.bounds) if isinstance(made.network, Routed) else None,
         "experts": [_facts(one) for one in experts],
     }
@@ -79,7 +80,18 @@ def read_generator(folder: Path, network: nn.Module | None = None) -> Generator:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ModelError(f"the weights in {folder} do not fit the network: {error}") from None
-    return Generator(network, FewStep(**facts["sampler"]), space, tuple(facts["classes"]))
+    return Generator(
+        network,
+        FewStep(**facts["sampler"]),
+        space,
+        tuple(facts["classes"]),
+        learned=facts["learned"]["guidance"],
+    )
+
+
+def learned_of(made: Generator) -> dict[str, Any]:
+    """The guidance that a generator learned to do without, and what it led away from."""
+    return {"guidance": made.learned, "null_condition": made.network.null}
 
 
 def experts_of(network: nn.Module) -> list[Any]:

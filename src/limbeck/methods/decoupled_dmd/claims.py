@@ -11,7 +11,7 @@ from limbeck import cards
 from limbeck.claims import Claim, Trial, Verdict, by_means
 from limbeck.evaluate.arms import judged_arms, made_arms
 
-MLP, WIDE = "denoiser-mlp?width=128&depth=3", "denoiser-mlp?width=256&depth=4"
+NETWORK = "denoiser-mlp?width=128&depth=3"
 KINDS = ("x0", "eps", "v", "flow")
 TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 256}
 ONE_STEP: dict[str, Any] = {
@@ -93,9 +93,9 @@ def one_step_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         "match": _method(ONE_STEP, augment=False),
         "augment and mean_var": _method(ONE_STEP, regulariser="mean_var"),
     }
-    made = made_arms(folder, seed, data, MLP, arms)
+    made = made_arms(folder, seed, data, NETWORK, arms)
     teacher = Denoising(**TEACHING).taught(
-        Run(folder / "teacher", seed=seed, shared=folder / "augment"), MLP, data
+        Run(folder / "teacher", seed=seed, shared=folder / "augment"), NETWORK, data
     )
     guided = Generator.of(teacher, steps(50, guidance=ONE_STEP["guidance"]), data)
     labels = torch.arange(4000) % 2
@@ -139,7 +139,7 @@ def bands_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         for name, band in BANDS.items()
         for count in MOMENTS
     }
-    judged = judged_arms(folder, seed, "digits", WIDE, arms)
+    judged = judged_arms(folder, seed, "digits", NETWORK, arms)
     return {name: one["frechet"] for name, one in judged.items()}
 
 
@@ -154,7 +154,7 @@ def schedules_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         Fréchet distance and label accuracy by schedule.
     """
     arms = {name: _method(FOUR_STEPS, schedule=name) for name in ("shared", "full", "hybrid")}
-    judged = judged_arms(folder, seed, "digits", WIDE, arms)
+    judged = judged_arms(folder, seed, "digits", NETWORK, arms)
     return {
         f"{figure}, {name}": one[figure]
         for name, one in judged.items()

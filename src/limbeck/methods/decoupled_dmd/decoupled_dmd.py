@@ -26,7 +26,7 @@ from limbeck.loops.denoise import Denoising, starting
 from limbeck.loops.draws import Draws
 from limbeck.loops.match import Matching, Sample, check_matching, labels_of, match, simulated
 from limbeck.loops.pairs import Regression, regression_term, teacher_pairs
-from limbeck.loops.scores import asked, finite, heard, noised
+from limbeck.loops.scores import asked, heard, noised
 from limbeck.method import method
 from limbeck.objectives import Terms
 from limbeck.products.generator import Generator, teachers
@@ -143,28 +143,41 @@ class DecoupledDMD:
             return found
         return {**found, "coupled": plain._made(run, "coupled", teacher, data, student)[0]}
 
-    def check_teacher(self, network: Any) -> None:
-        """Find guidance that the teacher cannot give, before it is trained."""
-        check_matching(network, self.guidance if self.augment else 1.0, self.teaching)
+    def check_teacher(self, network: Any, student: Any = None) -> None:
+        """Find guidance that the teacher cannot give, and features that a critic cannot see, before
+        it is trained."""
+        check_matching(network, self._learned, self.teaching)
+        if self._critical:
+            fake = network if student is None else student
+            Opponent.of(self.adversary, network, self.matching, fake)
+
+    @property
+    def _critical(self) -> bool:
+        """Whether there is a critic."""
+        return self.regulariser == "gan" or bool(self.adversary.weight)
+
+    @property
+    def _learned(self) -> float:
+        """Scale of the guidance that the student learns."""
+        return self.guidance if self.augment else 1.0
 
     @property
     def _guided(self) -> bool:
-        return self.augment and self.guidance != 1
+        return self._learned != 1
 
     def _made(
         self, run: Run, stage: str, teacher: nn.Module, data: Data, student: nn.Module | None
     ) -> tuple[Generator, nn.Module | None]:
         shown, begin = centred(data), starting(run, teacher, student, data, self.teaching)
         mean, spread = moments(shown)
-        critical = self.regulariser == "gan" or bool(self.adversary.weight)
-        asked_of_fake = critical and self.adversary.on == "fake"
+        asked_of_fake = self._critical and self.adversary.on == "fake"
         fake = begin(1.0) if self.regulariser == "dm" or asked_of_fake else None
         placed = run.engine.place(teacher)
         opponent, rival = None, None
-        if critical:
+        if self._critical:
             weight = self.adversary.weight or 1.0
             opponent = Opponent.of(
-                dataclasses.replace(self.adversary, weight=weight), placed, self.matching
+                dataclasses.replace(self.adversary, weight=weight), placed, self.matching, fake
             )
             rival = opponent.rival(run, stage, shown, self.matching.batch_size)
         labels = labels_of(data)
@@ -202,7 +215,7 @@ class DecoupledDMD:
             rival=rival,
             spread=spread,
         )
-        return Generator.of(made, self.sampler, data), fake
+        return Generator.of(made, self.sampler, data, learned=self._learned), fake
 
     def _directed(self, teacher: Any, models: Models, sample: Sample, draws: Draws) -> Terms:
         """The two directions in clean predictions, each as a term of its own."""
@@ -225,9 +238,9 @@ class DecoupledDMD:
         along = torch.zeros((), device=x.device)
         found: list[tuple[str, Tensor, Tensor]] = []
         with torch.no_grad():
-            said = [finite(one, "teacher") for one in asked(teacher, questions)]
+            said = [sample.finite(one, "teacher") for one in asked(teacher, questions)]
             if matches:
-                made = finite(heard(models["fake"], teacher, *first, condition), "fake")
+                made = sample.finite(heard(models["fake"], teacher, *first, condition), "fake")
                 toward = match_delta(said[0], made)
                 found.append(("match", toward, said[0]))
             if self._guided:

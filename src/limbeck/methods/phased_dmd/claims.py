@@ -12,8 +12,7 @@ from limbeck import cards
 from limbeck.claims import Claim, Trial, Verdict, by_means
 from limbeck.evaluate.arms import judged_arms
 
-MLP = "denoiser-mlp?width=128&depth=3"
-WIDE = "denoiser-mlp?width=256&depth=4"
+NETWORK = "denoiser-mlp?width=128&depth=3"
 TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 256}
 # At equal updates: two phases of half as many, one student of all.
 UPDATES = 600
@@ -186,15 +185,12 @@ def generators_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
         arms[f"phased, guidance {guidance:g}"] = phased(guidance)
         arms[f"naive, guidance {guidance:g}"] = phased(guidance, target="naive")
         arms[f"one student, guidance {guidance:g}"] = one_student(guidance)
-    judged = judged_arms(folder / "ring", seed, "ring8-2c", MLP, arms)
+    judged = judged_arms(folder / "ring", seed, "ring8-2c", NETWORK, arms)
     found = {name: one["sliced_wasserstein"] for name, one in judged.items()}
-    for data, teacher, figure in (
-        ("overlap-2c", MLP, "mode_entropy"),
-        ("digits", WIDE, "diversity"),
-    ):
+    for data, figure in (("overlap-2c", "mode_entropy"), ("digits", "diversity")):
         arms = {"phased": phased(2.0), "one student": one_student(2.0)}
         arms["one step"] = one_student(2.0, levels=(1.0,))
-        for name, one in judged_arms(folder / data, seed, data, teacher, arms).items():
+        for name, one in judged_arms(folder / data, seed, data, NETWORK, arms).items():
             found[f"{name} on {data}"] = one[figure]
     return found
 

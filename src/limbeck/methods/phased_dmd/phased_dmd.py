@@ -38,7 +38,7 @@ from limbeck.loops.match import (
     simulated,
     started,
 )
-from limbeck.loops.scores import finite, heard
+from limbeck.loops.scores import heard
 from limbeck.method import method
 from limbeck.networks.routed import Routed
 from limbeck.objectives import Terms
@@ -145,7 +145,7 @@ class PhasedDMD:
             )
             experts.append(self.adapters.merged(expert).eval().requires_grad_(False))
         plan = FewStep(levels=self.levels, kind="ode")
-        made = Generator.of(Routed(experts, self.boundaries), plan, data)
+        made = Generator.of(Routed(experts, self.boundaries), plan, data, learned=self.guidance)
         if run.engine.rank == 0:
             show_scores(run, made, teacher, fake, data)
         return made
@@ -170,9 +170,9 @@ class PhasedDMD:
             spread=moments(centred(data))[1],
         )
         found = teachers(teacher, data, len(self.levels), self.guidance)
-        return {**found, "one student": Generator.of(one, plan, data)}
+        return {**found, "one student": Generator.of(one, plan, data, learned=self.guidance)}
 
-    def check_teacher(self, network: Any) -> None:
+    def check_teacher(self, network: Any, student: Any = None) -> None:
         """Find what the teacher cannot give, and levels that do not fit, before it is trained."""
         self.phases()
         check_matching(network, self.guidance, self.teaching)
@@ -234,7 +234,7 @@ class PhasedDMD:
                 return denoised(models, sample, draws, batch)
             own: Any = unwrapped(models["fake"])
             t, x_t, noise, levels = self._noised(own, sample.x, draws, phase)
-            said = models["fake"](x_t, t, sample.condition)
+            said = sample.finite(models["fake"](x_t, t, sample.condition), "fake")
             known = {"kind": own.prediction, "rates": own.rates(t)}
             if self.target == "unbiased":
                 loss = transition_loss(
@@ -258,8 +258,8 @@ class PhasedDMD:
             t, x_t, _, levels = self._noised(fake, x, draws, phase)
             with torch.no_grad():
                 real = heard(teacher, fake, x_t, t, condition, guidance=self.guidance)
-                said = finite(fake.predict(x_t, t, condition), "fake")
-            real = finite(real, "teacher")
+                said = sample.finite(fake.predict(x_t, t, condition), "fake")
+            real = sample.finite(real, "teacher")
             # A phase that ends in clean samples is plain distribution matching.
             if self.direction == "normalised" or not phase.end:
                 assert sample.clean is not None
