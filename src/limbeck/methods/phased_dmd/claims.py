@@ -16,7 +16,7 @@ NETWORK = "denoiser-mlp?width=128&depth=3"
 TEACHING: dict[str, Any] = {"steps": 4000, "batch_size": 256}
 # At equal updates: two phases of half as many, one student of all.
 UPDATES = 600
-MATCHING: dict[str, Any] = {"steps": UPDATES // 2, "fake_per_student": 3, "batch_size": 256}
+MATCHING: dict[str, Any] = {"steps": UPDATES // 2, "fake_per_student": 3, "batch_size": 128}
 COARSE = (-1.0, 0.0, 1.0, 2.0)
 MODE_WIDTH, END, BINS = 0.1, 0.5, 40
 # Of 600 means of bins none is as many standard errors off by chance.
