@@ -137,3 +137,23 @@ def test_state_starts_anew_where_the_rate_drops():
     assert found == drops == [10, 11, 32]
     plain = Optim(lr=0.5, schedule="steps", milestones=(0.25,))
     assert not any(plain.restarts(step, STEPS) for step in range(STEPS))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_fused_step_on_the_processor_is_the_plain_one(name):
+    ours, plain = (nn.Parameter(torch.linspace(-1, 1, 24).reshape(4, 6)) for _ in range(2))
+    optimiser = Optim(name=name, lr=0.01, weight_decay=0.1).build([ours])
+    assert optimiser.defaults["fused"]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    other = kind([plain], lr=0.01, weight_decay=0.1, fused=False, foreach=False)
+    for step in range(5):
+        for one, opt in ((ours, optimiser), (plain, other)):
+            opt.zero_grad()
+            (one.sin() * (step + 1)).sum().backward()
+            opt.step()
+    assert torch.allclose(ours, plain, atol=1e-6)
+
+
+def test_elsewhere_torch_decides_how_a_step_is_made():
+    there = nn.Parameter(torch.empty(3, device="meta"))
+    assert not Optim(name="adam").build([there]).defaults["fused"]

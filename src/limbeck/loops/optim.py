@@ -94,18 +94,20 @@ class Optim:
                 weight_decay=self.weight_decay,
                 nesterov=self.nesterov,
             )
-        from limbeck.loops.lamb import Lamb
+        shared: dict[str, Any] = {"lr": self.lr, "betas": self.betas}
+        shared["weight_decay"] = self.weight_decay
+        if self.name == "lamb":
+            from limbeck.loops.lamb import Lamb
 
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "lamb": Lamb}
-        return kinds[self.name](
-            groups, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
-        )
+            return Lamb(groups, **shared)
+        kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
+        return kind(groups, **shared, fused=_fusible(groups))
 
     def _groups(self, parameters: Iterable[torch.nn.Parameter]) -> Any:
         """All parameters, or those that do not decay apart from the others."""
-        if self.decay_vectors or not self.weight_decay:
-            return parameters
         given = list(parameters)
+        if self.decay_vectors or not self.weight_decay:
+            return given
         vectors = [one for one in given if one.ndim < 2]
         matrices = [one for one in given if one.ndim > 1]
         groups: list[dict[str, Any]] = [
@@ -157,3 +159,21 @@ class Optim:
     def _passed(self, step: int, steps: int) -> int:
         done = step / max(steps, 1)
         return sum(done >= milestone for milestone in self.milestones)
+
+
+def _fusible(groups: Any) -> bool | None:
+    """Whether a step goes over each parameter once; None leaves it to torch.
+
+    On the processor it takes a third of the time for small networks. Elsewhere a fused step
+    unscales gradients itself, and they could not be clipped before it in half precision.
+    """
+    import torch
+
+    flat = [
+        one for each in groups for one in (each["params"] if isinstance(each, dict) else [each])
+    ]
+    plain = all(
+        one.device.type == "cpu" and one.is_floating_point() and type(one.data) is torch.Tensor
+        for one in flat
+    )
+    return True if plain else None
