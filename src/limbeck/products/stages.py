@@ -232,8 +232,8 @@ def cascaded(models: Stages, exits: Exits, batch: Batch) -> Outputs:
     Raises:
         ModelError: a stage says something of another shape than those before it.
     """
-    going = torch.arange(batch.size)
-    told, state, found = torch.empty(0), None, Found()
+    found, state = Found(), None
+    told, scores = torch.empty(0), torch.empty(0)
     for stage in range(len(models)):
         said, state = models.ask(stage, batch, state)
         said = widened(said)
@@ -242,14 +242,19 @@ def cascaded(models: Stages, exits: Exits, batch: Batch) -> Outputs:
                 f"stage {stage} gives logits of shape {tuple(said.shape)} and the stages before it "
                 f"{tuple(told.shape[1:])}; all must know the same classes"
             )
+        score = exits.scores(said)[None]
         told = torch.cat([told, said[None]]) if stage else said[None]
-        confidence = exits.confidence(told)
-        found.note(going, exits.said(told), confidence, stage)
+        scores = torch.cat([scores, score]) if stage else score
+        confidence = exits.confidence(scores)
+        found.note(exits.said(told), confidence)
+        if stage == len(models) - 1:
+            break
         kept = exits.goes_on(stage, confidence).nonzero()[:, 0]
         if not len(kept):
             break
-        going, told, batch = going[kept.to(going.device)], told[:, kept], batch.rows(kept)
-        state = rows_of(state, kept)
+        found.go_on(kept)
+        told, scores = told.index_select(1, kept), scores.index_select(1, kept)
+        batch, state = batch.rows(kept), rows_of(state, kept)
     return found.outputs()
 
 
@@ -257,23 +262,29 @@ class Found:
     """The answers so far, which later stages write over."""
 
     def __init__(self) -> None:
-        self.logits = self.confidence = self.reached = torch.empty(0)
+        self._stage, self._rows = 0, torch.empty(0, dtype=torch.int64)
+        self._logits = self._confidence = self._reached = torch.empty(0)
 
-    def note(self, rows: Tensor, logits: Tensor, confidence: Tensor, stage: int) -> None:
-        """Keep what a stage says about some of the rows; the first is about all."""
-        rows = rows.to(logits.device)
-        if stage == 0:
-            self.logits, self.confidence = logits.clone(), confidence.clone()
-            self.reached = torch.zeros_like(rows)
+    def note(self, logits: Tensor, confidence: Tensor) -> None:
+        """Keep what a stage says about the samples that reach it; the first is about all."""
+        if self._stage == 0:
+            # Copies: a model may keep what it returned.
+            self._logits, self._confidence = logits.clone(), confidence.clone()
+            self._reached = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
             return
-        self.logits[rows] = logits
-        self.confidence[rows] = confidence
-        self.reached[rows] = stage
+        self._logits.index_copy_(0, self._rows, logits)
+        self._confidence.index_copy_(0, self._rows, confidence)
+        self._reached.index_fill_(0, self._rows, self._stage)
+
+    def go_on(self, kept: Tensor) -> None:
+        """Of the samples of this stage these reach the next."""
+        self._rows = kept if self._stage == 0 else self._rows.index_select(0, kept)
+        self._stage += 1
 
     def outputs(self) -> Outputs:
         """All of it as outputs."""
-        extra = {"confidence": self.confidence, "reached": self.reached}
-        return Outputs(logits=self.logits, extra=extra)
+        extra = {"confidence": self._confidence, "reached": self._reached}
+        return Outputs(logits=self._logits, extra=extra)
 
 
 def exits_of(returned: Any) -> list[Tensor]:

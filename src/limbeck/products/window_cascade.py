@@ -264,7 +264,8 @@ class WindowCascade(Predictor):
             return self
         said = torch.cat([asked(self.models.upto(earlier), one).cpu() for one in batches], 1)
         exits = self.calibrated
-        confidences = [exits.confidence(said[: place + 1]) for place in range(earlier)]
+        scores = exits.scores(said)
+        confidences = [exits.confidence(scores[:end]) for end in range(1, earlier + 1)]
         return self._with(self.models, exits.shifted(confidences))
 
     def evaluate(self, data: Data) -> dict[str, float]:
