@@ -4,11 +4,9 @@ Run it: python examples/regularized_meta_learning.py
 """
 
 import tempfile
-import warnings
 from pathlib import Path
 
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
 
 import limbeck
 from limbeck.data import friedman
@@ -28,7 +26,6 @@ members = [
 # Few penalties to choose from keep this short; the defaults are those of the paper.
 method = limbeck.RegularizedMetaLearning(cv=5, penalties=("ridge", "lasso"))
 folder = Path(tempfile.mkdtemp())
-warnings.simplefilter("ignore", ConvergenceWarning)
 stack = method.distill(folder, data=data, teacher=members)
 
 print(stack.summary())

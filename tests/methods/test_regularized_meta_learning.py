@@ -36,7 +36,6 @@ from limbeck.products import StackedPredictor
 from limbeck.report import write_report
 from limbeck.run import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 LINE, RIDGE = "sklearn:linear-regression", "sklearn:ridge?alpha=1.0"
 NEAR, TREE = "sklearn:k-neighbors?n_neighbors=7", "sklearn:extra-tree?max_depth=4"
 MEMBERS = [LINE, RIDGE, NEAR, TREE]
@@ -333,6 +332,7 @@ def test_a_pool_of_scikit_learn_stands_in_where_no_member_is_named(task, tmp_pat
     assert 8 <= len(POOLS[task]) <= 12
     known = friedman(rows=90) if task == "regression" else digits().few(100)
     with warnings.catch_warnings():
+        # Members of the pool converge.
         warnings.simplefilter("error", ConvergenceWarning)
         with opened(method(cv=2), Run(tmp_path / "run"), {"data": known}) as (_, ready):
             found = ready["teacher"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
 
 from limbeck import keyed
 from limbeck.bridges.sklearn import (
@@ -192,7 +194,10 @@ class RegularizedMetaLearning:
                 l1_ratios=self.l1_ratios,
                 **options,
             )
-        return stack.fit(found.table, found.target)
+        with warnings.catch_warnings():
+            # Fits that stop early are counted in the facts and told in the report.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return stack.fit(found.table, found.target)
 
     def rule(self, stack: Stack) -> Rule:
         """What the estimator learnt as plain numbers, scalers folded in."""

@@ -135,6 +135,7 @@ def drawings(
     caption = (
         f"{len(facts['kept'])} of {len(found.names)} members stay; the condition number goes from "
         f"{_said(before)} to {_said(after)}. {DEFINITIONS['error'].capitalize()}."
+        f"{_stopped_early(facts)}"
     )
     heads = ["member", "error", "", "like", "correlation", "mean squared difference"]
     return charts, [Sheet("Members", heads, _member_rows(found.names, facts), caption)]
@@ -173,6 +174,16 @@ def _coefficients(stack: Stack) -> np.ndarray:
     return np.sum([stack.weights_[kind] * one.final.coef for kind, one in models], axis=0)
 
 
+def _stopped_early(facts: dict[str, Any]) -> str:
+    """Which regressions did not converge, as a sentence, or nothing."""
+    early = [
+        f"{one['unconverged']} of {one['fits']} {kind} fits"
+        for kind, one in facts.get("penalties", {}).items()
+        if one["unconverged"]
+    ]
+    return f" {' and '.join(early)} stopped before they converged." if early else ""
+
+
 def _penalty(one: Any) -> dict[str, float]:
     alphas = [penalty.alpha for penalty in one.fold_penalties]
     return {
@@ -181,7 +192,8 @@ def _penalty(one: Any) -> dict[str, float]:
         "alpha_mean": float(np.mean(alphas)),
         "alpha_std": float(np.std(alphas)),
         "sparsity": one.sparsity,
-        "unconverged": float(one.unconverged),
+        "fits": one.fits,
+        "unconverged": one.unconverged,
     }
 
 
