@@ -123,7 +123,7 @@ def test_another_pool_keeps_the_traffic_and_the_threshold(table):
     exits = ExitPolicy().calibrated(outputs[:2], target)
     pool = outputs[:2].clone()
     pool[:, : N // 2] *= 0.1
-    there = exits.shifted(exits.confidence(pool[:1])[None])
+    there = exits.shifted(exits.scores(pool[:1]))
     assert there.thresholds == exits.thresholds
     shares = [float(one.route(pool).reached.double().mean()) for one in (exits, there)]
     assert abs(shares[1] - 0.2) < abs(shares[0] - 0.2)

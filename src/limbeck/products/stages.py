@@ -9,11 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ModelError
 from limbeck.functional.guards import widened
-from limbeck.outputs import Outputs
 from limbeck.products.members import Member, NetworkMember, members_of
-from limbeck.selection.exits import Exits
 from limbeck.teachers import Teacher
 
 # What a stage leaves for the next: tensors with a row a sample, in tuples, lists or mappings.
@@ -216,66 +214,6 @@ def asked(models: Stages, batch: Batch) -> Tensor:
     return torch.stack(told)
 
 
-@torch.no_grad()
-def cascaded(models: Stages, exits: Exits, batch: Batch) -> Outputs:
-    """Ask every stage about the samples that reach it, and about no others.
-
-    Args:
-        models: the stages.
-        exits: which samples go on.
-        batch: N samples.
-
-    Returns:
-        Logits ``(N, C)`` of the last stage that each sample reaches, with ``extra.confidence``
-        ``(N,)`` and ``extra.reached`` ``(N,)``, counted from 0.
-
-    Raises:
-        ModelError: a stage says something of another shape than those before it.
-    """
-    going = torch.arange(batch.size)
-    told, state, found = torch.empty(0), None, Found()
-    for stage in range(len(models)):
-        said, state = models.ask(stage, batch, state)
-        said = widened(said)
-        if stage and said.shape != told.shape[1:]:
-            raise ModelError(
-                f"stage {stage} gives logits of shape {tuple(said.shape)} and the stages before it "
-                f"{tuple(told.shape[1:])}; all must know the same classes"
-            )
-        told = torch.cat([told, said[None]]) if stage else said[None]
-        confidence = exits.confidence(told)
-        found.note(going, exits.said(told), confidence, stage)
-        kept = exits.goes_on(stage, confidence).nonzero()[:, 0]
-        if not len(kept):
-            break
-        going, told, batch = going[kept.to(going.device)], told[:, kept], batch.rows(kept)
-        state = rows_of(state, kept)
-    return found.outputs()
-
-
-class Found:
-    """The answers so far, which later stages write over."""
-
-    def __init__(self) -> None:
-        self.logits = self.confidence = self.reached = torch.empty(0)
-
-    def note(self, rows: Tensor, logits: Tensor, confidence: Tensor, stage: int) -> None:
-        """Keep what a stage says about some of the rows; the first is about all."""
-        rows = rows.to(logits.device)
-        if stage == 0:
-            self.logits, self.confidence = logits.clone(), confidence.clone()
-            self.reached = torch.zeros_like(rows)
-            return
-        self.logits[rows] = logits
-        self.confidence[rows] = confidence
-        self.reached[rows] = stage
-
-    def outputs(self) -> Outputs:
-        """All of it as outputs."""
-        extra = {"confidence": self.confidence, "reached": self.reached}
-        return Outputs(logits=self.logits, extra=extra)
-
-
 def exits_of(returned: Any) -> list[Tensor]:
     """The logits of a network with several exits, in order.
 
@@ -302,27 +240,6 @@ def exits_of(returned: Any) -> list[Tensor]:
             "of its exits in a tuple, list or mapping"
         )
     return [one for one in tensors if one.shape == tensors[0].shape]
-
-
-def rows_of(state: State, rows: Tensor) -> State:
-    """Some samples of what a stage leaves, whatever holds the tensors.
-
-    Example:
-        >>> rows_of({"x": torch.arange(3)}, torch.tensor([2]))["x"].tolist()
-        [2]
-    """
-    if isinstance(state, Tensor):
-        return state[rows]
-    if isinstance(state, Mapping):
-        return {name: rows_of(one, rows) for name, one in state.items()}
-    if isinstance(state, (tuple, list)):
-        return type(state)(rows_of(one, rows) for one in state)
-    if state is None:
-        return None
-    raise ArgumentError(
-        f"a stage leaves a {type(state).__name__}, expected tensors with a row a sample, in "
-        "tuples, lists or mappings"
-    )
 
 
 def _parts(member: NetworkMember) -> Sequence[nn.Module]:

@@ -31,8 +31,9 @@ from limbeck.products.cascade_measures import (
     stage_predictions,
     told,
 )
+from limbeck.products.cascading import cascaded
 from limbeck.products.predictor import Predictor
-from limbeck.products.stages import Stages, asked, cascaded, number_of_exits, stages
+from limbeck.products.stages import Stages, asked, number_of_exits, stages
 from limbeck.selection.exit_policy import ExitPolicy
 from limbeck.selection.exits import Exits, Predictions
 
@@ -207,7 +208,16 @@ class WindowCascade(Predictor):
         """
         if batch.space is None:
             batch = Batch(dict(batch), key=batch.key, space=self.input_space)
-        return cascaded(self.models, self.calibrated, batch)
+        return cascaded(self.models, self.calibrated, [batch])
+
+    def answers(self, x: Any) -> list[Outputs]:
+        """What it says about inputs; those of all batches that go on are asked about together.
+
+        Args:
+            x: as in `logits`.
+        """
+        batches = [Batch(columns, space=self.input_space) for columns in self._columns(x)]
+        return [cascaded(self.models, self.calibrated, batches)] if batches else []
 
     def confidence(self, x: Any) -> Tensor:
         """How sure it is, ``(N,)`` in float64: the score of the stage that a sample ends at.
@@ -264,7 +274,8 @@ class WindowCascade(Predictor):
             return self
         said = torch.cat([asked(self.models.upto(earlier), one).cpu() for one in batches], 1)
         exits = self.calibrated
-        confidences = [exits.confidence(said[: place + 1]) for place in range(earlier)]
+        scores = exits.scores(said)
+        confidences = [exits.confidence(scores[:end]) for end in range(1, earlier + 1)]
         return self._with(self.models, exits.shifted(confidences))
 
     def evaluate(self, data: Data) -> dict[str, float]:

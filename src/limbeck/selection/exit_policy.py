@@ -110,10 +110,10 @@ class ExitPolicy:
             windows=(),
             facts={**self._facts(), "min_points": fewest, "samples": len(truth)},
         )
-        for place, half_width in enumerate(self._half_widths(len(said))):
-            told = said[: place + 1]
-            confidence = exits.confidence(told)
-            right = exits.said(told).argmax(-1) == truth
+        scores = exits.scores(said)
+        for end, half_width in enumerate(self._half_widths(len(said)), start=1):
+            confidence = exits.confidence(scores[:end])
+            right = exits.said(said[:end]).argmax(-1) == truth
             threshold = self._threshold(right, confidence, fewest)
             exits = exits.with_stage(
                 self._window(confidence, threshold, half_width), threshold, half_width

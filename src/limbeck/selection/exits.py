@@ -18,7 +18,6 @@ from limbeck.functional.cascades import (
     ExitWindow,
     cascade_outputs,
     exit_window,
-    in_window,
     stages_reached,
     threshold_window,
 )
@@ -84,27 +83,36 @@ class Exits:
         Returns:
             ``(N, C)``, of the kind of `told`: of an ensemble the mean of the probabilities.
         """
-        if not self.averaged:
+        if not self.averaged or len(told) == 1:
             return told[-1]
         return mean_probabilities(told) if self.kind == "logits" else told.mean(0)
 
-    def confidence(self, told: Tensor) -> Tensor:
-        """Confidence of a stage, in float64.
+    def scores(self, said: Tensor) -> Tensor:
+        """Scores of what one or several stages by themselves say, in float64.
 
         Args:
-            told: as in `said`.
+            said: ``(N, C)`` or ``(S', N, C)``.
+
+        Returns:
+            ``(N,)`` or ``(S', N)``.
+        """
+        return confidence_scores(said, self.score, kind=self.kind)
+
+    def confidence(self, scores: Tensor) -> Tensor:
+        """Confidence of a stage, given the scores of it and those before it.
+
+        Args:
+            scores: ``(S', N)``, the stage last.
 
         Returns:
             ``(N,)``: of an ensemble the mean of the scores.
         """
-        scored = told if self.averaged else told[-1:]
-        return confidence_scores(scored, self.score, kind=self.kind).mean(0)
+        return scores.mean(0) if self.averaged and len(scores) > 1 else scores[-1]
 
     def goes_on(self, stage: int, confidence: Tensor) -> Tensor:
-        """Which samples go on from a stage, ``(N,)``; from the last none does."""
-        if stage == len(self.windows):
-            return torch.zeros_like(confidence, dtype=torch.bool)
-        return in_window(confidence, self.windows[stage])
+        """Which samples go on from a stage but the last, ``(N,)``."""
+        low, high = self.windows[stage]
+        return (confidence >= low) & (confidence <= high)
 
     def route(self, outputs: Predictions) -> Routed:
         """Read off what the cascade says where all stages were asked about all samples.
@@ -124,12 +132,13 @@ class Exits:
                 f"outputs has {len(told)} stages, and {self.stages} were calibrated; give each "
                 "stage's predictions in the same order"
             )
-        parts = [told[: place + 1] for place in range(len(told))]
-        confidences = torch.stack([self.confidence(part) for part in parts])
+        ends = range(1, len(told) + 1)
+        scores = self.scores(told)
+        confidences = torch.stack([self.confidence(scores[:end]) for end in ends])
         reached = torch.zeros(told.shape[1], dtype=torch.int64, device=told.device)
         if self.windows:
             reached = stages_reached(confidences[:-1], self.windows)
-        said = torch.stack([self.said(part) for part in parts])
+        said = torch.stack([self.said(told[:end]) for end in ends])
         return Routed(
             cascade_outputs(said, reached), cascade_outputs(confidences, reached), reached
         )
