@@ -23,7 +23,7 @@ ANSWERS: dict[str, tuple[str, Cost]] = {
     "latency_ms": ("ms", "{:.2f}".format),
 }
 STACKS: dict[str, tuple[str, Cost]] = {
-    "members": ("members", "{:g}".format),
+    "members": ("members", "{:.3g}".format),
     **ANSWERS,
     "bytes": ("KB", _kilobytes),
 }
