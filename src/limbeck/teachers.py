@@ -186,13 +186,13 @@ class EnsembleTeacher:
         route: Route | None,
     ) -> None:
         self.members = members
-        self.weights, self.route, self._combine = weights, route, combine
+        self.weights, self.route, self.combine = weights, route, combine
         self.name = f"ensemble of {len(members)}"
 
     @cached_property
     def fingerprint(self) -> str:
         parts = [member.fingerprint for member in self.members]
-        return fingerprint(parts, self.weights, self._combine, self.route)
+        return fingerprint(parts, self.weights, self.combine, self.route)
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -215,12 +215,12 @@ class EnsembleTeacher:
         member_logits = _stack(
             [outputs.read("logits") for outputs in said], [self.members[n] for n in asked]
         )
-        if self._combine is mean_probabilities and len(asked) > 1 and member_logits.shape[-1] == 1:
+        if self.combine is mean_probabilities and len(asked) > 1 and member_logits.shape[-1] == 1:
             raise ModelError(
                 "members give one number a sample, whose softmax is 1 whatever the number; "
                 "average the numbers themselves: ensemble(..., combine=mean_logits)"
             )
-        logits = self._combine(member_logits, weights)
+        logits = self.combine(member_logits, weights)
         features = {
             f"{number}.{name}": value
             for number, outputs in zip(asked, said, strict=True)
@@ -233,7 +233,7 @@ class EnsembleTeacher:
 
     def of(self, members: Sequence[Teacher]) -> EnsembleTeacher:
         """The same weights, rule and route over other members."""
-        return EnsembleTeacher(tuple(members), self.weights, self._combine, self.route)
+        return EnsembleTeacher(tuple(members), self.weights, self.combine, self.route)
 
     def placed(self, place: Callable[[nn.Module], nn.Module]) -> EnsembleTeacher:
         """The ensemble with its networks placed."""

@@ -158,3 +158,14 @@ def test_a_perfect_teacher_is_never_weak():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_weak_teachers(rows, data)
+
+
+def test_figures_that_one_seed_has_not_are_left_out():
+    """The best single member is a network on one seed and an estimator on another."""
+    network = {"parameters": 10, "latency_ms": 1.0}
+    rows = [
+        [{"name": "best", "role": "baseline", "quality": {"accuracy": 0.5}, "cost": cost}]
+        for cost in (network, {"latency_ms": 3.0})
+    ]
+    for tables in (rows, rows[::-1]):
+        assert average(tables)[0]["cost"] == {"latency_ms": 2.0}

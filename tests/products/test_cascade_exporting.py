@@ -145,3 +145,28 @@ def test_bad_inputs_are_refused_without_torch_too(exported, tmp_path):
     with pytest.raises(ArgumentError, match="NaN or infinite"):
         there.run(np.full((2, 1, 8, 8), np.nan))
     assert there.run(np.zeros((0, 1, 8, 8))).logits.shape == (0, 10)
+
+
+def test_bytes_stand_for_shares_of_255(cascade, images, exported):
+    read = OnnxCascade(exported[0], threads=1)
+    whole = (pixels(images) * 255).round().to(torch.uint8)
+    np.testing.assert_allclose(read.run(whole.numpy()).logits, cascade.logits(whole), atol=1e-4)
+
+
+def test_exits_of_a_network_with_a_space_of_its_own_are_exported_with_it(tmp_path):
+    from limbeck.data import InputSpace
+    from limbeck.products.members import NetworkMember
+
+    images = digits()
+    torch.manual_seed(0)
+    network = Exits()
+    network.parts[0].body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8))
+    for part in network.parts:
+        part.head = torch.nn.Linear(8, 10)
+    own = InputSpace(size=(8, 8), channels=1, mean=(0.3,), std=(0.2,))
+    member = NetworkMember(network, own)
+    cascade = WindowCascade.of(member, images, ExitPolicy(half_width=0.2)).calibrate(images)
+    cascade.export(tmp_path / "out", to="onnx")
+    x = pixels(images)
+    said = OnnxCascade(tmp_path / "out", threads=1).run(x.numpy())
+    np.testing.assert_allclose(said.logits, cascade.logits(x), atol=1e-4)

@@ -240,3 +240,73 @@ def test_stages_that_leave_something_odd_are_told_of(data):
     network.parts[0].forward = lambda x: torch.zeros(len(x), 3)
     with pytest.raises(ModelError, match="expected a pair"):
         WindowCascade.of(network, data).calibrate(data)
+
+
+def named(data, classes):
+    return dataclasses.replace(data, classes=classes)
+
+
+def test_members_say_the_classes_in_the_order_of_the_data(data):
+    from sklearn.linear_model import LogisticRegression
+
+    data = named(data, ("zebra", "ape", "mole"))
+    rows = data.train.take(np.arange(len(data.train)))
+    words = np.array(data.classes)[rows["y"].numpy()]
+    fitted = [LogisticRegression(C=c).fit(rows["x"].numpy(), words) for c in (0.1, 1.0)]
+    assert fitted[0].classes_.tolist() != list(data.classes), "there is something to put in order"
+    cascade = WindowCascade.of(fitted, data).calibrate(data)
+    assert cascade.evaluate(data)["accuracy"] > 0.7
+    row = cascade.cost(data)
+    assert row["bytes"] > 0
+    assert "macs" not in row, "nobody counts the multiply-adds of an estimator"
+
+
+def test_a_student_of_classes_in_another_order_is_refused(data, pair):
+    data = named(data, ("a", "b", "c"))
+    students = [
+        limbeck.Student(one, data.input_space, data.task, classes)
+        for one, classes in zip(pair, [("a", "b", "c"), ("c", "b", "a")], strict=True)
+    ]
+    with pytest.raises(ModelError, match="class 0 is 'c'"):
+        WindowCascade.of(students, data)
+
+
+def test_an_ensemble_that_combines_otherwise_is_refused(data, pair):
+    from limbeck.functional.pools import mean_logits
+
+    other = ensemble(*map(teacher, pair), combine=mean_logits)
+    with pytest.raises(ArgumentError, match=r"mean_logits.*mean_probabilities"):
+        WindowCascade.of(other, data)
+
+
+def test_exits_of_other_classes_are_told_of(data):
+    class Uneven(nn.Module):
+        def forward(self, x):
+            return x.new_zeros(len(x), 3), x.new_zeros(len(x), 5), x.new_zeros(len(x), 3)
+
+    with pytest.raises(ModelError, match="all for the same classes"):
+        WindowCascade.of(Uneven(), data)
+
+
+def test_the_first_of_exits_survives_saving(data, tmp_path):
+    first = WindowCascade.of(Exits(), data).first
+    first.save(tmp_path / "first")
+    again = limbeck.load(tmp_path / "first", network=Exits())
+    assert torch.equal(again.logits(inputs(data)), first.logits(inputs(data)))
+
+
+def test_latency_is_that_of_whole_calls(data, pair, monkeypatch):
+    from limbeck.products import cascade_measures
+
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    asked = []
+
+    def timed(call):
+        asked.append(len(call()) if not hasattr(call(), "extra") else int(call().extra["reached"]))
+        return 1.0 + asked[-1]
+
+    monkeypatch.setattr(cascade_measures, "median_ms", timed)
+    costs = cascade.cost(data)
+    share = float(cascade.reached(inputs(data)).double().mean())
+    assert asked[-2:] == [0, 1], "one call that ends at each stage"
+    assert costs["latency_ms"] == pytest.approx(1 + share, abs=1e-4)

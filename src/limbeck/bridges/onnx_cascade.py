@@ -120,7 +120,11 @@ class OnnxCascade:
         return self._score(scored.astype(np.float64)).mean(0)
 
     def _checked(self, x: npt.ArrayLike) -> Numbers:
-        read = np.asarray(x, dtype=np.float32)
+        given = np.asarray(x)
+        read = given.astype(np.float32)
+        if given.dtype == np.uint8:
+            # Bytes stand for shares of 255, as everywhere in limbeck.
+            read /= 255
         expected = tuple(self.facts["inputs"][0]["shape"][1:])
         if read.shape[1:] != expected or not read.ndim:
             raise ArgumentError(

@@ -178,11 +178,12 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
                 )
         row = {"name": same[0]["name"], "role": same[0]["role"]}
         for group in ("quality", "cost"):
-            names = same[0][group]
+            # A row may stand for a network on one seed and for an estimator on another.
+            names = [name for name in same[0][group] if all(name in one[group] for one in same)]
             row[group] = {n: statistics.fmean(one[group][n] for one in same) for n in names}
         if len(same) > 1:
             row["std"] = {
-                n: statistics.stdev(one["quality"][n] for one in same) for n in same[0]["quality"]
+                n: statistics.stdev(one["quality"][n] for one in same) for n in row["quality"]
             }
         elif "std" in same[0]:
             row["std"] = dict(same[0]["std"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import limbeck
-from limbeck.data.space import InputSpace
+from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ModelError
 from limbeck.networks.making import library
 from limbeck.products.export_folder import check_known, check_place, write_export
@@ -100,13 +100,13 @@ class Going(nn.Module):
 class Beginning(Going):
     """The first exit as a graph, from values before normalisation."""
 
-    def __init__(self, part: nn.Module, space: InputSpace) -> None:
+    def __init__(self, part: nn.Module, space: InputSpace, own: InputSpace | None) -> None:
         super().__init__(part)
-        self.space = space
+        self.space, self.own = space, own
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the logits and what is left."""
-        return super().forward(self.space.normalise(x))
+        return super().forward(convert(self.space.normalise(x), self.space, self.own))
 
 
 def _onnx(cascade: WindowCascade, part: Path, facts: dict[str, Any]) -> None:
@@ -150,7 +150,9 @@ def _member_graph(place: int, member: Any, space: InputSpace) -> Graph:
 def _exit_graphs(models: LazyExits, space: InputSpace) -> list[Graph]:
     """Graphs of exits, each asked about what those before it leave."""
     parts = [copy.deepcopy(part).cpu().eval() for part in models.modules]
-    modules = [Beginning(parts[0], space), *map(Going, parts[1:])]
+    (member,) = models.members
+    own = getattr(member, "input_space", None)
+    modules = [Beginning(parts[0], space, own), *map(Going, parts[1:])]
 
     def before(place: int) -> Callable[[int], tuple[Tensor]]:
         def sample(count: int) -> tuple[Tensor]:

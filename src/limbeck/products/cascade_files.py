@@ -71,7 +71,7 @@ def read_cascade(
     shared = Shared(space, facts["outputs"], iter(given))
     members = read_members(folder, facts["members"], shared)
     return WindowCascade(
-        stages(members, facts["stages"]),
+        stages(members, facts["stages"]).upto(facts["stages"]),
         space,
         tuple(facts["classes"]),
         policy=ExitPolicy(**facts["policy"]),

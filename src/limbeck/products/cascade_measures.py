@@ -12,12 +12,13 @@ from torch import Tensor
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
-from limbeck.data.splits import Split, overlap
+from limbeck.data.splits import Split, Subset, overlap
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.cost import median_ms, multiply_adds, weights
 from limbeck.evaluate.quality import quality
 from limbeck.evaluate.selective_quality import selective_quality
 from limbeck.products.stages import Stages, State, asked
+from limbeck.teachers import uncounted_bytes
 
 if TYPE_CHECKING:
     from limbeck.products.window_cascade import WindowCascade
@@ -138,15 +139,36 @@ def stage_costs(models: Stages, data: Data, reached: Tensor) -> list[StageCost]:
     return found
 
 
-def mean_cost(models: Stages, costs: Sequence[StageCost]) -> dict[str, float]:
-    """Parameters and bytes of all stages, multiply-adds and latency of the mean sample."""
-    parameters, size = weights(models.modules)
-    return {
-        "parameters": parameters,
-        "macs": sum(one.share * one.macs for one in costs),
-        "latency_ms": round(sum(one.share * one.latency_ms for one in costs), 4),
-        "bytes": size,
-    }
+def mean_cost(
+    cascade: WindowCascade, costs: Sequence[StageCost], data: Data, reached: Tensor
+) -> dict[str, float]:
+    """Parameters and bytes of all stages, multiply-adds and latency of the mean sample.
+
+    Latency is that of whole calls, one sample each, which end at each stage as often as samples
+    do. Where a member is no network there is no number of parameters and multiply-adds.
+
+    Args:
+        cascade: that is measured.
+        costs: of its stages.
+        data: as the cascade's ``see`` gives it; samples of its test split are asked about.
+        reached: where these end, ``(N,)``.
+    """
+    latency = 0.0
+    for stage in range(len(costs)):
+        ending = (reached == stage).nonzero().flatten()
+        if len(ending):
+            sample = Subset(data.test, ending[:1].numpy())
+            ask: Any = partial(cascade.outputs, next(sequential(data, sample, 1)))
+            latency += len(ending) / len(reached) * median_ms(ask)
+    parameters, size = weights(cascade.modules)
+    found = {"latency_ms": round(latency, 4)}
+    sizes = [uncounted_bytes(one) for one in cascade.models.members]
+    beside = [one for one in sizes if one is not None]
+    if beside:
+        # What the networks alone have would pass for the whole.
+        return {**found, "bytes": size + sum(beside)}
+    macs = sum(one.share * one.macs for one in costs)
+    return {"parameters": parameters, "macs": macs, **found, "bytes": size}
 
 
 def _ask(models: Stages, stage: int, state: State, batch: Batch) -> tuple[Tensor, State]:

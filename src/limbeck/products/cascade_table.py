@@ -21,6 +21,7 @@ from limbeck.products.cascade_measures import Told, figures_of, mean_cost, stage
 from limbeck.products.fitting import check_shape
 from limbeck.products.stages import MemberStages
 from limbeck.run.exhibits import Chart, Line, Sheet, write_exhibits
+from limbeck.teachers import uncounted_bytes
 
 if TYPE_CHECKING:
     from limbeck.products.window_cascade import WindowCascade
@@ -143,7 +144,7 @@ def _row(arm: Arm, data: Data) -> dict[str, Any]:
         "name": arm.name,
         "role": arm.role,
         "quality": figures_of(arm.inside, arm.outside),
-        "cost": mean_cost(arm.cascade.models, costs),
+        "cost": mean_cost(arm.cascade, costs, data, arm.inside.reached),
     }
 
 
@@ -197,6 +198,7 @@ def _histogram(cascade: WindowCascade, data: Data) -> list[Chart]:
 def _shares(cascade: WindowCascade, arm: Arm, data: Data) -> Sheet:
     costs = stage_costs(cascade.models, data, arm.inside.reached)
     exits = cascade.calibrated
+    counted = all(uncounted_bytes(one) is None for one in cascade.models.members)
     heads = ["stage", "samples reach it", "MACs", "ms", "threshold", "window"]
     heads += ["samples from outside reach it"] if arm.outside is not None else []
     rows = []
@@ -207,7 +209,7 @@ def _shares(cascade: WindowCascade, arm: Arm, data: Data) -> Sheet:
         cells = [
             str(place),
             f"{one.share:.1%}",
-            f"{one.macs:,}",
+            f"{one.macs:,}" if counted else "",
             f"{one.latency_ms:.3f}",
             threshold,
             window,

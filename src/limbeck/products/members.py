@@ -18,13 +18,16 @@ from torch import Tensor, nn
 from limbeck.cache import CachedTeacher
 from limbeck.columns import PredictedTeacher, predicted
 from limbeck.data.batch import Batch
+from limbeck.data.data import Data
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError, RunError, nearest
+from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.naming import without_place
 from limbeck.outputs import Outputs
+from limbeck.products.fitting import check_same
 from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.products.student import Student
-from limbeck.teachers import ModelTeacher, Teacher, is_estimator, teacher
+from limbeck.teachers import ModelTeacher, Teacher, for_data, is_estimator, teacher
 
 
 @runtime_checkable
@@ -209,6 +212,32 @@ def members_of(given: Any) -> tuple[Member | Teacher, ...]:
     if not several:
         raise ArgumentError("there are no members; give at least one model")
     return tuple(member(one) for one in several)
+
+
+def members_for(given: Any, data: Data) -> tuple[Member | Teacher, ...]:
+    """The members of a product for some data, each with its classes in the data's order.
+
+    Args:
+        given: as `members_of` takes it.
+        data: tells the classes.
+
+    Raises:
+        ArgumentError: as `members_of`, or an ensemble averages otherwise than the product would.
+        ModelError: a student or an estimator has other classes, or a student another order.
+    """
+    usual = mean_probabilities if data.task == "classification" else mean_logits
+    rule = getattr(given, "combine", usual)
+    if rule is not usual and len(given.members) > 1:
+        raise ArgumentError(
+            f"{given!r} combines by {getattr(rule, '__name__', rule)}, and the product would by "
+            f"{usual.__name__}; give its members themselves"
+        )
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    for one in given if listed else [given]:
+        if isinstance(one, Student):
+            check_same(data, one.task, one.width, one.classes, "the member", "does")
+    found: Any = members_of(given)
+    return tuple(for_data(one, data) for one in found)
 
 
 def write_members(members: Sequence[Member | Teacher], part: Path) -> list[dict[str, Any]]:

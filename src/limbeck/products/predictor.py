@@ -157,6 +157,15 @@ class Predictor:
         seen = self.see(data)
         return cost(self.outputs, self.modules, next(sequential(seen, seen.test, 1)))
 
+    def measure(self, data: Data) -> dict[str, Any]:
+        """A row of quality beside cost on the test split of some data."""
+        return {
+            "name": getattr(self, "spec", None) or self.what,
+            "role": "product",
+            "quality": self.evaluate(data),
+            "cost": self.cost(data),
+        }
+
 
 def _chunks(texts: Sequence[str]) -> list[Sequence[str]]:
     return [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]

@@ -157,15 +157,6 @@ class StackedPredictor(Predictor):
         one = next(sequential(seen, seen.test, 1))
         return {"members": len(self.groups), **cost(self, self.modules, one)}
 
-    def measure(self, data: Data) -> dict[str, Any]:
-        """A row of quality beside cost on the test split of some data."""
-        return {
-            "name": self.what,
-            "role": "product",
-            "quality": self.evaluate(data),
-            "cost": self.cost(data),
-        }
-
     def compared(
         self,
         run: Run,

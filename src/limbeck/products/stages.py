@@ -218,13 +218,13 @@ def exits_of(returned: Any) -> list[Tensor]:
     """The logits of a network with several exits, in order.
 
     Args:
-        returned: a tuple, list or mapping of tensors; those of the shape of the first count.
+        returned: a tuple, list or mapping of tensors.
 
     Returns:
         One tensor ``(N, C)`` or more.
 
     Raises:
-        ModelError: it holds no tensor.
+        ModelError: it holds no tensor, or tensors of different shapes.
 
     Example:
         >>> len(exits_of({"early": torch.zeros(2, 3), "late": torch.zeros(2, 3)}))
@@ -239,7 +239,13 @@ def exits_of(returned: Any) -> list[Tensor]:
             f"the network returns a {type(returned).__name__} without tensors, expected the logits "
             "of its exits in a tuple, list or mapping"
         )
-    return [one for one in tensors if one.shape == tensors[0].shape]
+    shapes = [tuple(one.shape) for one in tensors]
+    if len(set(shapes)) > 1:
+        raise ModelError(
+            f"the network returns tensors of shapes {', '.join(map(str, shapes))}, expected the "
+            "logits of its exits alone, all for the same classes"
+        )
+    return tensors
 
 
 def _parts(member: NetworkMember) -> Sequence[nn.Module]:

@@ -82,15 +82,6 @@ class Student(Predictor):
         """The network."""
         return (self.network,)
 
-    def measure(self, data: Data) -> dict[str, Any]:
-        """A row of quality beside cost on the test split of some data."""
-        return {
-            "name": self.spec or "student",
-            "role": "product",
-            "quality": self.evaluate(data),
-            "cost": self.cost(data),
-        }
-
     def compared(
         self, run: Run, name: str, baselines: Mapping[str, Student], inputs: Mapping[str, Any]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -21,7 +21,7 @@ from limbeck.errors import ArgumentError, ModelError, NoEffectWarning, UnusualUs
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.cascades import EVERYTHING
 from limbeck.outputs import Outputs
-from limbeck.products.cascade_files import KIND, read_cascade, write_cascade
+from limbeck.products.cascade_files import read_cascade, write_cascade
 from limbeck.products.cascade_measures import (
     StageCost,
     check_unseen,
@@ -32,6 +32,7 @@ from limbeck.products.cascade_measures import (
     told,
 )
 from limbeck.products.cascading import cascaded
+from limbeck.products.members import members_for
 from limbeck.products.predictor import Predictor
 from limbeck.products.stages import Stages, asked, number_of_exits, stages
 from limbeck.selection.exit_policy import ExitPolicy
@@ -92,7 +93,8 @@ class WindowCascade(Predictor):
             policy: how windows are chosen.
 
         Raises:
-            ArgumentError: the data is no classification, or a model is none.
+            ArgumentError: the data or a model is no classifier, or an ensemble is no plain mean.
+            ModelError: a model has other classes.
         """
         if data.task != cls.task:
             raise ArgumentError(
@@ -100,7 +102,8 @@ class WindowCascade(Predictor):
                 "classifier; take classification data"
             )
         sample = next(sequential(data, data.train, min(2, len(data.train))))
-        made = stages(models, number_of_exits(models, sample))
+        members = members_for(models, data)
+        made = stages(members, number_of_exits(members, sample))
         if len(made) == 1:
             warnings.warn(
                 "there is one model with one exit, so that nothing can be handed on: the cascade "
@@ -294,16 +297,9 @@ class WindowCascade(Predictor):
 
     def cost(self, data: Data) -> dict[str, float]:
         """Parameters and bytes of all stages; multiply-adds and latency of the mean test sample."""
-        return mean_cost(self.models, self.stage_costs(data))
-
-    def measure(self, data: Data) -> dict[str, Any]:
-        """A row of quality beside cost on the test split of some data."""
-        return {
-            "name": KIND,
-            "role": "product",
-            "quality": self.evaluate(data),
-            "cost": self.cost(data),
-        }
+        seen = self.see(data)
+        said = told(self, seen, seen.test)
+        return mean_cost(self, stage_costs(self.models, seen, said.reached), seen, said.reached)
 
     def compared(
         self,
@@ -357,8 +353,7 @@ class WindowCascade(Predictor):
             to: ``"onnx"`` (``stage-0.onnx`` and on, with ``cascade.json``, which
                 `limbeck.bridges.onnx_cascade` runs without torch) or ``"safetensors"``, which
                 `limbeck.load` reads.
-            data: not needed.
-            origin: not needed.
+            data, origin: not needed.
 
         Returns:
             ``format``, ``folder``, ``files``, ``bytes``, and ``largest_difference`` of ONNX.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,10 @@ def _below_both(stack: float, average: float, single: float, *_: float) -> bool:
     return stack < min(average, single)
 
 
-def _better_conditioned(before: float | None, after: float, duplicates: int) -> bool:
+def _better_conditioned(before: float | None, after: float | None, duplicates: int) -> bool:
     # A condition number that is not finite is told as None.
-    return before is None or (after < before if duplicates else after <= before)
+    ours, theirs = (math.inf if one is None else one for one in (after, before))
+    return ours < theirs if duplicates else ours <= theirs
 
 
 def near_ridge_with_fewer(trial: Trial) -> Verdict:

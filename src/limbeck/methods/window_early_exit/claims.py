@@ -167,7 +167,11 @@ def ends_are_exact(trial: Trial) -> Verdict:
 
 
 def mixed(folder: Path, seed: int) -> dict[str, Any]:
-    """Traffic on digits mixed half and half with rotated ones and with noise."""
+    """Traffic on digits mixed half and half with rotated ones and with noise.
+
+    The window of the pool is placed on one half of the mixture and its traffic counted on the
+    other: on the samples that placed it, it would be what was asked for whatever they are.
+    """
     import numpy as np
     import torch
 
@@ -182,9 +186,11 @@ def mixed(folder: Path, seed: int) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for name, other in outside.items():
-        pool = torch.cat([x, other])
+        mixture = torch.cat([x, other])
+        order = torch.from_numpy(keyed.permutation(keyed.key(seed, name), len(mixture)))
+        pool, held = mixture[order].chunk(2)
         for label, one in (("validation", cascade), ("pool", cascade.shifted(pool))):
-            found[f"{name}_{label}"] = float(one.reached(pool).double().mean())
+            found[f"{name}_{label}"] = float(one.reached(held).double().mean())
     return found
 
 
