@@ -272,6 +272,29 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path, monkeypatch, failure):
     assert [one.name for one in tmp_path.iterdir()] == ["product"]
 
 
+def test_tensors_are_readable_as_other_files_and_a_kill_leaves_only_what_is_swept(
+    tmp_path, monkeypatch
+):
+    """The writer's own temporary file is private and has a name that nobody knows."""
+    files.save_tensors(tmp_path / "a.safetensors", TENSORS, {})
+    files.write_text(tmp_path / "a.txt", "1")
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+    before = content(tmp_path)
+
+    def killed(_tensors, path, metadata):
+        path.with_name(".tmpRZdQZq").write_text(str(metadata))
+        left.extend(name for name in os.listdir(tmp_path) if name not in before)
+        raise KeyboardInterrupt
+
+    left: list[str] = []
+    monkeypatch.setattr("safetensors.torch.save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.save_tensors(tmp_path / "a.safetensors", TENSORS, {})
+    assert left
+    assert all(name.startswith(".") and name.endswith(".part") for name in left)
+    assert content(tmp_path) == before
+
+
 def test_what_a_writer_in_another_language_says_is_understood(tmp_path):
     """safetensors and tokenizers write themselves, and tell the system's number in words."""
     for number, said in ((errno.ENOSPC, "disk is full"), (errno.EROFS, "cannot be written")):

@@ -186,8 +186,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     # The order of the metadata decides the bytes, so it is sorted.
     metadata = dict(sorted({**facts, "checksum": _tensor_checksum(whole, facts)}.items()))
     with _replacing(path) as part:
-        # Straight from the tensors: a model may be most of what the memory holds.
-        save_file(whole, part, metadata=metadata)
+        # The writer has a temporary file of its own, which only its owner may read: in a folder
+        # whose name says what it is, a kill leaves nothing that a later start would not sweep.
+        room = _beside(path, "part")
+        room.mkdir()
+        part.touch()
+        try:
+            # Straight from the tensors: a model may be most of what the memory holds.
+            save_file(whole, room / part.name, metadata=metadata)
+            (room / part.name).chmod(part.stat().st_mode)
+            os.replace(room / part.name, part)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
         _sort_header(part)
 
 

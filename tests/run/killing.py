@@ -50,8 +50,10 @@ def content(folder: Path) -> dict[str, bytes]:
     for part in ("product", "stages", "cache"):
         for path in sorted((folder / part).rglob("*")):
             # What was half written lies under a hidden name until a later start removes it.
-            if path.is_file() and path.suffix not in (".lock", ".part"):
-                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            place = path.relative_to(folder)
+            half = any(name.endswith((".lock", ".part")) for name in place.parts)
+            if path.is_file() and not half:
+                found[place.as_posix()] = path.read_bytes()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     plain = [{name: row[name] for name in row if "seconds" not in name} for row in rows]
     found["metrics"] = json.dumps(plain).encode()
