@@ -1,0 +1,134 @@
+"""Retrieval data: a corpus of documents, and queries with the documents that answer them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+from limbeck import keyed
+from limbeck.errors import DataError
+from limbeck.fingerprint import fingerprint
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Queries of one split, and what was judged of the documents.
+
+    Args:
+        queries: text by query id.
+        relevant: by query id the grade of every judged document, by its id; grades above 0 are
+            relevant.
+    """
+
+    queries: Mapping[str, str] = field(default_factory=dict)
+    relevant: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def keep(self, ids: list[str]) -> Judged:
+        """Some of the queries, in the order given."""
+        return Judged(
+            {one: self.queries[one] for one in ids},
+            {one: self.relevant[one] for one in ids if one in self.relevant},
+        )
+
+
+@dataclass(frozen=True)
+class RetrievalData:
+    """A corpus with judged queries, ready for retrieval methods.
+
+    Tables report `test`; every choice made on the way uses `validation`.
+
+    Args:
+        documents: text by document id, a title in front of it where there is one.
+        train: queries to learn from; may be empty, then methods make queries of the documents.
+        validation: queries that choices are made on.
+        test: queries that tables report.
+        name: what to call the data set.
+
+    Raises:
+        DataError: there is no document or no test query, a judged document or query does not
+            exist, or a test query has no relevant document.
+
+    Example:
+        >>> answers = Judged({"q": "what swims"}, {"q": {"b": 1}})
+        >>> data = RetrievalData({"a": "a bird", "b": "a fish"}, Judged(), answers, answers)
+        >>> data
+        RetrievalData('data', documents=2, train=0, validation=1, test=1)
+    """
+
+    documents: Mapping[str, str]
+    train: Judged
+    validation: Judged
+    test: Judged
+    name: str = "data"
+
+    task: ClassVar[str] = "retrieval"
+
+    def __post_init__(self) -> None:
+        if not self.documents:
+            raise DataError(f"{self.name} has no documents")
+        if not len(self.test):
+            raise DataError(f"{self.name} has no test queries; give qrels of a test split")
+        for name in SPLITS:
+            self._check(name, getattr(self, name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short name of the content of corpus and splits."""
+        parts = [
+            [
+                list(part.queries.items()),
+                [(one, list(d.items())) for one, d in part.relevant.items()],
+            ]
+            for part in (self.train, self.validation, self.test)
+        ]
+        return fingerprint(list(self.documents.items()), parts)
+
+    def few(self, labels: int, *, seed: int = 0) -> RetrievalData:
+        """Keep a number of training queries.
+
+        Args:
+            labels: how many.
+            seed: which ones; the same number keeps the same queries.
+
+        Raises:
+            DataError: there are not that many.
+        """
+        ids = list(self.train.queries)
+        if not 1 <= labels < len(ids):
+            raise DataError(
+                f"{labels} training queries cannot be kept of the {len(ids)} of {self.name}"
+            )
+        order = keyed.permutation(keyed.key(seed, "few"), len(ids))[:labels]
+        kept = self.train.keep([ids[place] for place in sorted(order.tolist())])
+        return dataclasses.replace(self, train=kept)
+
+    def _check(self, name: str, split: Judged) -> None:
+        what = f"{self.name}: the {name} split"
+        for query, judged in split.relevant.items():
+            if query not in split.queries:
+                raise DataError(f"{what} judges documents for query {query!r}, which has no text")
+            lost = next((one for one in judged if one not in self.documents), None)
+            if lost is not None:
+                raise DataError(
+                    f"{what} names document {lost!r} for query {query!r}, which is not in the "
+                    "corpus; correct the qrels or the corpus"
+                )
+        if name == "train":
+            return
+        for query in split.queries:
+            if not any(grade > 0 for grade in split.relevant.get(query, {}).values()):
+                raise DataError(
+                    f"{what} has no relevant document for query {query!r}; leave the query out"
+                )
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={len(getattr(self, name))}" for name in SPLITS)
+        return f"RetrievalData({self.name!r}, documents={len(self.documents)}, {sizes})"
