@@ -134,7 +134,7 @@ def gaussian_mmd(
         square = distances(a, b).square()
         total = torch.zeros_like(square)
         for one in bandwidths:
-            total += (square / (-2 * one**2)).exp()
+            total += (square / (-2 * one**2)).exp_()
         return total
 
     return _discrepancy(x, y, kernel, chunk)
