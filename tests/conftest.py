@@ -25,4 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files that start processes take longest: a process imports torch anew. One of them that came
     # last would keep one core busy while the other has nothing left to do.
-    items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "subprocess"))
+    items.sort(key=lambda item: not _starts(getattr(item, "module", None)))
+
+
+def _starts(module: object) -> bool:
+    """Whether the tests of a file start processes."""
+    return any(hasattr(module, name) for name in ("subprocess", "forked"))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .. import forked
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 PAGES += sorted((ROOT / "src" / "limbeck" / "methods").glob("*/README.md"))
@@ -23,10 +25,9 @@ def blocks():
 @pytest.mark.parametrize(("language", "code"), list(blocks()))
 def test_block_runs(language, code, tmp_path):
     if language == "python":
-        command = [sys.executable, "-W", "error::limbeck.errors.LimbeckWarning", "-c", code]
+        done = forked.run(code, tmp_path, strict=True)
     else:
         # The command line of this very environment.
-        place = Path(sys.executable).parent
-        command = ["bash", "-euc", f'export PATH="{place}:$PATH"\n{code}']
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        command = ["bash", "-euc", f'export PATH="{Path(sys.executable).parent}:$PATH"\n{code}']
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]

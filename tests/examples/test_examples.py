@@ -1,10 +1,10 @@
 """Every example runs and stays short."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from .. import forked
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
@@ -12,8 +12,6 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path, tmp_path):
     assert len(path.read_text().splitlines()) <= 80
-    done = subprocess.run(
-        [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    done = forked.run(path.read_text(), tmp_path, name=str(path))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip()
