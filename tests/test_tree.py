@@ -21,6 +21,7 @@ FLOORS = [
         "keyed",
         "fingerprint",
         "files",
+        "locks",
         "cards",
         "catalogue",
     },

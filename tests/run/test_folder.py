@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import tomli_w
 
-from limbeck import files
+from limbeck import locks
 from limbeck.errors import CorruptFileError, Interrupted, RunError
 from limbeck.run.folder import SETTINGS, claimed, differences, read_identity
 
@@ -173,15 +173,15 @@ def test_a_second_thread_is_refused_and_a_run_within_the_run_let_in(tmp_path):
 def test_of_two_runs_that_begin_together_one_is_refused(tmp_path, monkeypatch):
     """Both have seen that the folder holds no run; the other one was quicker to lock it."""
     folder, other = tmp_path / "run", {**IDENTITY, "seed": 1}
-    lock = files.try_lock
+    lock = locks.try_lock
 
     def late(path):
-        monkeypatch.setattr(files, "try_lock", lock)
+        monkeypatch.setattr(locks, "try_lock", lock)
         (folder / "metrics.jsonl").parent.mkdir(parents=True)
         (folder / SETTINGS).write_text(tomli_w.dumps(other))
         return lock(path)
 
-    monkeypatch.setattr(files, "try_lock", late)
+    monkeypatch.setattr(locks, "try_lock", late)
     with pytest.raises(RunError, match="seed: there 1, now 0"):
         claimed(folder, IDENTITY).__enter__()
     assert read_identity(folder) == other

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from limbeck import files
+from limbeck import files, locks
 from limbeck.errors import CorruptFileError, RunError
 
 SHARD_BYTES, BLOCK = 64 << 20, 256
@@ -147,7 +147,7 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[bool]:
     """Whether no other process makes this file; it belongs to this one inside the block."""
-    handle = files.try_lock(path.with_suffix(".lock"))
+    handle = locks.try_lock(path.with_suffix(".lock"))
     try:
         yield handle is not None
     finally:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from limbeck import files
+from limbeck import files, locks
 from limbeck.errors import CorruptFileError, Interrupted, RunError
 from limbeck.run.processes import rank
 
@@ -180,7 +180,7 @@ def _holds(folder: Path) -> Iterator[None]:
             owner, times = _held.get(place, (thread, 0))
             if owner == thread:
                 # A second handle on the file, closed, would end the lock of the first.
-                handle = None if times else files.try_lock(folder / LOCK)
+                handle = None if times else locks.try_lock(folder / LOCK)
                 if times or handle is not None:
                     _held[place] = (thread, times + 1)
                     break
