@@ -116,6 +116,39 @@ def test_exits_of_one_network_go_on_from_what_was_left(data):
     torch.testing.assert_close(cascade.whole.logits(x), network(x)[-1])
 
 
+class Left:
+    """What a stage leaves, counted while somebody keeps it."""
+
+    kept = most = 0
+
+    def __init__(self):
+        Left.kept += 1
+        Left.most = max(Left.most, Left.kept)
+
+    def __del__(self):
+        Left.kept -= 1
+
+
+def test_what_a_stage_leaves_is_kept_of_one_batch_at_a_time(data):
+    network = Exits()
+    cascade = WindowCascade.of(network, data, ExitPolicy(half_width=0.3)).calibrate(data)
+    body = network.parts[0].body
+
+    def watched(x):
+        state = type(body).forward(body, x)
+        # It lives as long as the tensor that it belongs to.
+        state.mark = Left()
+        return state
+
+    network.parts[0].forward = lambda x: (network.parts[0].head(state := watched(x)), state)
+    x = inputs(data).repeat(30, 1)
+    assert len(x) > 3 * 512
+    for one in (cascade, cascade.whole):
+        Left.most = 0
+        assert torch.equal(one.reached(x), torch.cat([one.reached(part) for part in x.split(512)]))
+        assert Left.most == 1
+
+
 @pytest.mark.parametrize("form", ["tuple", "list", "mapping"])
 def test_exits_that_come_at_once_are_said_to_skip_nothing(data, form):
     network = Exits(lazy=False)

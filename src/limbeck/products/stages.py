@@ -25,11 +25,13 @@ class Stages(Protocol):
         members: that are saved.
         averaged: whether a stage says the mean of those so far.
         skips: whether a stage that is not reached is not computed.
+        leaves: whether the next stage goes on from what one leaves.
     """
 
     members: tuple[Member | Teacher, ...]
     averaged: bool
     skips: bool
+    leaves: bool
 
     def __len__(self) -> int: ...
 
@@ -50,7 +52,7 @@ class MemberStages:
         members: in order.
     """
 
-    averaged, skips = True, True
+    averaged, skips, leaves = True, True, False
 
     def __init__(self, members: Sequence[Member | Teacher]) -> None:
         self.members = tuple(members)
@@ -83,7 +85,7 @@ class LazyExits:
         count: of the exits; None takes all.
     """
 
-    averaged, skips = False, True
+    averaged, skips, leaves = False, True, True
 
     def __init__(self, member: NetworkMember, count: int | None = None) -> None:
         self.members: tuple[Member | Teacher, ...] = (member,)
@@ -125,7 +127,7 @@ class WholeExits:
         count: how many exits there are.
     """
 
-    averaged, skips = False, False
+    averaged, skips, leaves = False, False, True
 
     def __init__(self, member: NetworkMember, count: int) -> None:
         self.members: tuple[Member | Teacher, ...] = (member,)
