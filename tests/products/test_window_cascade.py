@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import limbeck
@@ -280,8 +281,6 @@ def named(data, classes):
 
 
 def test_members_say_the_classes_in_the_order_of_the_data(data):
-    from sklearn.linear_model import LogisticRegression
-
     data = named(data, ("zebra", "ape", "mole"))
     rows = data.train.take(np.arange(len(data.train)))
     words = np.array(data.classes)[rows["y"].numpy()]
@@ -343,3 +342,75 @@ def test_latency_is_that_of_whole_calls(data, pair, monkeypatch):
     share = float(cascade.reached(inputs(data)).double().mean())
     assert asked[-2:] == [0, 1], "one call that ends at each stage"
     assert costs["latency_ms"] == pytest.approx(1 + share, abs=1e-4)
+
+
+class Threshold(LogisticRegression):
+    """A class of the user's own, which no library is known by."""
+
+
+def test_estimators_of_the_users_own_are_loaded_where_they_are_trusted(data, pair, tmp_path):
+    rows = data.train.take(np.arange(len(data.train)))
+    fitted = [Threshold(C=c).fit(rows["x"].numpy(), rows["y"].numpy()) for c in (0.1, 1.0)]
+    cascade = WindowCascade.of(fitted, data).calibrate(data)
+    cascade.save(tmp_path / "product")
+    name = f"{Threshold.__module__}.Threshold"
+    for load in (limbeck.load, WindowCascade.load):
+        with pytest.raises(ModelError, match="holds .*Threshold.* trusted="):
+            load(tmp_path / "product")
+        again = load(tmp_path / "product", trusted=[name])
+        assert torch.equal(again.logits(inputs(data)), cascade.logits(inputs(data)))
+    limbeck.Student.of(pair[0], data).save(tmp_path / "student")
+    with pytest.raises(ArgumentError, match="whose estimators trusted= is about"):
+        limbeck.load(tmp_path / "student", network=Counting(), trusted=[name])
+
+
+def test_predictions_of_other_stages_or_classes_are_refused(data, pair):
+    cascade = WindowCascade.of(pair, data)
+    said, target = cascade.predictions(data)
+    for other in (said[:1], torch.cat([said, said + 1]), torch.cat([said, said[..., :1]], -1)):
+        stages, _, classes = other.shape
+        with pytest.raises(ArgumentError, match=f"{stages} stages and {classes} classes.* 2 and 3"):
+            cascade.calibrate((other, target))
+    for other in (None, said, (said, target, target)):
+        with pytest.raises(ArgumentError, match="expected data, its name, or a pair"):
+            cascade.calibrate(other)
+    assert cascade.exits is None
+    exits = ExitPolicy().calibrated(said, target)
+    with pytest.raises(ArgumentError, match="exits are of 2 stages and there are 1"):
+        WindowCascade(cascade.models.upto(1), data.input_space, data.classes, exits=exits)
+
+
+def test_names_do_for_data():
+    torch.manual_seed(0)
+    models = [nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2)]
+    named = WindowCascade.of(models, "digits").calibrate("digits")
+    assert named.exits == WindowCascade.of(models, digits()).calibrate(digits()).exits
+
+
+def test_what_has_no_threshold_is_not_shifted(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    x = inputs(data)
+    with pytest.raises(ArgumentError, match="were not calibrated"):
+        cascade.whole.shifted(x)
+    with pytest.raises(ArgumentError, match="1 sample to place a window on"):
+        cascade.shifted(x[:1])
+    alone = dataclasses.replace(data, validation=Subset(data.validation, np.arange(1)))
+    with pytest.raises(ArgumentError, match="1 sample to place a window on"):
+        WindowCascade.of(pair, alone).calibrate(alone)
+
+
+def test_students_and_a_network_of_exits_alone_teach(data, pair):
+    """A student is its network in its space; a list of stages says what the last of them does."""
+    from limbeck.loops.teach import as_teachers
+
+    space = InputSpace(size=(2,), mean=(1.0, 1.0), std=(2.0, 2.0))
+    student = limbeck.Student(pair[0], space, data.task, data.classes)
+    batch = next(sequential(data, data.test, 9))
+    taught = as_teachers([student], data)[0]
+    assert torch.equal(taught(batch).logits, pair[0](space.normalise(batch["x"])))
+    network = Exits()
+    expected = network(batch["x"])[-1]
+    network.forward = nn.Module.forward.__get__(network)
+    assert torch.equal(teacher(network)(batch).logits, expected)
+    cascade = WindowCascade.of(teacher(network), data).calibrate(data)
+    torch.testing.assert_close(cascade.whole.logits(inputs(data))[:9], expected)
