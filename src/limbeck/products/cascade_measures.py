@@ -17,7 +17,7 @@ from limbeck.errors import ArgumentError
 from limbeck.evaluate.cost import median_ms, multiply_adds, weights
 from limbeck.evaluate.quality import quality
 from limbeck.evaluate.selective_quality import selective_quality
-from limbeck.products.stages import Stages, State, asked
+from limbeck.products.stages import MemberStages, Stages, State, asked
 from limbeck.selection.exits import stages_of
 from limbeck.teachers import uncounted_bytes
 
@@ -120,6 +120,38 @@ def stage_predictions(models: Stages, data: Data, split: Split) -> tuple[Tensor,
         parts.append(asked(models, batch).cpu())
         targets.append(batch["y"].cpu())
     return torch.cat(parts, 1), torch.cat(targets)
+
+
+class Asked:
+    """What models by themselves say about a split, each asked once however many cascades it is in.
+
+    Args:
+        data: as the cascade's ``see`` gives it.
+        split: of it.
+    """
+
+    def __init__(self, data: Data, split: Split) -> None:
+        self._data, self._split = data, split
+        self._known: dict[int, Tensor] = {}
+
+    def of(self, models: Stages) -> Tensor:
+        """What each stage by itself says about all samples, ``(S, N, C)``, on the CPU."""
+        if isinstance(models, MemberStages):
+            missing = [one for one in models.members if id(one) not in self._known]
+            if missing:
+                said, _ = stage_predictions(MemberStages(missing), self._data, self._split)
+                self._known |= {id(one): each for one, each in zip(missing, said, strict=True)}
+            return torch.stack([self._known[id(one)] for one in models.members])
+        (network,) = models.members
+        if len(self._known.get(id(network), ())) < len(models):
+            self._known[id(network)], _ = stage_predictions(models, self._data, self._split)
+        return self._known[id(network)][: len(models)]
+
+    def told(self, cascade: WindowCascade) -> Told:
+        """What a cascade of models that were asked says."""
+        target = self._split.y
+        assert target is not None
+        return Told(*cascade.calibrated.route(self.of(cascade.models)), target)
 
 
 @torch.no_grad()

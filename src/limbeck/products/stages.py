@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
-from limbeck.errors import ModelError, NoEffectWarning
+from limbeck.errors import ModelError, NoEffectWarning, UnusualUseWarning
 from limbeck.functional.guards import widened
 from limbeck.networks.exits import exit_stages
 from limbeck.products.members import Member, NetworkMember, members_for, members_of
@@ -205,6 +205,13 @@ def stages_for(given: Any, data: Data) -> Stages:
             "there is one model with one exit, so that nothing can be handed on: the cascade "
             "says what it says; give two models or more, in order",
             NoEffectWarning,
+            stacklevel=3,
+        )
+    if not made.skips:
+        warnings.warn(
+            "the network computes its exits at once, so that no work is skipped; each sample is "
+            "still given what its exit says. Offer exits one by one in exit_stages",
+            UnusualUseWarning,
             stacklevel=3,
         )
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.names import resolve
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.cascades import EVERYTHING
 from limbeck.outputs import Outputs
@@ -128,18 +127,12 @@ class WindowCascade(Predictor):
                 of other stages or classes, or as `ExitPolicy.calibrated`.
             ModelError: the data does not fit.
         """
-        self.policy = policy or self.policy
+        policy = policy or self.policy
         if isinstance(validation, (Data, str)):
             validation = self.predictions(resolve(validation))
         outputs, target = check_said(validation, len(self.models), self.width)
-        if not self.models.skips:
-            warnings.warn(
-                "the network computes its exits at once, so that no work is skipped; each sample "
-                "is still given what its exit says. Offer exits one by one in exit_stages",
-                UnusualUseWarning,
-                stacklevel=2,
-            )
-        self.exits = self.policy.calibrated(outputs, target, averaged=self.models.averaged)
+        self.exits = policy.calibrated(outputs, target, averaged=self.averaged)
+        self.policy = policy
         return self
 
     def predictions(self, data: Data) -> tuple[Tensor, Tensor]:
@@ -174,7 +167,7 @@ class WindowCascade(Predictor):
     def whole(self) -> WindowCascade:
         """The same stages, all of them for every sample: the full ensemble, or the last exit."""
         windows = (EVERYTHING,) * (len(self.models) - 1)
-        return self._with(self.models, Exits(self.policy.score, "logits", self.averaged, windows))
+        return self.with_exits(Exits(self.policy.score, "logits", self.averaged, windows))
 
     @property
     def first(self) -> WindowCascade:
@@ -183,7 +176,16 @@ class WindowCascade(Predictor):
 
     def single(self, models: Stages) -> WindowCascade:
         """Another single stage in place of these, such as one of the other members."""
-        return self._with(models, Exits(self.policy.score, "logits", self.averaged, ()))
+        return self.with_exits(Exits(self.policy.score, "logits", self.averaged, ()), models)
+
+    def with_exits(self, exits: Exits, models: Stages | None = None) -> WindowCascade:
+        """Other windows on the same stages, or on others.
+
+        Raises:
+            ArgumentError: the windows are of another number of stages.
+        """
+        stages, policy = self.models if models is None else models, self.policy
+        return WindowCascade(stages, self.input_space, self.classes, policy=policy, exits=exits)
 
     @property
     def averaged(self) -> bool:
@@ -276,7 +278,7 @@ class WindowCascade(Predictor):
             return self
         said = torch.cat([asked(self.models.upto(earlier), one).cpu() for one in batches], 1)
         exits = self.calibrated
-        return self._with(self.models, exits.shifted(exits.confidences(said)))
+        return self.with_exits(exits.shifted(exits.confidences(said)))
 
     def evaluate(self, data: Data) -> dict[str, float]:
         """Quality on the test split, that of a classifier which may decline included."""
@@ -380,11 +382,6 @@ class WindowCascade(Predictor):
                 class that is not trusted.
         """
         return read_cascade(Path(dir), network, trusted)
-
-    def _with(self, models: Stages, exits: Exits) -> WindowCascade:
-        return WindowCascade(
-            models, self.input_space, self.classes, policy=self.policy, exits=exits
-        )
 
     def _extra(self, x: Any, name: str, dtype: torch.dtype) -> Tensor:
         parts = [one.read(f"extra.{name}").cpu() for one in self.answers(x)]
