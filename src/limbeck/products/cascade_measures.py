@@ -132,20 +132,22 @@ class Asked:
 
     def __init__(self, data: Data, split: Split) -> None:
         self._data, self._split = data, split
-        self._known: dict[int, Tensor] = {}
+        self._known: dict[str, Tensor] = {}
 
     def of(self, models: Stages) -> Tensor:
         """What each stage by itself says about all samples, ``(S, N, C)``, on the CPU."""
         if isinstance(models, MemberStages):
-            missing = [one for one in models.members if id(one) not in self._known]
+            missing = [one for one in models.members if one.fingerprint not in self._known]
             if missing:
                 said, _ = stage_predictions(MemberStages(missing), self._data, self._split)
-                self._known |= {id(one): each for one, each in zip(missing, said, strict=True)}
-            return torch.stack([self._known[id(one)] for one in models.members])
+                names = [one.fingerprint for one in missing]
+                self._known |= dict(zip(names, said, strict=True))
+            return torch.stack([self._known[one.fingerprint] for one in models.members])
         (network,) = models.members
-        if len(self._known.get(id(network), ())) < len(models):
-            self._known[id(network)], _ = stage_predictions(models, self._data, self._split)
-        return self._known[id(network)][: len(models)]
+        name = network.fingerprint
+        if len(self._known.get(name, ())) < len(models):
+            self._known[name], _ = stage_predictions(models, self._data, self._split)
+        return self._known[name][: len(models)]
 
     def told(self, cascade: WindowCascade) -> Told:
         """What a cascade of models that were asked says."""

@@ -39,14 +39,16 @@ class WindowEarlyExit:
     policy: ExitPolicy = ExitPolicy()
     teaching: Teaching = Teaching()
 
-    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
+    def check_inputs(self, run: Run, data: Data, teacher: Any, outside: Any = None) -> None:
         """Refuse what no training of members would mend, before they are trained.
 
         Raises:
-            ArgumentError: they would be trained on validation samples, or the score reads the size
-                of logits and a member says log-probabilities.
+            ArgumentError: they would be trained on validation samples, samples from outside are no
+                data, or the score reads the size of logits and a member says log-probabilities.
+            ModelError: samples from outside have another shape.
         """
         check_unseen(data)
+        outside_of(outside, data)
         if self.policy.score in SIZED:
             several = isinstance(teacher, Sequence) and not isinstance(teacher, str)
             for one in teacher if several else getattr(teacher, "members", [teacher]):
@@ -68,8 +70,6 @@ class WindowEarlyExit:
         Returns:
             The calibrated cascade.
         """
-        # Told before anything is computed: another shape cannot be shown to the members.
-        outside_of(outside, data)
         return self._calibrated(run, teacher, data, self.policy)
 
     def baselines(
