@@ -31,7 +31,16 @@ KINDS: dict[str, type[Product]] = {
 }
 
 
-def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = None) -> Product:
+# Products whose members may be fitted estimators.
+WITH_ESTIMATORS: tuple[type[Product], ...] = (StackedPredictor, WindowCascade)
+
+
+def load(
+    run: str | Path,
+    *,
+    network: nn.Module | Sequence[nn.Module] | None = None,
+    trusted: Sequence[str] = (),
+) -> Product:
     """Return the product of a run folder, or of a product folder.
 
     Args:
@@ -39,6 +48,8 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
         network: to fill with the weights, where the student or the denoiser of a generator was an
             object of your own class; of a cascade or a stack a list of those of its members, in
             order.
+        trusted: full names of classes of your own, such as ``shop.Prices``, that estimators among
+            the members of a stack or a cascade may hold: to load one can run its code.
 
     Returns:
         The product: a student, a stack or a cascade ready to predict, a generator to sample from,
@@ -47,7 +58,10 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
     Raises:
         RunError: there is no product: no run, or one that is not finished.
         CorruptFileError: a file was altered.
-        ArgumentError: a network came for a product that fills none.
+        ModelError: a network is needed or does not fit its weights, or an estimator holds a class
+            that is not trusted.
+        ArgumentError: a network came for a product that fills none, or names to trust for one
+            that holds no estimator.
     """
     folder = Path(run)
     place = folder if (folder / FACTS).exists() else folder / "product"
@@ -56,11 +70,15 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     product: Any = KINDS[_kind(place)]
-    if network is None:
-        return product.load(place)
-    if product is SyntheticDataset:
+    if network is not None and product is SyntheticDataset:
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
-    return product.load(place, network)
+    if trusted and product not in WITH_ESTIMATORS:
+        raise ArgumentError(
+            f"{folder} holds no stack and no cascade, whose estimators trusted= is about; leave it "
+            "out"
+        )
+    given: dict[str, Any] = {} if network is None else {"network": network}
+    return product.load(place, **given, **({"trusted": trusted} if trusted else {}))
 
 
 def _kind(place: Path) -> str:

@@ -206,7 +206,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if "teacher" in takes and "teacher" not in ready:
         ready["teacher"] = [predicted(*one) for one in enumerate(data.members)]
     if "teacher" in ready:
-        ready["teacher"] = as_teachers(ready["teacher"])
+        ready["teacher"] = as_teachers(ready["teacher"], data)
     _compare_content(run, ready)
     gather = getattr(method, "gather", None)
     if gather is not None:
@@ -217,7 +217,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         before = getattr(method, "check_inputs", None)
         if before is not None:
             # What training teachers for hours would not mend.
-            before(run, data, ready["teacher"])
+            before(run, **ready)
         check = getattr(method, "check_teacher", None)
         if check is not None and "student" in ready:
             check = functools.partial(check, student=ready["student"])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.errors import ModelError, nearest
 from limbeck.features import tapped
+from limbeck.networks.exits import is_only_stages, last_exit
 
 KNOWN = ("logits", "scores", "energy", "forces")
 
@@ -71,7 +72,8 @@ def of(model: nn.Module, batch: Batch, features: Sequence[str] = ()) -> Outputs:
 
     A tensor is taken as logits. A tuple's first tensor is taken as logits and the others as
     ``extra``. Of a mapping or a transformers output, the known keys (logits, scores, energy,
-    forces, features) are read; hidden states and attentions become features by number.
+    forces, features) are read; hidden states and attentions become features by number. A network
+    that is a list of ``exit_stages`` and no more says what the last of them does.
 
     Args:
         model: called with ``batch["x"]``; where the batch has no ``"x"``, with the columns that
@@ -159,7 +161,8 @@ def _flat(group: str, given: Any, prefix: str = "") -> dict[str, Any]:
 
 def _call(model: nn.Module, batch: Batch) -> Any:
     if "x" in batch:
-        return model(_beside_weights(model, batch["x"]))
+        x = _beside_weights(model, batch["x"])
+        return last_exit(model, x) if is_only_stages(model) else model(x)
     accepted = inspect.signature(unwrapped(model).forward).parameters
     given = {name: batch[name] for name in accepted if name in batch}
     if not given:

@@ -105,6 +105,18 @@ def test_help_names_every_verb_and_gives_examples(limbeck):
     assert "Examples" in limbeck("run", "--help").out
 
 
+def test_samples_from_outside_are_named_like_data(limbeck, tmp_path):
+    tiny = ("run", "window-early-exit", "--preset", "tiny", "--quiet", "--json")
+    named = ("--outside", "digits?labels=300")
+    done = limbeck(*tiny, *named, "--out", "run", "--results", "result.json")
+    assert done.status == 0, done.err
+    row = last_json(done.out)["rows"][0]
+    assert {"ood_auroc", "scod_risk_at_80"} <= set(row["quality"])
+    assert "mixture_macs" in row["cost"]
+    # The command that is written down makes the same request.
+    assert "--outside 'digits?labels=300'" in (tmp_path / "result.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -124,6 +136,12 @@ def test_help_names_every_verb_and_gives_examples(limbeck):
         (("resume", "nothing"), 1, "holds no run"),
         (("check", "kd", "--claims", "9"), 2, "has claims"),
         (("check", "kd", "--claims", "one"), 2, "numbers such as"),
+        (("run", "kd", "--outside", "digits"), 2, "not outside"),
+        (
+            ("run", "window-early-exit", "--preset", "tiny", "--outside", "digts"),
+            2,
+            "did you mean digits",
+        ),
         (("list", "zzz*"), 2, "no method matches"),
         (("list", "dkkd", "--losses"), 2, "did you mean dkd"),
         (("list", "--losses", "--family", "model"), 2, "drop one"),

@@ -50,6 +50,13 @@ def called(monkeypatch, capsys, *words):
     return ended.value.code, captured.out, captured.err
 
 
+def test_help_names_the_formats_of_every_product(monkeypatch, capsys):
+    _, said, _ = called(monkeypatch, capsys, "export", "--help")
+    said = said.lower()
+    for product in ("student", "stack", "cascade", "synthetic dataset", "generator"):
+        assert f"of a {product}" in re.sub(r"[\s│]+", " ", said)
+
+
 def test_onnx_goes_to_the_run_and_the_difference_is_shown(here, monkeypatch, capsys):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")

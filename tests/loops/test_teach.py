@@ -121,7 +121,7 @@ def test_teachers_of_numbers_or_labels_are_averaged_as_such(tmp_path, targets):
         (
             [3],
             ArgumentError,
-            "teacher 0 is a int, expected a name, a module, a fitted",
+            "teacher 0 is a int, expected a name, a module, a student, a fitted",
         ),
         ("mpl", ModelError, "no network 'mpl'; did you mean mlp"),
     ],

@@ -10,7 +10,14 @@ from torch import nn
 
 from limbeck.data import digits, from_arrays
 from limbeck.data.splits import Subset
-from limbeck.errors import ArgumentError, ModelError, NoEffectWarning, SettingsError
+from limbeck.errors import (
+    ArgumentError,
+    DataError,
+    ModelError,
+    NoEffectWarning,
+    SettingsError,
+    UnknownNameError,
+)
 from limbeck.experiment import Request, perform
 from limbeck.method import complete
 from limbeck.methods.window_early_exit.window_early_exit import WindowEarlyExit
@@ -93,6 +100,92 @@ def test_samples_from_outside_add_columns_and_the_windows_of_the_pool(data, tmp_
     assert len(sheet.rows) == 2
 
 
+def test_what_is_shown_of_outside_needs_it(data, tmp_path):
+    """Definitions are those of the functions, on as many samples from outside as from inside."""
+    from limbeck.functional import scod_curve, scod_risk_at_coverage
+    from limbeck.functional.selective import risk_at_coverage, risk_coverage_curve
+    from limbeck.products.cascade_measures import told
+
+    beyond = dataclasses.replace(data, test=Subset(data.train, np.arange(len(data.test))))
+    product, _, rows, _ = made(tmp_path / "run", data, outside=beyond)
+    row = rows["window-early-exit"]
+    seen = product.see(data)
+    inside, outside = told(product, seen, seen.test), told(product, seen, beyond.test)
+    curve = risk_coverage_curve(inside.correct, inside.confidence)
+    joint = scod_curve(inside.correct, inside.confidence, outside.confidence)
+    expected = scod_risk_at_coverage(curve, joint, 0.8).risk
+    assert row["quality"]["scod_risk_at_80"] == pytest.approx(expected)
+    assert row["quality"]["risk_at_50"] == risk_at_coverage(curve, 0.5).risk
+    share = torch.cat([inside.reached, outside.reached]).double().mean().item()
+    assert row["cost"]["mixture_macs"] == pytest.approx(640 + 640 * share)
+    assert rows["ensemble"]["cost"]["mixture_macs"] == 1280
+    _, _, plain, _ = made(tmp_path / "plain", data)
+    assert {"coverage_at_10", "risk_at_50"} <= set(plain["ensemble"]["quality"])
+    assert not {"scod_risk_at_80", "scod_aurc"} & set(plain["ensemble"]["quality"])
+    assert "mixture_macs" not in plain["ensemble"]["cost"]
+
+
+class Noting(nn.Module):
+    """A classifier that notes the batches that it is asked about."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.inner, self.asked = network(seed), []
+
+    def forward(self, x):
+        self.asked.append(len(x))
+        return self.inner(x)
+
+
+def test_each_model_is_asked_once_about_each_split(data, tmp_path):
+    pair = [Noting(1), Noting(2)]
+    made(tmp_path / "run", data, teacher=pair, outside=noise(classes=10))
+    for one in pair:
+        # What cost is measured on is a sample at a time, and what fits is tried on two.
+        whole = [count for count in one.asked if count > 2]
+        assert whole == [len(data.validation), len(data.test), len(noise(classes=10).test)]
+
+
+def test_samples_from_outside_are_read_in_the_range_of_the_models(data, tmp_path):
+    draw = np.random.default_rng(0)
+    levels = draw.integers(0, 256, size=(60, 1, 8, 8)).astype(np.float32)
+    other = [
+        from_arrays(x, np.arange(60) % 2, name="noise")
+        for x in (levels / 255, levels, levels.astype(np.uint8))
+    ]
+    assert [one.input_space.range for one in other] == [(0.0, 1.0), (0.0, 255.0), (0.0, 1.0)]
+    rows = [made(tmp_path / str(place), data, outside=one)[2] for place, one in enumerate(other)]
+    for name in ("ood_auroc", "fpr_at_95", "scod_risk_at_80"):
+        first, *others = (one["window-early-exit"]["quality"][name] for one in rows)
+        assert others == pytest.approx([first, first])
+
+
+def test_scores_without_a_size_are_told_before_members_are_trained(data, tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    x = data.train.take(np.arange(200))
+    fitted = LogisticRegression(max_iter=500).fit(x["x"].reshape(200, -1).numpy(), x["y"].numpy())
+    for member in ("sklearn:decision-tree", fitted):
+        for score in ("energy", "max_logit"):
+            method = WindowEarlyExit(policy={"score": score})
+            with pytest.raises(ArgumentError, match=f"{score}.* says log-probabilities"):
+                method.distill(tmp_path / "run", teacher=["mlp?hidden=8", member], data=data)
+    assert not (tmp_path / "run").exists()
+
+
+def test_students_are_members(data, tmp_path):
+    import limbeck
+
+    students = [limbeck.Student.of(network(seed), data) for seed in (1, 2)]
+    product, *_ = made(tmp_path / "run", data, teacher=students)
+    same, *_ = made(tmp_path / "modules", data)
+    x = data.columns(data.test, np.arange(50))["x"]
+    assert torch.equal(product.logits(x), same.logits(x))
+    turned = limbeck.Student(network(1), data.input_space, data.task, data.classes[::-1])
+    with pytest.raises(ModelError, match="class 0 is '9' for the student"):
+        made(tmp_path / "turned", data, teacher=[students[0], turned])
+
+
 def test_the_page_draws_curves_and_the_window(data, tmp_path):
     made(tmp_path / "run", data)
     charts, (sheet,), _ = read_exhibits(tmp_path / "run")
@@ -133,10 +226,6 @@ class Exits(nn.Module):
         body = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU())
         self.exit_stages = nn.ModuleList([Exit(body, 16), Exit(nn.Identity(), 16)])
 
-    def forward(self, x):
-        early, state = self.exit_stages[0](x)
-        return early, self.exit_stages[1](state)[0]
-
 
 class Exit(nn.Module):
     def __init__(self, body, width):
@@ -171,8 +260,14 @@ def test_what_cannot_be_done_is_told_before_members_are_trained(data, tmp_path):
     with pytest.raises(ArgumentError, match="60 validation samples .* are training samples too"):
         WindowEarlyExit().distill(tmp_path / "run", teacher=names, data=known)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ModelError, match=r"inputs of shape \(1, 8, 8\) and noise has"):
-        made(tmp_path / "other", data, outside=noise(side=5))
+    for outside, error, said in (
+        (noise(side=5), ModelError, r"inputs of shape \(1, 8, 8\) and noise has"),
+        ("digts", UnknownNameError, "did you mean digits"),
+        (3, DataError, "data is a int"),
+    ):
+        with pytest.raises(error, match=said):
+            WindowEarlyExit().distill(tmp_path / "run", teacher=names, data=data, outside=outside)
+    assert not (tmp_path / "run").exists()
     with pytest.raises(SettingsError, match="did you mean half_width"):
         WindowEarlyExit(policy={"half_widht": 0.2})
     with pytest.raises(ArgumentError, match="136 validation samples and min_points is 500"):

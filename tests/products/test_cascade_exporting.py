@@ -122,9 +122,9 @@ def test_what_has_no_graph_is_told_of(cascade, tmp_path):
     with pytest.raises(ArgumentError, match="no format 'pickle' for a cascade"):
         cascade.export(tmp_path / "out", to="pickle")
     data = blobs()
-    whole = WindowCascade.of(Exits(lazy=False), data)
     with pytest.warns(UnusualUseWarning):
-        whole.calibrate(data)
+        whole = WindowCascade.of(Exits(lazy=False), data)
+    whole.calibrate(data)
     with pytest.raises(ModelError, match="exits at once"):
         whole.export(tmp_path / "out", to="onnx")
     members = [*cascade.models.members[:2], column("logits")]

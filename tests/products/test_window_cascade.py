@@ -1,10 +1,12 @@
 """A cascade says what its windows say, skips what it says it skips, and comes back from disk."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import limbeck
@@ -116,6 +118,39 @@ def test_exits_of_one_network_go_on_from_what_was_left(data):
     torch.testing.assert_close(cascade.whole.logits(x), network(x)[-1])
 
 
+class Left:
+    """What a stage leaves, counted while somebody keeps it."""
+
+    kept = most = 0
+
+    def __init__(self):
+        Left.kept += 1
+        Left.most = max(Left.most, Left.kept)
+
+    def __del__(self):
+        Left.kept -= 1
+
+
+def test_what_a_stage_leaves_is_kept_of_one_batch_at_a_time(data):
+    network = Exits()
+    cascade = WindowCascade.of(network, data, ExitPolicy(half_width=0.3)).calibrate(data)
+    body = network.parts[0].body
+
+    def watched(x):
+        state = type(body).forward(body, x)
+        # It lives as long as the tensor that it belongs to.
+        state.mark = Left()
+        return state
+
+    network.parts[0].forward = lambda x: (network.parts[0].head(state := watched(x)), state)
+    x = inputs(data).repeat(30, 1)
+    assert len(x) > 3 * 512
+    for one in (cascade, cascade.whole):
+        Left.most = 0
+        assert torch.equal(one.reached(x), torch.cat([one.reached(part) for part in x.split(512)]))
+        assert Left.most == 1
+
+
 @pytest.mark.parametrize("form", ["tuple", "list", "mapping"])
 def test_exits_that_come_at_once_are_said_to_skip_nothing(data, form):
     network = Exits(lazy=False)
@@ -126,9 +161,9 @@ def test_exits_that_come_at_once_are_said_to_skip_nothing(data, form):
         "mapping": lambda said: {str(place): one for place, one in enumerate(said)},
     }
     network.forward = lambda x: shapes[form](usual(x))
-    cascade = WindowCascade.of(network, data)
     with pytest.warns(UnusualUseWarning, match="no work is skipped"):
-        cascade.calibrate(data)
+        cascade = WindowCascade.of(network, data)
+    cascade.calibrate(data)
     lazy = WindowCascade.of(Exits(), data).calibrate(data)
     torch.testing.assert_close(cascade.logits(inputs(data)), lazy.logits(inputs(data)))
 
@@ -184,14 +219,9 @@ def test_a_cascade_survives_saving(data, pair, tmp_path):
 
 def test_a_network_of_exits_survives_saving(data, tmp_path):
     for lazy in (True, False):
-        network = Exits(lazy)
-        cascade = WindowCascade.of(network, data)
-        if lazy:
-            cascade.calibrate(data)
-        else:
-            with pytest.warns(UnusualUseWarning):
-                cascade.calibrate(data)
-        cascade.save(tmp_path / "product")
+        with nullcontext() if lazy else pytest.warns(UnusualUseWarning):
+            cascade = WindowCascade.of(Exits(lazy), data)
+        cascade.calibrate(data).save(tmp_path / "product")
         again = limbeck.load(tmp_path / "product", network=Exits(lazy))
         assert torch.equal(again.logits(inputs(data)), cascade.logits(inputs(data)))
 
@@ -247,8 +277,6 @@ def named(data, classes):
 
 
 def test_members_say_the_classes_in_the_order_of_the_data(data):
-    from sklearn.linear_model import LogisticRegression
-
     data = named(data, ("zebra", "ape", "mole"))
     rows = data.train.take(np.arange(len(data.train)))
     words = np.array(data.classes)[rows["y"].numpy()]
@@ -310,3 +338,75 @@ def test_latency_is_that_of_whole_calls(data, pair, monkeypatch):
     share = float(cascade.reached(inputs(data)).double().mean())
     assert asked[-2:] == [0, 1], "one call that ends at each stage"
     assert costs["latency_ms"] == pytest.approx(1 + share, abs=1e-4)
+
+
+class Threshold(LogisticRegression):
+    """A class of the user's own, which no library is known by."""
+
+
+def test_estimators_of_the_users_own_are_loaded_where_they_are_trusted(data, pair, tmp_path):
+    rows = data.train.take(np.arange(len(data.train)))
+    fitted = [Threshold(C=c).fit(rows["x"].numpy(), rows["y"].numpy()) for c in (0.1, 1.0)]
+    cascade = WindowCascade.of(fitted, data).calibrate(data)
+    cascade.save(tmp_path / "product")
+    name = f"{Threshold.__module__}.Threshold"
+    for load in (limbeck.load, WindowCascade.load):
+        with pytest.raises(ModelError, match="holds .*Threshold.* trusted="):
+            load(tmp_path / "product")
+        again = load(tmp_path / "product", trusted=[name])
+        assert torch.equal(again.logits(inputs(data)), cascade.logits(inputs(data)))
+    limbeck.Student.of(pair[0], data).save(tmp_path / "student")
+    with pytest.raises(ArgumentError, match="whose estimators trusted= is about"):
+        limbeck.load(tmp_path / "student", network=Counting(), trusted=[name])
+
+
+def test_predictions_of_other_stages_or_classes_are_refused(data, pair):
+    cascade = WindowCascade.of(pair, data)
+    said, target = cascade.predictions(data)
+    for other in (said[:1], torch.cat([said, said + 1]), torch.cat([said, said[..., :1]], -1)):
+        stages, _, classes = other.shape
+        with pytest.raises(ArgumentError, match=f"{stages} stages and {classes} classes.* 2 and 3"):
+            cascade.calibrate((other, target))
+    for other in (None, said, (said, target, target)):
+        with pytest.raises(ArgumentError, match="expected data, its name, or a pair"):
+            cascade.calibrate(other)
+    assert cascade.exits is None
+    exits = ExitPolicy().calibrated(said, target)
+    with pytest.raises(ArgumentError, match="exits are of 2 stages and there are 1"):
+        WindowCascade(cascade.models.upto(1), data.input_space, data.classes, exits=exits)
+
+
+def test_names_do_for_data():
+    torch.manual_seed(0)
+    models = [nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2)]
+    named = WindowCascade.of(models, "digits").calibrate("digits")
+    assert named.exits == WindowCascade.of(models, digits()).calibrate(digits()).exits
+
+
+def test_what_has_no_threshold_is_not_shifted(data, pair):
+    cascade = WindowCascade.of(pair, data).calibrate(data)
+    x = inputs(data)
+    with pytest.raises(ArgumentError, match="were not calibrated"):
+        cascade.whole.shifted(x)
+    with pytest.raises(ArgumentError, match="1 sample to place a window on"):
+        cascade.shifted(x[:1])
+    alone = dataclasses.replace(data, validation=Subset(data.validation, np.arange(1)))
+    with pytest.raises(ArgumentError, match="1 sample to place a window on"):
+        WindowCascade.of(pair, alone).calibrate(alone)
+
+
+def test_students_and_a_network_of_exits_alone_teach(data, pair):
+    """A student is its network in its space; a list of stages says what the last of them does."""
+    from limbeck.loops.teach import as_teachers
+
+    space = InputSpace(size=(2,), mean=(1.0, 1.0), std=(2.0, 2.0))
+    student = limbeck.Student(pair[0], space, data.task, data.classes)
+    batch = next(sequential(data, data.test, 9))
+    taught = as_teachers([student], data)[0]
+    assert torch.equal(taught(batch).logits, pair[0](space.normalise(batch["x"])))
+    network = Exits()
+    expected = network(batch["x"])[-1]
+    network.forward = nn.Module.forward.__get__(network)
+    assert torch.equal(teacher(network)(batch).logits, expected)
+    cascade = WindowCascade.of(teacher(network), data).calibrate(data)
+    torch.testing.assert_close(cascade.whole.logits(inputs(data))[:9], expected)

@@ -162,6 +162,80 @@ def test_validation_sets_that_say_little_are_told_of(table):
         policy.calibrated(flat, target)
 
 
+def test_all_right_says_what_was_done(table):
+    """No window is chosen by a risk that no sample has, and then none is said to be."""
+    outputs, _ = table
+    policy = ExitPolicy(task="coverage_at_risk", target=0.5)
+    with pytest.raises(ArgumentError, match="stage 0: all 400 predictions are right"):
+        policy.calibrated(outputs, outputs[0].argmax(1))
+    target = outputs[1].argmax(1)
+    with pytest.raises(ArgumentError, match="stage 1: all 400 predictions are right"):
+        policy.calibrated(outputs, target, averaged=False)
+    whole = dataclasses.replace(policy, half_width=1.0)
+    with pytest.warns(UnusualUseWarning, match="the cascade as a whole is right about all 400"):
+        exits = whole.calibrated(outputs[:2], target, averaged=False)
+    assert exits.acceptance == float(exits.route(outputs[:2]).confidence.min())
+
+
+def test_log_probabilities_have_no_size(table):
+    outputs, target = table
+    logs = torch.stack([outputs[0].double(), outputs[1].double().log_softmax(-1)])
+    # As estimators say them: clipped, so that they sum to a little more than one.
+    clipped = outputs[0].double().softmax(-1).clip(1e-6).log()
+    for score in ("energy", "max_logit"):
+        policy = ExitPolicy(score=score)
+        with pytest.raises(ArgumentError, match="stage 1 says log-probabilities"):
+            policy.calibrated(logs, target)
+        with pytest.raises(ArgumentError, match="stage 0 says log-probabilities"):
+            policy.calibrated([clipped, outputs[0]], target)
+        policy.calibrated(outputs, target)
+    ExitPolicy(score="entropy").calibrated(logs, target)
+
+
+def test_ties_send_nothing_on_without_a_word(table):
+    outputs, target = table
+    tied = torch.zeros(2, N, C)
+    tied[:, :, 0] = torch.where(torch.arange(N) % 5 < 3, 1.0, 3.0)
+    sure = 60 * torch.nn.functional.one_hot(target, C) + outputs[:2].double()
+    sure[:, ::7] = sure[:, ::7].flip(-1)
+    for said in (tied, sure):
+        for rule in ("window", "threshold"):
+            policy = ExitPolicy(rule=rule)
+            with pytest.warns(UnusualUseWarning) as told:
+                exits = policy.calibrated([said[0], said[1] + outputs[2]], target)
+            texts = [str(one.message) for one in told if "in the window of stage 0" in str(one)]
+            share = float(
+                (exits.route([said[0], said[1] + outputs[2]]).reached > 0).double().mean()
+            )
+            assert share > 0.3
+            assert len(texts) == 1
+            assert texts[0].startswith(f"{share:.0%} of the validation samples")
+            assert "20% were wanted" in texts[0]
+            assert "'entropy'" in texts[0]
+    # The fix that is named: the entropy of sure predictions differs where their maximum is 1.
+    exits = ExitPolicy(score="entropy").calibrated([sure[0], sure[1] + outputs[2]], target)
+    assert abs(float((exits.route(sure).reached > 0).double().mean()) - 0.2) < 0.05
+    exits = ExitPolicy().calibrated(outputs[:2], target)
+    with pytest.warns(UnusualUseWarning, match="of the samples of the pool lie in the window"):
+        exits.shifted(exits.confidences(tied)[:1])
+
+
+@pytest.mark.parametrize("target", [0.02, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("half_width", [0.0, 0.1, 0.3, 1.0])
+def test_both_rules_send_on_as_many_at_the_ends_too(table, target, half_width):
+    outputs, truth = table
+    policy = ExitPolicy(target=target, half_width=half_width)
+    single = dataclasses.replace(policy, rule="threshold")
+    two = [one.calibrated(outputs[:2], truth) for one in (policy, single)]
+    pool = two[0].confidences(outputs[2:])
+    for window, threshold in (two, [one.shifted(pool) for one in two]):
+        seen = outputs[2:] if "shifted_on" in window.facts else outputs[:1]
+        confidence = window.confidences(seen)[0]
+        assert int(window.goes_on(0, confidence).sum()) == int(
+            threshold.goes_on(0, confidence).sum()
+        )
+
+
 def test_what_cannot_be_calibrated_is_refused(table):
     outputs, target = table
     policy = ExitPolicy()
@@ -177,16 +251,21 @@ def test_what_cannot_be_calibrated_is_refused(table):
         policy.calibrated(holed, target)
     with pytest.raises(ArgumentError, match="400 validation samples and min_points is 500"):
         ExitPolicy(min_points=500).calibrated(outputs, target)
-    with (
-        pytest.warns(UnusualUseWarning, match="is right about all"),
-        pytest.raises(ArgumentError, match="all 400 predictions are right"),
-    ):
-        ExitPolicy(task="coverage_at_risk").calibrated(outputs, outputs[0].argmax(1))
     with pytest.raises(ArgumentError, match="no threshold has a risk"):
         ExitPolicy(task="coverage_at_risk", target=0.0).calibrated(outputs, target)
     exits = policy.calibrated(outputs, target)
     with pytest.raises(ArgumentError, match="2 stages, and 3 were calibrated"):
         exits.route(outputs[:2])
+    with pytest.raises(ArgumentError, match=r"50 stages, the first of shape \(10,\)"):
+        policy.calibrated(torch.zeros(50, 10), target)
+    with pytest.raises(ArgumentError, match="no array of numbers"):
+        policy.calibrated(None, target)
+    with pytest.raises(ArgumentError, match="target is no array of class indices"):
+        policy.calibrated(outputs, ["a"] * N)
+    with pytest.raises(ArgumentError, match="there is 1 sample to place a window on"):
+        policy.calibrated(outputs[:, :1], target[:1])
+    with pytest.raises(ArgumentError, match="there is 1 sample to place a window on"):
+        exits.shifted(exits.confidences(outputs[:2, :1]))
     with pytest.raises(ArgumentError, match="probabilities"):
         policy.calibrated(outputs, target, kind="probabilities")
     with pytest.raises(SettingsError, match="half_width"):

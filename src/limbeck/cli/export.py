@@ -26,7 +26,8 @@ def export(
         typer.Option(
             help="Of a student: safetensors (weights and facts), onnx, torch-export, or hf (a "
             "folder for a hub, with a card). Of a stack: safetensors, or onnx where all members "
-            "are networks. Of a synthetic dataset: folder (PNG files), hf, or safetensors (exact "
+            "are networks. Of a cascade: onnx (a graph a stage, which runs without torch), or "
+            "safetensors. Of a synthetic dataset: folder (PNG files), hf, or safetensors (exact "
             "numbers). Of a generator: diffusers (a pipeline folder), onnx, or safetensors."
         ),
     ],
@@ -48,6 +49,9 @@ def export(
       1e-4 (for regression, of the largest output) is an error.
 
       A stack becomes its members and the numbers that make them one, or one graph of networks.
+
+      A cascade becomes its members and the windows between them, or a graph for each stage with
+      the windows in a file beside.
 
       A synthetic dataset becomes pictures as people see them, or the exact numbers.
 

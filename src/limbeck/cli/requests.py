@@ -37,6 +37,13 @@ Data = Annotated[
         "models), or of the data root."
     ),
 ]
+Outside = Annotated[
+    str | None,
+    typer.Option(
+        help="Data by name whose test split holds samples of other kinds, for tables that tell how "
+        "well these are told apart (window-early-exit)."
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: NAME=VALUE; repeat for several."),
@@ -104,6 +111,7 @@ class Typed:
     precision: str = PLAIN
     executor: str = "local"
     tracker: Sequence[str] | None = None
+    outside: str | None = None
 
     def request(self) -> Request:
         """Make the request.
@@ -184,7 +192,8 @@ class Typed:
     @property
     def _given(self) -> dict[str, Any]:
         teacher = list(self.teacher or []) or None
-        return {"teacher": teacher, "student": self.student, "data": self.data}
+        named = {"student": self.student, "data": self.data, "outside": self.outside}
+        return {"teacher": teacher, **named}
 
     @property
     def _short(self) -> dict[str, int | None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from limbeck.data.data import Data
 from limbeck.evaluate.quality import Source, collect
@@ -26,12 +27,28 @@ def diagnostics(sources: Mapping[str, Source], data: Data, *, bins: int = 10) ->
     """
     if data.task != "classification":
         return {}
+    said = {name: collect(source, data, data.test) for name, source in sources.items()}
+    return diagnostics_of(said, data.classes, bins=bins)
+
+
+def diagnostics_of(
+    said: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str], *, bins: int = 10
+) -> dict[str, Any]:
+    """`diagnostics` of what was said before.
+
+    Args:
+        said: by source the logits ``(N, C)`` and the class indices ``(N,)``.
+        classes: names of the classes.
+        bins: of the reliability diagram.
+
+    Returns:
+        As `diagnostics`.
+    """
     found: dict[str, Any] = {}
-    for name, source in sources.items():
-        logits, target = collect(source, data, data.test)
+    for name, (logits, target) in said.items():
         right = (logits.argmax(1) == target).double()
-        sums = torch.zeros(len(data.classes), dtype=torch.float64).index_add(0, target, right)
-        counts = torch.bincount(target, minlength=len(data.classes))
+        sums = torch.zeros(len(classes), dtype=torch.float64).index_add(0, target, right)
+        counts = torch.bincount(target, minlength=len(classes))
         count, confidence, accuracy = reliability(logits, target, bins=bins)
         found[name] = {
             "class_accuracy": [
@@ -42,4 +59,4 @@ def diagnostics(sources: Mapping[str, Source], data: Data, *, bins: int = 10) ->
             "confidence": confidence.tolist(),
             "accuracy": accuracy.tolist(),
         }
-    return {"classes": list(data.classes), "sources": found}
+    return {"classes": list(classes), "sources": found}

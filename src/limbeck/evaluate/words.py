@@ -20,6 +20,7 @@ def _kilobytes(count: float) -> str:
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
+    "mixture_macs": ("MACs, half from outside", WHOLE),
     "latency_ms": ("ms", "{:.2f}".format),
 }
 STACKS: dict[str, tuple[str, Cost]] = {

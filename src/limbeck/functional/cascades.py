@@ -94,12 +94,36 @@ def exit_window(confidence: Values, threshold: float, *, half_width: float = 0.1
 
     Source: Xia and Bouganis, arXiv 2303.08010.
     """
-    check_fraction(half_width, "half_width")
-    rank = percentile_rank(confidence, threshold)
+    levels = window_levels(confidence, threshold, half_width=half_width)
     if half_width in (0, 1):
         return EVERYTHING if half_width else NOTHING
-    levels = max(0.0, rank - half_width), min(1.0, rank + half_width)
     return ExitWindow(*_quantiles(confidence, *levels))
+
+
+def window_levels(
+    confidence: Values, threshold: float, *, half_width: float = 0.1
+) -> tuple[float, float]:
+    """Levels of the quantiles that are the ends of `exit_window`.
+
+    Args:
+        confidence: of the first stage on validation samples, ``(N,)``.
+        threshold: that the window stands around.
+        half_width: the share of samples on each side; of 1 the levels are 0 and 1.
+
+    Returns:
+        Low and high, from 0 to 1. Their difference is the share of samples that shall lie between:
+        twice the half width, less where the threshold is near an end.
+
+    Raises:
+        ArgumentError: `half_width` is no fraction, or the threshold is NaN.
+
+    Example:
+        >>> window_levels([0.1, 0.2, 0.3, 0.4], 0.1, half_width=0.5)
+        (0.0, 0.75)
+    """
+    check_fraction(half_width, "half_width")
+    rank = percentile_rank(confidence, threshold)
+    return max(0.0, rank - half_width), min(1.0, rank + half_width)
 
 
 def threshold_window(confidence: Values, share: float = 0.2) -> ExitWindow:
@@ -107,8 +131,8 @@ def threshold_window(confidence: Values, share: float = 0.2) -> ExitWindow:
 
     Args:
         confidence: of the first stage on validation samples, ``(N,)``.
-        share: of samples that go on; 0 and 1 as in `exit_window`. Twice the half width of a window
-            is equal traffic.
+        share: of samples that go on; 0 and 1 as in `exit_window`. That of the samples which a
+            window holds is equal traffic: twice its half width, less near the ends.
 
     Returns:
         The window from minus infinity to the quantile; a sample exits if it is above.

@@ -14,6 +14,8 @@ from limbeck.functional.divergences import Kind, entropy, log_probabilities
 from limbeck.functional.guards import refuse_nan
 
 Score = Literal["msp", "entropy", "max_logit", "energy"]
+# Those that read the size of logits, which probabilities have lost.
+SIZED: tuple[Score, ...] = ("max_logit", "energy")
 
 
 def confidence_scores(
@@ -56,7 +58,7 @@ def confidence_scores(
     wide = numbers(value, "value")
     if wide.ndim == 0 or wide.shape[-1] == 0:
         raise ArgumentError(f"value has shape {tuple(wide.shape)}, expected (N, C), C at least 1")
-    if kind != "logits" and score in ("max_logit", "energy"):
+    if kind != "logits" and score in SIZED:
         raise ArgumentError(
             f"score {score!r} needs logits, and kind is {kind!r}: probabilities have lost the size "
             "of the logits; use 'msp' or 'entropy', or pass logits"

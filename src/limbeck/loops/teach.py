@@ -17,7 +17,7 @@ from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.soft_labels import Rest
 from limbeck.labels.kept import Kind
 from limbeck.loops.fit import check_source
-from limbeck.loops.makers import maker_of
+from limbeck.loops.makers import EstimatorMaker, maker_of
 from limbeck.loops.optim import Optim
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -85,7 +85,8 @@ def taught(
 
     Args:
         run: trained teachers are kept in its stages.
-        given: a name, a module, a fitted estimator, a teacher, or several of them in a list.
+        given: a name, a module, a student, a fitted estimator, a teacher, or several of them in a
+            list.
         data: what named teachers learn from: ``data.rest`` where there is one, else the training
             split.
         teaching: how.
@@ -98,7 +99,7 @@ def taught(
         ArgumentError: nothing was given, or something that is no teacher.
         ModelError: a teacher cannot take the data or gives other classes (it is named).
     """
-    given = as_teachers(given)
+    given = as_teachers(given, data)
     if isinstance(given, EnsembleTeacher):
         given = given.for_data(data)
         check_source(given, data, given.name)
@@ -123,11 +124,24 @@ def taught(
     return _kept(run, ensemble(*members, combine=combine), teaching)
 
 
-def as_teachers(given: Any) -> Any:
-    """What the user gave, with teachers in the place of fitted estimators."""
+def as_teachers(given: Any, data: Data) -> Any:
+    """What the user gave, with teachers in the place of fitted estimators and of students.
+
+    Raises:
+        ModelError: a student does another task, or knows other classes or in another order.
+    """
     if isinstance(given, (list, tuple)):
-        return [as_teachers(one) for one in given]
+        return [as_teachers(one, data) for one in given]
+    if hasattr(given, "as_teacher"):
+        return given.as_teacher(data)
     return teacher(given) if is_estimator(given) else given
+
+
+def says_probabilities(given: Any) -> bool:
+    """Whether a teacher, or whoever is made of a name, says logarithms of probabilities."""
+    if isinstance(given, str):
+        return isinstance(maker_of(given), EstimatorMaker)
+    return bool(getattr(given, "classifies", False))
 
 
 def members_of(given: Any) -> int:
@@ -172,6 +186,6 @@ def _member(run: Run, place: int, given: Any, data: Data, teaching: Teaching) ->
     if callable(given) and hasattr(given, "fingerprint"):
         return given
     raise ArgumentError(
-        f"teacher {place} is a {type(given).__name__}, expected a name, a module, a fitted "
-        "estimator or a teacher"
+        f"teacher {place} is a {type(given).__name__}, expected a name, a module, a student, a "
+        "fitted estimator or a teacher"
     )

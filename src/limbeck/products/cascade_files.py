@@ -50,17 +50,21 @@ def write_cascade(cascade: WindowCascade, part: Path) -> None:
 
 
 def read_cascade(
-    folder: Path, network: nn.Module | Sequence[nn.Module] | None = None
+    folder: Path,
+    network: nn.Module | Sequence[nn.Module] | None = None,
+    trusted: Sequence[str] = (),
 ) -> WindowCascade:
     """Read a cascade.
 
     Args:
         folder: that `write_cascade` filled.
         network: one or several to fill, in order, where members were objects of the user's own.
+        trusted: full names of classes of the user's own that estimators may hold.
 
     Raises:
         CorruptFileError: a file is missing or was altered.
-        ModelError: a network is needed, one too many came, or one does not fit the weights.
+        ModelError: a network is needed, one too many came, or one does not fit the weights; or an
+            estimator holds a class that is not trusted.
     """
     from limbeck.products.window_cascade import WindowCascade
 
@@ -68,7 +72,7 @@ def read_cascade(
     facts = json.loads((folder / FACTS).read_text())
     space = InputSpace.of_facts(facts["input_space"]) if facts["input_space"] else None
     given = [network] if isinstance(network, nn.Module) else network or []
-    shared = Shared(space, facts["outputs"], iter(given))
+    shared = Shared(space, facts["outputs"], iter(given), trusted)
     members = read_members(folder, facts["members"], shared)
     return WindowCascade(
         stages(members, facts["stages"]).upto(facts["stages"]),

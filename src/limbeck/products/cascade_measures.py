@@ -17,7 +17,8 @@ from limbeck.errors import ArgumentError
 from limbeck.evaluate.cost import median_ms, multiply_adds, weights
 from limbeck.evaluate.quality import quality
 from limbeck.evaluate.selective_quality import selective_quality
-from limbeck.products.stages import Stages, State, asked
+from limbeck.products.stages import MemberStages, Stages, State, asked
+from limbeck.selection.exits import stages_of
 from limbeck.teachers import uncounted_bytes
 
 if TYPE_CHECKING:
@@ -75,22 +76,84 @@ def check_unseen(data: Data) -> None:
             )
 
 
+def check_said(given: Any, stages: int, classes: int) -> tuple[Tensor, Any]:
+    """What stages say about validation samples, with their classes, as it was handed over.
+
+    Args:
+        given: predictions ``(S, N, C)`` and class indices ``(N,)``.
+        stages: S, as the cascade has them.
+        classes: C.
+
+    Raises:
+        ArgumentError: it is no such pair, or is of other stages or classes.
+    """
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise ArgumentError(
+            f"validation is a {type(given).__name__}, expected data, its name, or a pair: what "
+            f"each of {stages} stages says, (S, N, C), and the classes (N,)"
+        )
+    said = stages_of(given[0])
+    found = (len(said), said.shape[2])
+    if found != (stages, classes):
+        raise ArgumentError(
+            f"outputs are of {found[0]} stages and {found[1]} classes, {tuple(said.shape)}, and "
+            f"the cascade has {stages} and {classes}: give what each of its stages by itself says, "
+            f"({stages}, N, {classes}), as its predictions(data) do"
+        )
+    return said, given[1]
+
+
 @torch.no_grad()
-def stage_predictions(models: Stages, data: Data) -> tuple[Tensor, Tensor]:
-    """What each stage by itself says about the validation split, on the CPU.
+def stage_predictions(models: Stages, data: Data, split: Split) -> tuple[Tensor, Tensor]:
+    """What each stage by itself says about a split, on the CPU.
 
     Args:
         models: the stages.
         data: as the cascade's ``see`` gives it.
+        split: of it.
 
     Returns:
         Logits ``(S, N, C)`` and classes ``(N,)``.
     """
     parts, targets = [], []
-    for batch in sequential(data, data.validation):
+    for batch in sequential(data, split):
         parts.append(asked(models, batch).cpu())
         targets.append(batch["y"].cpu())
     return torch.cat(parts, 1), torch.cat(targets)
+
+
+class Asked:
+    """What models by themselves say about a split, each asked once however many cascades it is in.
+
+    Args:
+        data: as the cascade's ``see`` gives it.
+        split: of it.
+    """
+
+    def __init__(self, data: Data, split: Split) -> None:
+        self._data, self._split = data, split
+        self._known: dict[str, Tensor] = {}
+
+    def of(self, models: Stages) -> Tensor:
+        """What each stage by itself says about all samples, ``(S, N, C)``, on the CPU."""
+        if isinstance(models, MemberStages):
+            missing = [one for one in models.members if one.fingerprint not in self._known]
+            if missing:
+                said, _ = stage_predictions(MemberStages(missing), self._data, self._split)
+                names = [one.fingerprint for one in missing]
+                self._known |= dict(zip(names, said, strict=True))
+            return torch.stack([self._known[one.fingerprint] for one in models.members])
+        (network,) = models.members
+        name = network.fingerprint
+        if len(self._known.get(name, ())) < len(models):
+            self._known[name], _ = stage_predictions(models, self._data, self._split)
+        return self._known[name][: len(models)]
+
+    def told(self, cascade: WindowCascade) -> Told:
+        """What a cascade of models that were asked says."""
+        target = self._split.y
+        assert target is not None
+        return Told(*cascade.calibrated.route(self.of(cascade.models)), target)
 
 
 @torch.no_grad()

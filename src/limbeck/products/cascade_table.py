@@ -12,12 +12,21 @@ from torch import Tensor
 
 from limbeck.data.data import Data
 from limbeck.data.names import resolve
+from limbeck.data.ranges import in_space
 from limbeck.errors import ArgumentError
-from limbeck.evaluate.diagnostics import diagnostics
+from limbeck.evaluate.diagnostics import diagnostics_of
 from limbeck.evaluate.selective_quality import DEFINITIONS
 from limbeck.evaluate.table import ROLES
+from limbeck.functional.cascades import cascade_cost
 from limbeck.functional.selective import risk_coverage_curve
-from limbeck.products.cascade_measures import Told, figures_of, mean_cost, stage_costs, told
+from limbeck.products.cascade_measures import (
+    Asked,
+    StageCost,
+    Told,
+    figures_of,
+    mean_cost,
+    stage_costs,
+)
 from limbeck.products.fitting import check_shape
 from limbeck.products.stages import MemberStages
 from limbeck.run.exhibits import Chart, Line, Sheet, write_exhibits
@@ -40,6 +49,7 @@ class Arm:
         cascade: that is measured.
         inside: what it says about the test split.
         outside: what it says about samples from outside, where there are some.
+        costs: of its stages.
     """
 
     name: str
@@ -47,6 +57,17 @@ class Arm:
     cascade: WindowCascade
     inside: Told
     outside: Told | None
+    costs: list[StageCost]
+
+    def row(self, data: Data) -> dict[str, Any]:
+        """The row of the table."""
+        cost = mean_cost(self.cascade, self.costs, data, self.inside.reached)
+        if self.outside is not None and "macs" in cost:
+            paid = [one.macs for one in self.costs]
+            halves = [cascade_cost(one.reached, paid) for one in (self.inside, self.outside)]
+            cost["mixture_macs"] = float(sum(halves)) / 2
+        figures = figures_of(self.inside, self.outside)
+        return {"name": self.name, "role": self.role, "quality": figures, "cost": cost}
 
 
 def cascade_table(
@@ -58,6 +79,8 @@ def cascade_table(
     outside: Any = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Measure a cascade and what it is compared with, and draw what tells them apart.
+
+    Every model is asked once about each split: what cascades of the same ones say is read off that.
 
     Args:
         run: gets the charts and tables.
@@ -72,6 +95,8 @@ def cascade_table(
     """
     seen = cascade.see(data)
     beyond = outside_of(outside, data)
+    inside = Asked(seen, seen.test)
+    outer = None if beyond is None else Asked(beyond, beyond.test)
     named = [(name, cascade), *baselines.items()]
     entries = [
         (label, ROLES[place] if place < 2 else "reference", one)
@@ -81,23 +106,26 @@ def cascade_table(
         role = "ensemble" if cascade.averaged else "teacher"
         entries.append(("ensemble" if cascade.averaged else "last exit", role, cascade.whole))
     entries += [(label, "teacher", one) for label, one in _members(cascade)]
-    if beyond is not None:
-        # Offline, with the whole pool at hand, windows may be placed anew.
-        entries.append(("windows of the pool", "reference", cascade.shifted(_pool(seen, beyond))))
-    arms = [
-        Arm(
-            label,
-            role,
-            one,
-            told(one, seen, seen.test),
-            None if beyond is None else told(one, beyond, beyond.test),
-        )
-        for label, role, one in entries
-    ]
-    rows = [_row(arm, seen) for arm in arms]
-    _show(run, cascade, arms, seen)
-    sources = {arm.name: arm.cascade.outputs for arm in arms if arm.role != "teacher"}
-    return rows, diagnostics(sources, seen)
+    if outer is not None:
+        entries.append(("windows of the pool", "reference", _shifted(cascade, inside, outer)))
+    arms = []
+    for label, role, one in entries:
+        said = inside.told(one)
+        costs = stage_costs(one.models, seen, said.reached)
+        beside = None if outer is None else outer.told(one)
+        arms.append(Arm(label, role, one, said, beside, costs))
+    _show(run, cascade, arms, inside)
+    drawn = {
+        arm.name: (arm.inside.logits, arm.inside.target) for arm in arms if arm.role != "teacher"
+    }
+    return [arm.row(seen) for arm in arms], diagnostics_of(drawn, seen.classes)
+
+
+def _shifted(cascade: WindowCascade, inside: Asked, outside: Asked) -> WindowCascade:
+    """The cascade with windows placed anew: offline, the whole pool of samples is at hand."""
+    exits = cascade.calibrated
+    pool = torch.cat([one.of(cascade.models) for one in (inside, outside)], 1)
+    return cascade.with_exits(exits.shifted(exits.confidences(pool)[:-1]))
 
 
 def outside_of(given: Any, data: Data) -> Data | None:
@@ -116,16 +144,11 @@ def outside_of(given: Any, data: Data) -> Data | None:
     found = resolve(given)
     if not isinstance(found, Data):
         raise ArgumentError(f"outside is a {type(found).__name__}, expected data or its name")
-    if data.input_space is not None and found.input_space is not None:
+    if data.input_space is None:
+        return dataclasses.replace(found, input_space=None)
+    if found.input_space is not None:
         check_shape(found, data.input_space, "the cascade reads")
-    return dataclasses.replace(found, input_space=data.input_space)
-
-
-def _pool(data: Data, beyond: Data) -> Tensor:
-    """Inputs of both test splits before normalisation."""
-    return torch.cat(
-        [one.columns(one.test, np.arange(len(one.test)))["x"] for one in (data, beyond)]
-    )
+    return in_space(found, data.input_space)
 
 
 def _members(cascade: WindowCascade) -> list[tuple[str, WindowCascade]]:
@@ -138,20 +161,10 @@ def _members(cascade: WindowCascade) -> list[tuple[str, WindowCascade]]:
     ]
 
 
-def _row(arm: Arm, data: Data) -> dict[str, Any]:
-    costs = stage_costs(arm.cascade.models, data, arm.inside.reached)
-    return {
-        "name": arm.name,
-        "role": arm.role,
-        "quality": figures_of(arm.inside, arm.outside),
-        "cost": mean_cost(arm.cascade, costs, data, arm.inside.reached),
-    }
-
-
-def _show(run: Run, cascade: WindowCascade, arms: list[Arm], data: Data) -> None:
+def _show(run: Run, cascade: WindowCascade, arms: list[Arm], inside: Asked) -> None:
     compared = [arm for arm in arms if arm.role != "teacher" or not cascade.averaged]
-    charts = [_curves(compared), *_histogram(cascade, data)]
-    write_exhibits(run.dir, charts, [_shares(cascade, arms[0], data)])
+    charts = [_curves(compared), *_histogram(cascade, inside)]
+    write_exhibits(run.dir, charts, [_shares(cascade, arms[0])])
 
 
 def _curves(arms: list[Arm]) -> Chart:
@@ -169,11 +182,11 @@ def _curves(arms: list[Arm]) -> Chart:
     )
 
 
-def _histogram(cascade: WindowCascade, data: Data) -> list[Chart]:
+def _histogram(cascade: WindowCascade, inside: Asked) -> list[Chart]:
     """Confidences of the first stage, and the window on them."""
     if not cascade.calibrated.windows:
         return []
-    said = told(cascade.first, data, data.test)
+    said = inside.told(cascade.first)
     low, high = cascade.calibrated.windows[0]
     counts, ends = np.histogram(said.confidence.numpy(), bins=BINS)
     middles, top = (ends[:-1] + ends[1:]) / 2, float(counts.max())
@@ -195,14 +208,13 @@ def _histogram(cascade: WindowCascade, data: Data) -> list[Chart]:
     ]
 
 
-def _shares(cascade: WindowCascade, arm: Arm, data: Data) -> Sheet:
-    costs = stage_costs(cascade.models, data, arm.inside.reached)
+def _shares(cascade: WindowCascade, arm: Arm) -> Sheet:
     exits = cascade.calibrated
     counted = all(uncounted_bytes(one) is None for one in cascade.models.members)
     heads = ["stage", "samples reach it", "MACs", "ms", "threshold", "window"]
     heads += ["samples from outside reach it"] if arm.outside is not None else []
     rows = []
-    for place, one in enumerate(costs):
+    for place, one in enumerate(arm.costs):
         later = place == len(exits.windows)
         window = "" if later else " to ".join(f"{end:.4g}" for end in exits.windows[place])
         threshold = f"{exits.thresholds[place]:.4g}" if place < len(exits.thresholds) else ""

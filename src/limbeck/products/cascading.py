@@ -33,7 +33,8 @@ def cascaded(models: Stages, exits: Exits, batches: Sequence[Batch]) -> Outputs:
     """Ask every stage about the samples that reach it, and about no others.
 
     Samples of several batches that go on are asked about together, so that later stages see
-    batches worth their while.
+    batches worth their while; unless a stage leaves something for the next, which is kept of one
+    batch at a time.
 
     Args:
         models: the stages.
@@ -47,6 +48,8 @@ def cascaded(models: Stages, exits: Exits, batches: Sequence[Batch]) -> Outputs:
     Raises:
         ModelError: a stage says something of another shape than those before it.
     """
+    if models.leaves and len(batches) > 1:
+        return _together([cascaded(models, exits, [batch]) for batch in batches])
     parts, most = [Part(batch) for batch in batches], max(batch.size for batch in batches)
     said, parts = _asked(models, 0, parts)
     told, scores = said[None], exits.scores(said)[None]
@@ -76,6 +79,15 @@ def cascaded(models: Stages, exits: Exits, batches: Sequence[Batch]) -> Outputs:
     return Outputs(logits=logits, extra={"confidence": confidence, "reached": reached})
 
 
+def _together(said: Sequence[Outputs]) -> Outputs:
+    """What was said about several batches, as of one."""
+    extra = {
+        name: torch.cat([one.read(f"extra.{name}") for one in said])
+        for name in ("confidence", "reached")
+    }
+    return Outputs(logits=torch.cat([one.read("logits") for one in said]), extra=extra)
+
+
 def _asked(models: Stages, stage: int, parts: Sequence[Part]) -> tuple[Tensor, list[Part]]:
     """What a stage by itself says about all parts, and the parts with what it leaves."""
     answers = [models.ask(stage, *part) for part in parts]
@@ -95,7 +107,12 @@ def _left(parts: Sequence[Part], goes: Tensor) -> list[Part]:
 
 
 def packed(parts: Sequence[Part], most: int) -> list[Part]:
-    """Neighbours put together as long as they are no more than so many samples."""
+    """Neighbours put together as long as they are no more than so many samples.
+
+    Args:
+        parts: one, or several of stages that leave nothing.
+        most: samples.
+    """
     groups: list[list[Part]] = []
     for part in parts:
         room = groups and sum(one.batch.size for one in groups[-1]) + part.batch.size <= most
@@ -116,8 +133,7 @@ def _joined(group: Sequence[Part]) -> Part:
         return group[0]
     first = group[0].batch
     columns = {name: torch.cat([one.batch[name] for one in group]) for name in first}
-    state = joined_states([one.state for one in group])
-    return Part(Batch(columns, key=first.key, space=first.space), state)
+    return Part(Batch(columns, key=first.key, space=first.space))
 
 
 def rows_of(state: State, rows: Tensor) -> State:
@@ -149,26 +165,3 @@ def rows_of(state: State, rows: Tensor) -> State:
         f"a stage leaves a {type(state).__name__}, expected tensors with a row a sample, in "
         "tuples, lists or mappings"
     )
-
-
-def joined_states(states: Sequence[State]) -> State:
-    """What a stage left of several batches, put together.
-
-    Args:
-        states: as `rows_of` takes them, all alike.
-
-    Returns:
-        The same of all samples.
-
-    Example:
-        >>> joined_states([{"x": torch.zeros(1)}, {"x": torch.ones(1)}])["x"].tolist()
-        [0.0, 1.0]
-    """
-    first = states[0]
-    if isinstance(first, Tensor):
-        return torch.cat(list(states))
-    if isinstance(first, Mapping):
-        return {name: joined_states([one[name] for one in states]) for name in first}
-    if isinstance(first, (tuple, list)):
-        return type(first)(joined_states(ones) for ones in zip(*states, strict=True))
-    return first

@@ -22,9 +22,9 @@ from limbeck.data.data import Data
 from limbeck.data.space import InputSpace, convert
 from limbeck.errors import ArgumentError, ModelError, RunError, nearest
 from limbeck.functional.pools import mean_logits, mean_probabilities
+from limbeck.loops.teach import as_teachers
 from limbeck.naming import without_place
 from limbeck.outputs import Outputs
-from limbeck.products.fitting import check_same
 from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.products.student import Student
 from limbeck.teachers import ModelTeacher, Teacher, for_data, is_estimator, teacher
@@ -225,6 +225,7 @@ def members_for(given: Any, data: Data) -> tuple[Member | Teacher, ...]:
         ArgumentError: as `members_of`, or an ensemble averages otherwise than the product would.
         ModelError: a student or an estimator has other classes, or a student another order.
     """
+    given = as_teachers(given, data)
     usual = mean_probabilities if data.task == "classification" else mean_logits
     rule = getattr(given, "combine", usual)
     if rule is not usual and len(given.members) > 1:
@@ -232,10 +233,6 @@ def members_for(given: Any, data: Data) -> tuple[Member | Teacher, ...]:
             f"{given!r} combines by {getattr(rule, '__name__', rule)}, and the product would by "
             f"{usual.__name__}; give its members themselves"
         )
-    listed = isinstance(given, Sequence) and not isinstance(given, str)
-    for one in given if listed else [given]:
-        if isinstance(one, Student):
-            check_same(data, one.task, one.width, one.classes, "the member", "does")
     found: Any = members_of(given)
     return tuple(for_data(one, data) for one in found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
+from limbeck.data.ranges import in_space
 from limbeck.data.space import InputSpace
 from limbeck.data.texts import encode_texts
 from limbeck.errors import ArgumentError, ModelError
@@ -148,7 +148,7 @@ class Predictor:
                     f"input {place} is {named[place]!r} for {who} and {given[place]!r} in "
                     f"{data.name}; give the columns and words of the training table, in its order"
                 )
-            seen = dataclasses.replace(data, input_space=space)
+            seen = in_space(data, space)
         check_source(self.outputs, seen, who)
         return seen
 

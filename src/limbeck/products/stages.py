@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
-from limbeck.errors import ModelError
+from limbeck.data.data import Data
+from limbeck.data.loader import sequential
+from limbeck.errors import ModelError, NoEffectWarning, UnusualUseWarning
 from limbeck.functional.guards import widened
-from limbeck.products.members import Member, NetworkMember, members_of
+from limbeck.networks.exits import exit_stages
+from limbeck.products.members import Member, NetworkMember, members_for, members_of
 from limbeck.teachers import Teacher
 
 # What a stage leaves for the next: tensors with a row a sample, in tuples, lists or mappings.
@@ -25,11 +29,13 @@ class Stages(Protocol):
         members: that are saved.
         averaged: whether a stage says the mean of those so far.
         skips: whether a stage that is not reached is not computed.
+        leaves: whether the next stage goes on from what one leaves.
     """
 
     members: tuple[Member | Teacher, ...]
     averaged: bool
     skips: bool
+    leaves: bool
 
     def __len__(self) -> int: ...
 
@@ -50,7 +56,7 @@ class MemberStages:
         members: in order.
     """
 
-    averaged, skips = True, True
+    averaged, skips, leaves = True, True, False
 
     def __init__(self, members: Sequence[Member | Teacher]) -> None:
         self.members = tuple(members)
@@ -75,19 +81,18 @@ class MemberStages:
 class LazyExits:
     """Exits of one network whose modules ``exit_stages`` compute them one after another.
 
-    The first stage takes the inputs and every other what the one before left; each returns logits
-    and what it leaves, tensors with a row a sample. The last may return logits alone.
+    What a stage leaves is tensors with a row a sample, see `limbeck.networks.exits.exit_stages`.
 
     Args:
         member: the network.
         count: of the exits; None takes all.
     """
 
-    averaged, skips = False, True
+    averaged, skips, leaves = False, True, True
 
     def __init__(self, member: NetworkMember, count: int | None = None) -> None:
         self.members: tuple[Member | Teacher, ...] = (member,)
-        self._parts: Sequence[nn.Module] = list(_parts(member))[:count]
+        self._parts = exit_stages(member.network)[:count]
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -125,7 +130,7 @@ class WholeExits:
         count: how many exits there are.
     """
 
-    averaged, skips = False, False
+    averaged, skips, leaves = False, False, True
 
     def __init__(self, member: NetworkMember, count: int) -> None:
         self.members: tuple[Member | Teacher, ...] = (member,)
@@ -174,11 +179,42 @@ def stages(given: Any, exits: int | None = None) -> Stages:
     (first, *others) = members
     if others or not isinstance(first, NetworkMember):
         return MemberStages(members)
-    if _parts(first):
+    if exit_stages(first.network):
         return LazyExits(first)
     if exits is None or exits < 2:
         return MemberStages(members)
     return WholeExits(first, exits)
+
+
+def stages_for(given: Any, data: Data) -> Stages:
+    """The stages of a cascade for some data, whose classes they say in its order.
+
+    Args:
+        given: as `stages` takes it.
+        data: of whose training samples one or two are shown to a single network.
+
+    Raises:
+        ArgumentError: something is no member, or an ensemble is no plain mean.
+        ModelError: a model has other classes.
+    """
+    members = members_for(given, data)
+    sample = next(sequential(data, data.train, min(2, len(data.train))))
+    made = stages(members, number_of_exits(members, sample))
+    if len(made) == 1:
+        warnings.warn(
+            "there is one model with one exit, so that nothing can be handed on: the cascade "
+            "says what it says; give two models or more, in order",
+            NoEffectWarning,
+            stacklevel=3,
+        )
+    if not made.skips:
+        warnings.warn(
+            "the network computes its exits at once, so that no work is skipped; each sample is "
+            "still given what its exit says. Offer exits one by one in exit_stages",
+            UnusualUseWarning,
+            stacklevel=3,
+        )
+    return made
 
 
 @torch.no_grad()
@@ -194,7 +230,9 @@ def number_of_exits(given: Any, batch: Batch) -> int | None:
     """
     members = members_of(given)
     (first, *others) = members
-    if others or not isinstance(first, NetworkMember) or _parts(first) or "x" not in batch:
+    if others or not isinstance(first, NetworkMember) or "x" not in batch:
+        return None
+    if exit_stages(first.network):
         return None
     return len(exits_of(first.network(first.inputs(batch))))
 
@@ -246,12 +284,6 @@ def exits_of(returned: Any) -> list[Tensor]:
             "logits of its exits alone, all for the same classes"
         )
     return tensors
-
-
-def _parts(member: NetworkMember) -> Sequence[nn.Module]:
-    """The stages that a network offers, in order; none where it offers none."""
-    found = getattr(member.network, "exit_stages", None)
-    return list(found) if isinstance(found, (nn.ModuleList, nn.Sequential)) else []
 
 
 def _inputs(models: Stages, batch: Batch) -> Tensor:

@@ -19,8 +19,10 @@ from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.table import student_rows, warn_of_weak_teachers
 from limbeck.outputs import Outputs
 from limbeck.products.export_folder import FACTS
+from limbeck.products.fitting import check_same
 from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.products.predictor import Predictor
+from limbeck.teachers import ModelTeacher, teacher
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
@@ -76,6 +78,15 @@ class Student(Predictor):
     def outputs(self, batch: Batch) -> Outputs:
         """What the network says about a batch."""
         return reading.of(self.network, batch)
+
+    def as_teacher(self, data: Data) -> ModelTeacher:
+        """The student as a teacher of some data, whose inputs it converts to its own space.
+
+        Raises:
+            ModelError: the data has another task, or other classes or in another order.
+        """
+        check_same(data, self.task, self.width, self.classes, "the student", "does")
+        return teacher(self.network, input_space=self.input_space, name=self.spec)
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:

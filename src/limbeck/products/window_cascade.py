@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +13,16 @@ from torch import Tensor, nn
 from limbeck import files
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.data.loader import sequential
+from limbeck.data.names import resolve
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, ModelError, NoEffectWarning, UnusualUseWarning
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional.cascades import EVERYTHING
 from limbeck.outputs import Outputs
 from limbeck.products.cascade_files import read_cascade, write_cascade
 from limbeck.products.cascade_measures import (
     StageCost,
+    check_said,
     check_unseen,
     figures_of,
     mean_cost,
@@ -32,9 +31,8 @@ from limbeck.products.cascade_measures import (
     told,
 )
 from limbeck.products.cascading import cascaded
-from limbeck.products.members import members_for
 from limbeck.products.predictor import Predictor
-from limbeck.products.stages import Stages, asked, number_of_exits, stages
+from limbeck.products.stages import Stages, asked, stages_for
 from limbeck.selection.exit_policy import ExitPolicy
 from limbeck.selection.exits import Exits, Predictions
 
@@ -53,6 +51,9 @@ class WindowCascade(Predictor):
         classes: names of the classes.
         policy: how windows are chosen.
         exits: the chosen windows; None before `calibrate`.
+
+    Raises:
+        ArgumentError: the windows are of another number of stages.
 
     Example:
         >>> import numpy as np
@@ -81,68 +82,57 @@ class WindowCascade(Predictor):
         self.models, self.input_space, self.classes = models, input_space, classes
         self.policy, self.exits = policy or ExitPolicy(), exits
         self.width = len(classes)
+        if exits is not None and exits.stages != len(models):
+            raise ArgumentError(
+                f"exits are of {exits.stages} stages and there are {len(models)}; calibrate these"
+            )
 
     @classmethod
-    def of(cls, models: Any, data: Data, policy: ExitPolicy | None = None) -> WindowCascade:
+    def of(cls, models: Any, data: Data | str, policy: ExitPolicy | None = None) -> WindowCascade:
         """Make a cascade of models for some data; `calibrate` chooses its windows.
 
         Args:
             models: in order (modules, students, teachers), an ensemble, or one network with
                 several exits.
-            data: tells the classes and the input space.
+            data: tells the classes and the input space; or its name.
             policy: how windows are chosen.
 
         Raises:
             ArgumentError: the data or a model is no classifier, or an ensemble is no plain mean.
             ModelError: a model has other classes.
         """
+        data = resolve(data)
         if data.task != cls.task:
             raise ArgumentError(
                 f"{data.name} is {data.task}, and confidence as a cascade reads it is that of a "
                 "classifier; take classification data"
             )
-        sample = next(sequential(data, data.train, min(2, len(data.train))))
-        members = members_for(models, data)
-        made = stages(members, number_of_exits(members, sample))
-        if len(made) == 1:
-            warnings.warn(
-                "there is one model with one exit, so that nothing can be handed on: the cascade "
-                "says what it says; give two models or more, in order",
-                NoEffectWarning,
-                stacklevel=2,
-            )
-        return cls(made, data.input_space, data.classes, policy=policy)
+        return cls(stages_for(models, data), data.input_space, data.classes, policy=policy)
 
     def calibrate(
-        self, validation: Data | Labelled, policy: ExitPolicy | None = None
+        self, validation: Data | str | Labelled, policy: ExitPolicy | None = None
     ) -> WindowCascade:
         """Choose windows and the threshold of acceptance on validation samples.
 
         Args:
-            validation: data, of which the validation split is used; or what each stage by itself
-                says, logits ``(S, N, C)``, with the classes ``(N,)``.
+            validation: data or its name, of which the validation split is used; or what each stage
+                by itself says, logits ``(S, N, C)``, with the classes ``(N,)``.
             policy: how; None keeps the one there is.
 
         Returns:
             The cascade itself.
 
         Raises:
-            ArgumentError: validation samples were trained on (where ids tell), or as
-                `ExitPolicy.calibrated`.
+            ArgumentError: validation samples were trained on (where ids tell), what stages say is
+                of other stages or classes, or as `ExitPolicy.calibrated`.
             ModelError: the data does not fit.
         """
-        self.policy = policy or self.policy
-        outputs, target = (
-            self.predictions(validation) if isinstance(validation, Data) else validation
-        )
-        if not self.models.skips:
-            warnings.warn(
-                "the network computes its exits at once, so that no work is skipped; each sample "
-                "is still given what its exit says. Offer exits one by one in exit_stages",
-                UnusualUseWarning,
-                stacklevel=2,
-            )
-        self.exits = self.policy.calibrated(outputs, target, averaged=self.models.averaged)
+        policy = policy or self.policy
+        if isinstance(validation, (Data, str)):
+            validation = self.predictions(resolve(validation))
+        outputs, target = check_said(validation, len(self.models), self.width)
+        self.exits = policy.calibrated(outputs, target, averaged=self.averaged)
+        self.policy = policy
         return self
 
     def predictions(self, data: Data) -> tuple[Tensor, Tensor]:
@@ -159,7 +149,8 @@ class WindowCascade(Predictor):
             ModelError: the data does not fit.
         """
         check_unseen(data)
-        return stage_predictions(self.models, self.whole.see(data))
+        seen = self.whole.see(data)
+        return stage_predictions(self.models, seen, seen.validation)
 
     @property
     def calibrated(self) -> Exits:
@@ -176,7 +167,7 @@ class WindowCascade(Predictor):
     def whole(self) -> WindowCascade:
         """The same stages, all of them for every sample: the full ensemble, or the last exit."""
         windows = (EVERYTHING,) * (len(self.models) - 1)
-        return self._with(self.models, Exits(self.policy.score, "logits", self.averaged, windows))
+        return self.with_exits(Exits(self.policy.score, "logits", self.averaged, windows))
 
     @property
     def first(self) -> WindowCascade:
@@ -185,7 +176,16 @@ class WindowCascade(Predictor):
 
     def single(self, models: Stages) -> WindowCascade:
         """Another single stage in place of these, such as one of the other members."""
-        return self._with(models, Exits(self.policy.score, "logits", self.averaged, ()))
+        return self.with_exits(Exits(self.policy.score, "logits", self.averaged, ()), models)
+
+    def with_exits(self, exits: Exits, models: Stages | None = None) -> WindowCascade:
+        """Other windows on the same stages, or on others.
+
+        Raises:
+            ArgumentError: the windows are of another number of stages.
+        """
+        stages, policy = self.models if models is None else models, self.policy
+        return WindowCascade(stages, self.input_space, self.classes, policy=policy, exits=exits)
 
     @property
     def averaged(self) -> bool:
@@ -267,7 +267,8 @@ class WindowCascade(Predictor):
             Another cascade of the same stages.
 
         Raises:
-            ArgumentError: the pool is empty.
+            ArgumentError: the pool is empty or a single sample, or this is the whole of a cascade,
+                whose windows stand around nothing.
         """
         earlier, space = len(self.models) - 1, self.input_space
         batches = [Batch(columns, space=space) for columns in self._columns(x)]
@@ -277,9 +278,7 @@ class WindowCascade(Predictor):
             return self
         said = torch.cat([asked(self.models.upto(earlier), one).cpu() for one in batches], 1)
         exits = self.calibrated
-        scores = exits.scores(said)
-        confidences = [exits.confidence(scores[:end]) for end in range(1, earlier + 1)]
-        return self._with(self.models, exits.shifted(confidences))
+        return self.with_exits(exits.shifted(exits.confidences(said)))
 
     def evaluate(self, data: Data) -> dict[str, float]:
         """Quality on the test split, that of a classifier which may decline included."""
@@ -369,24 +368,20 @@ class WindowCascade(Predictor):
 
     @classmethod
     def load(
-        cls, dir: str | Path, network: nn.Module | Sequence[nn.Module] | None = None
+        cls,
+        dir: str | Path,
+        network: nn.Module | Sequence[nn.Module] | None = None,
+        *,
+        trusted: Sequence[str] = (),
     ) -> WindowCascade:
-        """Read what `save` wrote.
-
-        Args:
-            dir: the folder.
-            network: networks to fill, in order, where members were objects of your own classes.
+        """Read what `save` wrote; see `limbeck.load` for `network` and `trusted`.
 
         Raises:
             CorruptFileError: a file is missing or was altered.
-            ModelError: a network is needed, or does not fit the weights.
+            ModelError: a network is needed or does not fit its weights, or an estimator holds a
+                class that is not trusted.
         """
-        return read_cascade(Path(dir), network)
-
-    def _with(self, models: Stages, exits: Exits) -> WindowCascade:
-        other = copy.copy(self)
-        other.models, other.exits = models, exits
-        return other
+        return read_cascade(Path(dir), network, trusted)
 
     def _extra(self, x: Any, name: str, dtype: torch.dtype) -> Tensor:
         parts = [one.read(f"extra.{name}").cpu() for one in self.answers(x)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -11,13 +10,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.errors import ArgumentError, UnusualUseWarning
-from limbeck.functional.cascades import ExitWindow, exit_window, threshold_window
+from limbeck.errors import ArgumentError
 from limbeck.functional.divergences import Kind
 from limbeck.functional.guards import check_labelled
 from limbeck.functional.selective import ENOUGH, Variant
 from limbeck.functional.thresholds import Requirement, operating_threshold
-from limbeck.functional.uncertainty import Score
+from limbeck.functional.uncertainty import SIZED, Score
+from limbeck.selection.exit_warnings import (
+    about_acceptance,
+    about_members,
+    about_targets,
+    about_traffic,
+    warn_of,
+)
 from limbeck.selection.exits import Exits, Predictions, stages_of
 from limbeck.settings import settings
 
@@ -29,6 +34,9 @@ REQUIRED: dict[Task, tuple[Requirement, float]] = {
     "coverage_at_risk": ("risk", 0.05),
     "fpr_at_tpr": ("tpr", 0.95),
 }
+# Logarithms of probabilities have a log-sum-exp of 0, but for what clipping and rounding leave of
+# it; those of a network that is given two samples or more have not.
+NORMALISED = 0.01
 
 
 @settings
@@ -42,7 +50,7 @@ class ExitPolicy:
     Args:
         score: what confidence is: ``"msp"``, ``"entropy"``, ``"max_logit"`` or ``"energy"``.
         rule: ``"window"``, or ``"threshold"``, the policy of earlier work at equal traffic: the
-            least confident share 2h goes on.
+            least confident go on, as many validation samples as the window would hold.
         task: what the cascade is for: ``"risk_at_coverage"`` and ``"coverage_at_risk"`` of a
             classifier that may decline, ``"fpr_at_tpr"`` of a detector of samples from outside.
         target: coverage, risk or true-positive rate to be met; None takes 0.8, 0.05 and 0.95.
@@ -95,14 +103,16 @@ class ExitPolicy:
             whole says about the validation samples.
 
         Raises:
-            ArgumentError: shapes differ, predictions hold NaN, there are too few samples, or no
-                threshold meets the target (all are right, all are wrong, or none is sure enough).
+            ArgumentError: shapes differ, predictions hold NaN, there are too few samples, the
+                score reads the size of logits and a stage says log-probabilities, or no threshold
+                meets the target (all are right, all are wrong, or none is sure enough).
         """
         said = stages_of(outputs)
-        truth = torch.as_tensor(target).to(said.device)
+        truth = _classes(target).to(said.device)
         check_labelled(said[0], truth, ("the predictions of a member", "target"))
         fewest = self._fewest(len(truth))
-        self._tell(said, truth)
+        if kind == "logits":
+            self._check_sizes(said)
         exits = Exits(
             score=self.score,
             kind=kind,
@@ -110,28 +120,35 @@ class ExitPolicy:
             windows=(),
             facts={**self._facts(), "min_points": fewest, "samples": len(truth)},
         )
-        scores = exits.scores(said)
-        for end, half_width in enumerate(self._half_widths(len(said)), start=1):
-            confidence = exits.confidence(scores[:end])
-            right = exits.said(said[:end]).argmax(-1) == truth
-            threshold = self._threshold(right, confidence, fewest)
-            exits = exits.with_stage(
-                self._window(confidence, threshold, half_width), threshold, half_width
-            )
+        confidences = exits.confidences(said)
+        for stage, half_width in enumerate(self._half_widths(len(said))):
+            right = exits.said(said[: stage + 1]).argmax(-1) == truth
+            try:
+                threshold = self._threshold(right, confidences[stage], fewest)
+            except ArgumentError as error:
+                raise ArgumentError(f"stage {stage}: {error}") from None
+            exits = exits.with_stage(confidences[stage], threshold, half_width)
         routed = exits.route(said)
         right = routed.outputs.argmax(-1) == truth
-        return exits.accepting(self._acceptance(right, routed.confidence, fewest))
+        told = [
+            *about_members(said),
+            *about_targets(said[0], truth),
+            *about_traffic(exits, confidences, "validation samples"),
+        ]
+        if self.required[0] == "risk" and bool(right.all()):
+            # Whatever is answered meets any risk.
+            acceptance = float(routed.confidence.min())
+            told += about_acceptance(right, acceptance)
+        else:
+            acceptance = self._threshold(right, routed.confidence, fewest)
+        warn_of(told)
+        return exits.accepting(acceptance)
 
     @property
     def required(self) -> tuple[Requirement, float]:
         """What is required, and how much of it."""
         requirement, usual = REQUIRED[self.task]
         return requirement, usual if self.target is None else self.target
-
-    def _window(self, confidence: Tensor, threshold: float, half_width: float) -> ExitWindow:
-        if self.rule == "threshold":
-            return threshold_window(confidence, min(1.0, 2 * half_width))
-        return exit_window(confidence, threshold, half_width=half_width)
 
     def _threshold(self, right: Tensor, confidence: Tensor, fewest: int) -> float:
         requirement, target = self.required
@@ -144,12 +161,6 @@ class ExitPolicy:
             variant=self.variant,
             min_points=fewest if requirement == "risk" else None,
         )
-
-    def _acceptance(self, right: Tensor, confidence: Tensor, fewest: int) -> float:
-        if self.required[0] == "risk" and bool(right.all()):
-            # The later stages put all right: whatever they answer meets any risk.
-            return float(confidence.min())
-        return self._threshold(right, confidence, fewest)
 
     def _fewest(self, samples: int) -> int:
         fewest = self.min_points or max(1, min(ENOUGH, samples // 10))
@@ -171,10 +182,13 @@ class ExitPolicy:
             )
         return given
 
-    def _tell(self, said: Tensor, truth: Tensor) -> None:
-        """Warn of what runs and is probably not meant."""
-        for text in [*_about_members(said), *_about_targets(said, truth)]:
-            warnings.warn(text, UnusualUseWarning, stacklevel=3)
+    def _check_sizes(self, said: Tensor) -> None:
+        """Refuse log-probabilities where the score reads the size of logits."""
+        if self.score not in SIZED:
+            return
+        for place, one in enumerate(said):
+            if bool((one.double().logsumexp(-1).abs() < NORMALISED).all()):
+                raise sizeless(self.score, f"stage {place}")
 
     def _facts(self) -> dict[str, Any]:
         requirement, target = self.required
@@ -197,34 +211,27 @@ class ExitPolicy:
         }
 
 
-def _about_members(said: Tensor) -> list[str]:
-    told = []
-    for place, one in enumerate(said):
-        if len(one) > 1 and bool((one == one[0]).all()):
-            told.append(
-                f"stage {place} says the same about all {len(one)} validation samples: it was "
-                "kept, and neither tells samples apart nor adds anything; leave it out"
-            )
-            continue
-        twin = next((k for k in range(place) if torch.equal(said[k], one)), None)
-        if twin is not None:
-            told.append(
-                f"stages {twin} and {place} say the same about all {len(one)} validation samples: "
-                "both were kept, and the second costs without adding anything; leave it out"
-            )
-    return told
+def sizeless(score: Score, who: str) -> ArgumentError:
+    """What is wrong where a score reads the size of logits and somebody says probabilities.
+
+    Args:
+        score: which one.
+        who: says them.
+
+    Returns:
+        The error, to be raised.
+    """
+    return ArgumentError(
+        f"score {score!r} reads the size of logits, and {who} says log-probabilities, which have "
+        "lost it: their free energy is rounding around 0; take score 'msp' or 'entropy', or "
+        "members that say logits"
+    )
 
 
-def _about_targets(said: Tensor, truth: Tensor) -> list[str]:
-    told = []
-    if bool((truth == truth[0]).all()):
-        told.append(
-            f"all {len(truth)} validation samples are of class {int(truth[0])}: windows were "
-            "chosen on it alone and say nothing of others; give samples of every class"
-        )
-    if bool((said[0].argmax(-1) == truth).all()):
-        told.append(
-            f"the first stage is right about all {len(truth)} validation samples: windows were "
-            "chosen on its confidence all the same; were members fitted on these samples?"
-        )
-    return told
+def _classes(target: Tensor | np.ndarray | Sequence[int]) -> Tensor:
+    try:
+        return torch.as_tensor(target)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"target is no array of class indices: {error}; give the place of each sample's class"
+        ) from None

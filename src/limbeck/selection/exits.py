@@ -18,14 +18,16 @@ from limbeck.functional.cascades import (
     ExitWindow,
     cascade_outputs,
     exit_window,
+    in_window,
     stages_reached,
     threshold_window,
 )
-from limbeck.functional.columns import Values
+from limbeck.functional.columns import Values, column
 from limbeck.functional.divergences import Kind
 from limbeck.functional.guards import refuse_nan
 from limbeck.functional.pools import mean_probabilities
 from limbeck.functional.uncertainty import Score, confidence_scores
+from limbeck.selection.exit_warnings import about_traffic, warn_of
 
 Predictions = Tensor | np.ndarray | Sequence[Tensor | np.ndarray]
 
@@ -109,6 +111,18 @@ class Exits:
         """
         return scores.mean(0) if self.averaged and len(scores) > 1 else scores[-1]
 
+    def confidences(self, told: Tensor) -> Tensor:
+        """Confidence of each stage, given what it and those before it said by themselves.
+
+        Args:
+            told: ``(S', N, C)``.
+
+        Returns:
+            ``(S', N)``.
+        """
+        scores = self.scores(told)
+        return torch.stack([self.confidence(scores[:end]) for end in range(1, len(told) + 1)])
+
     def goes_on(self, stage: int, confidence: Tensor) -> Tensor:
         """Which samples go on from a stage but the last, ``(N,)``."""
         low, high = self.windows[stage]
@@ -132,13 +146,11 @@ class Exits:
                 f"outputs has {len(told)} stages, and {self.stages} were calibrated; give each "
                 "stage's predictions in the same order"
             )
-        ends = range(1, len(told) + 1)
-        scores = self.scores(told)
-        confidences = torch.stack([self.confidence(scores[:end]) for end in ends])
+        confidences = self.confidences(told)
         reached = torch.zeros(told.shape[1], dtype=torch.int64, device=told.device)
         if self.windows:
             reached = stages_reached(confidences[:-1], self.windows)
-        said = torch.stack([self.said(told[:end]) for end in ends])
+        said = torch.stack([self.said(told[:end]) for end in range(1, len(told) + 1)])
         return Routed(
             cascade_outputs(said, reached), cascade_outputs(confidences, reached), reached
         )
@@ -154,26 +166,48 @@ class Exits:
             The exits for that pool.
 
         Raises:
-            ArgumentError: there are other stages than windows.
+            ArgumentError: there are other stages than windows, the windows were not calibrated, or
+                the pool is a single sample.
         """
         if len(confidences) != len(self.windows):
             raise ArgumentError(
                 f"confidences are of {len(confidences)} stages, expected {len(self.windows)}: one "
                 "column for each stage but the last"
             )
-        windows = tuple(
-            threshold_window(one, min(1.0, 2 * half_width))
-            if self.facts.get("rule") == "threshold"
-            else exit_window(one, threshold, half_width=half_width)
-            for one, threshold, half_width in zip(
-                confidences, self.thresholds, self.half_widths, strict=True
+        if len(self.thresholds) != len(self.windows):
+            raise ArgumentError(
+                f"there are {len(self.windows)} windows and no thresholds that they stand around: "
+                "they send on everything and were not calibrated. Shift what was calibrated, not "
+                "the whole of it"
             )
-        )
-        pool = len(confidences[0]) if len(windows) else 0
-        return replace(self, windows=windows, facts={**self.facts, "shifted_on": pool})
+        found = replace(self, windows=(), thresholds=(), half_widths=())
+        for one, *placed in zip(confidences, self.thresholds, self.half_widths, strict=True):
+            found = found.with_stage(column(one, "confidences"), *placed)
+        warn_of(about_traffic(found, confidences, "samples of the pool"))
+        pool = len(confidences[0]) if len(confidences) else 0
+        return replace(found, facts={**self.facts, "shifted_on": pool})
 
-    def with_stage(self, window: ExitWindow, threshold: float, half_width: float) -> Exits:
-        """The exits with a window for a further stage."""
+    def with_stage(self, confidence: Tensor, threshold: float, half_width: float) -> Exits:
+        """The exits with a window for a further stage.
+
+        Args:
+            confidence: of that stage on the samples that place the window, ``(N,)``.
+            threshold: that it stands around.
+            half_width: the share of them on each side.
+
+        Raises:
+            ArgumentError: there is one sample, or as `exit_window`.
+        """
+        if len(confidence) < 2:
+            raise ArgumentError(
+                f"there is {len(confidence)} sample to place a window on, whose quantiles need two "
+                "at the least; give some hundreds"
+            )
+        window = exit_window(confidence, threshold, half_width=half_width)
+        if self.facts.get("rule") == "threshold":
+            # Equal traffic is that of the window, which holds less near the ends of the range.
+            held = in_window(confidence, window)
+            window = threshold_window(confidence, float(held.double().mean()))
         return replace(
             self,
             windows=(*self.windows, window),
@@ -252,12 +286,17 @@ def stages_of(outputs: Predictions) -> Tensor:
         >>> stages_of([np.zeros((2, 3)), np.ones((2, 3))]).shape
         torch.Size([2, 2, 3])
     """
-    parts = [torch.as_tensor(one).detach() for one in outputs]
+    try:
+        parts = [torch.as_tensor(one).detach() for one in outputs]
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"outputs is no array of numbers (S, N, C), nor a list of S arrays: {error}"
+        ) from None
     shapes = [tuple(one.shape) for one in parts]
     if not parts or len(shapes[0]) != 2 or 0 in shapes[0]:
         raise ArgumentError(
-            f"outputs has stages of shapes {shapes}, expected (S, N, C): for each stage a row of "
-            "classes a sample, at least one of each"
+            f"outputs has {len(parts)} stages, the first of shape {shapes[0] if shapes else ()}, "
+            "expected (S, N, C): for each stage a row of classes a sample, at least one of each"
         )
     if len(set(shapes)) > 1:
         told = ", ".join(f"stage {place} {shape}" for place, shape in enumerate(shapes))

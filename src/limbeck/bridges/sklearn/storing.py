@@ -118,8 +118,8 @@ def read_estimator(source: str | Path | bytes, *, trusted: Sequence[str] = ()) -
     if foreign:
         raise ModelError(
             f"{what} holds {', '.join(foreign)}, and only classes of {', '.join(TRUSTED)} and "
-            "arrays of NumPy are loaded; where you trust whoever wrote it, read it with "
-            f"read_estimator(..., trusted={foreign!r})"
+            "arrays of NumPy are loaded; where you trust whoever wrote it, read or load it with "
+            f"trusted={foreign!r}"
         )
     try:
         return skops.loads(content, trusted=named)

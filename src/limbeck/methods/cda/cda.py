@@ -102,7 +102,7 @@ class CDA:
         hard = sets.make("hard labels", pictures, labels, soft=False)
         return {**sets.make_all(others), "hard labels": hard}
 
-    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
+    def check_inputs(self, run: Run, data: Data, teacher: Any, **others: Any) -> None:
         """Find what would fail after the teacher is trained."""
         count, each = members_of(teacher), self.images_per_class
         if count > 1:

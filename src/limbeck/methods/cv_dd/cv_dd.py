@@ -140,7 +140,7 @@ class CVDD:
             "one voter": self._alone(sets, teacher, best, self.images_per_class, "one voter"),
         }
 
-    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
+    def check_inputs(self, run: Run, data: Data, teacher: Any, **others: Any) -> None:
         """Find what would fail after the committee is trained."""
         count, each = members_of(teacher), self.images_per_class
         if count < self.voters:

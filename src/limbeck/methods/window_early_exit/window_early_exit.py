@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from limbeck.data import Data
-from limbeck.loops.teach import Teaching
+from limbeck.functional.uncertainty import SIZED
+from limbeck.loops.teach import Teaching, says_probabilities
 from limbeck.method import method
 from limbeck.products import WindowCascade
 from limbeck.products.cascade_measures import check_unseen
 from limbeck.products.cascade_table import outside_of
 from limbeck.run import Run
 from limbeck.selection import ExitPolicy
+from limbeck.selection.exit_policy import sizeless
 from limbeck.teachers import EnsembleTeacher
 
 
@@ -34,9 +39,21 @@ class WindowEarlyExit:
     policy: ExitPolicy = ExitPolicy()
     teaching: Teaching = Teaching()
 
-    def check_inputs(self, run: Run, data: Data, teacher: Any) -> None:
-        """Refuse validation samples that members would be trained on, before they are."""
+    def check_inputs(self, run: Run, data: Data, teacher: Any, outside: Any = None) -> None:
+        """Refuse what no training of members would mend, before they are trained.
+
+        Raises:
+            ArgumentError: they would be trained on validation samples, samples from outside are no
+                data, or the score reads the size of logits and a member says log-probabilities.
+            ModelError: samples from outside have another shape.
+        """
         check_unseen(data)
+        outside_of(outside, data)
+        if self.policy.score in SIZED:
+            several = isinstance(teacher, Sequence) and not isinstance(teacher, str)
+            for one in teacher if several else getattr(teacher, "members", [teacher]):
+                if says_probabilities(one):
+                    raise sizeless(self.policy.score, str(getattr(one, "name", one)))
 
     def distill(
         self, run: Run, *, teacher: EnsembleTeacher, data: Data, outside: Any = None
@@ -53,20 +70,25 @@ class WindowEarlyExit:
         Returns:
             The calibrated cascade.
         """
-        # Told before anything is computed: another shape cannot be shown to the members.
-        outside_of(outside, data)
-        return self._cascade(teacher, data).calibrate(data)
+        return self._calibrated(run, teacher, data, self.policy)
 
     def baselines(
         self, run: Run, *, teacher: EnsembleTeacher, data: Data, outside: Any = None
     ) -> dict[str, WindowCascade]:
         """The first member alone, and the single threshold of earlier work at equal traffic."""
-        cascade = self._cascade(teacher, data)
         single = dataclasses.replace(self.policy, rule="threshold")
-        return {
-            "first model": cascade.first,
-            "single threshold": cascade.calibrate(data, single),
-        }
+        cascade = self._calibrated(run, teacher, data, single)
+        return {"first model": cascade.first, "single threshold": cascade}
 
-    def _cascade(self, teacher: EnsembleTeacher, data: Data) -> WindowCascade:
-        return WindowCascade.of(teacher, data, self.policy)
+    def _calibrated(
+        self, run: Run, teacher: EnsembleTeacher, data: Data, policy: ExitPolicy
+    ) -> WindowCascade:
+        """A cascade for a policy, on predictions that all policies of a run share."""
+        cascade = WindowCascade.of(teacher, data, policy)
+
+        def ask(members: Any, data: Data) -> dict[str, Tensor]:
+            outputs, target = cascade.predictions(data)
+            return {"outputs": outputs, "target": target}
+
+        said = run.stage("validation", ask, members=cascade.models.members, data=data)
+        return cascade.calibrate((said["outputs"], said["target"]))
