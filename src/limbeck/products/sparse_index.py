@@ -192,12 +192,12 @@ class SparseIndex:
 
 def _best(scores: Scores, k: int) -> tuple[Positions, Scores]:
     """The k largest scores above 0, of equals the earlier."""
-    if k < len(scores):
-        least = np.partition(scores, -k)[-k]
-        places = np.flatnonzero(scores >= least if least > 0 else scores)
-    else:
-        places = np.flatnonzero(scores)
+    places = np.flatnonzero(scores)
     found = scores[places]
+    if k < len(found):
+        # Of those above 0 only: selection takes many times longer where most values are equal.
+        kept = found >= np.partition(found, -k)[-k]
+        places, found = places[kept], found[kept]
     order = np.argsort(-found, kind="stable")[:k]
     return places[order], found[order]
 
