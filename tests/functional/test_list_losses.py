@@ -47,6 +47,7 @@ TABLE = {
     "list_mle": Row(list_mle_loss, "teacher"),
     "list_mle_teacher": Row(partial(list_mle_loss, weights="teacher"), "teacher"),
     "list_net": Row(list_net_loss, "teacher"),
+    "list_kl": Row(partial(list_net_loss, divergence="kl"), "teacher"),
     "ranknet": Row(ranknet_loss, "teacher"),
     "margin_mse": Row(margin_mse_loss, "teacher"),
     "rank_mse": Row(rank_mse_loss, "teacher"),

@@ -12,6 +12,7 @@ from limbeck.functional.retrieval import (
     in_batch_negatives,
     info_nce_loss,
     pointwise_loss,
+    strided_groups,
 )
 
 
@@ -78,3 +79,12 @@ def test_labels_and_shapes_are_checked():
         candidate_scores(torch.randn(2, 3), torch.randn(4, 2))
     with pytest.raises(ArgumentError, match="0 candidates"):
         in_batch_negatives(2, 0)
+
+
+def test_strided_groups_share_what_a_list_has():
+    groups = strided_groups(list(range(10)), 3)
+    assert groups == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    assert strided_groups(["a"], 1) == [["a"]]
+    for size in (0, 11):
+        with pytest.raises(ArgumentError, match="the 10 candidates"):
+            strided_groups(range(10), size)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.errors import ArgumentError
-from limbeck.functional.schedules import evaluation_rate, piecewise_constant
+from limbeck.functional.schedules import evaluation_rate, piecewise_constant, quadratic_warmup
 
 PIECES = [(0, 99, 0.01), (100, 100, 0.005), (101, 179, 0.001)]
 
@@ -67,3 +67,12 @@ def test_evaluation_drops_its_rate_once_after_half_of_the_epochs():
 def test_epochs_outside_an_evaluation_are_refused(epoch, epochs):
     with pytest.raises(ArgumentError, match=f"epoch is {epoch} of {epochs}"):
         evaluation_rate(epoch, epochs, 0.1)
+
+
+def test_warm_up_is_full_at_its_last_step_and_stays():
+    weights = [quadratic_warmup(step, 2.0, 5) for step in range(8)]
+    assert weights == sorted(weights)
+    assert weights[4:] == [2.0] * 4
+    assert quadratic_warmup(0, 2.0, 0) == 2.0
+    with pytest.raises(ArgumentError, match="warmup_steps -1"):
+        quadratic_warmup(0, 2.0, -1)

@@ -204,11 +204,23 @@ def list_mle_loss(
     tasks=("classification",),
     softens=True,
 )
+@loss(
+    "list-kl",
+    "KL divergence of 'which candidate comes first' from the teacher's",
+    student="scores",
+    teacher=("scores", "logits", "top-k"),
+    source="ICML 2007, Cao et al.",
+    tasks=("classification",),
+    softens=True,
+    options={"divergence": "kl"},
+)
 def list_net_loss(
     student_scores: Tensor,
     teacher_scores: Tensor,
     *,
+    divergence: Literal["cross_entropy", "kl"] = "cross_entropy",
     temperature: float = 1.0,
+    temperature_squared: bool = False,
     mask: Tensor | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
@@ -216,13 +228,14 @@ def list_net_loss(
 
     .. math:: L = -\sum_i \mathrm{softmax}(t/T)_i \log \mathrm{softmax}(s/T)_i
 
-    It is `soft_target_loss` with ``divergence="cross_entropy"`` and without T², for lists that
-    may be padded.
+    It is `soft_target_loss` without T², for lists that may be padded.
 
     Args:
         student_scores: ``(N, L)``, L candidates for each of N queries.
         teacher_scores: ``(N, L)``, higher is better, without gradient.
+        divergence: ``"cross_entropy"``, or ``"kl"``: the same gradient, and 0 where both agree.
         temperature: T above 0.
+        temperature_squared: multiply by T², as sentence-transformers does.
         mask: True for real candidates ``(N, L)``; None if all are.
         reduction: ``"mean"`` over lists with a real candidate, ``"sum"`` or ``"none"``.
 
@@ -241,15 +254,16 @@ def list_net_loss(
 
     Source: Cao et al., ICML 2007.
     """
+    check_choice(divergence, "divergence", ("cross_entropy", "kl"))
     student, teacher, real = lists(student_scores, teacher_scores, mask)
     some = real.any(-1)
     out = ~real & some[:, None]
     value = soft_target_loss(
         student.masked_fill(out, -torch.inf),
         teacher.masked_fill(out, -torch.inf),
-        divergence="cross_entropy",
+        divergence=divergence,
         temperature=temperature,
-        temperature_squared=False,
+        temperature_squared=temperature_squared,
         reduction="none",
     )
     return reduce_counted(value, some, reduction)

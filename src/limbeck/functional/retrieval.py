@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +14,8 @@ from limbeck.checks import check_dimensions, check_temperature, check_unit_inter
 from limbeck.errors import ArgumentError
 from limbeck.functional.guards import check_labelled, lists, reduce_counted
 from limbeck.functional.reductions import Reduction
+
+Candidate = TypeVar("Candidate")
 
 
 @loss(
@@ -182,6 +187,36 @@ def in_batch_negatives(
     documents = torch.arange(queries * candidates, device=device)
     positive = documents[::candidates]
     return positive, (documents % candidates != 0) | (documents == positive[:, None])
+
+
+def strided_groups(candidates: Sequence[Candidate], size: int) -> list[list[Candidate]]:
+    """Cut a ranked list into groups that each reach from its top to its end.
+
+    Of m candidates every group takes one in m // size, so that each has hard and easy ones; what
+    is left over at the end of the list is dropped.
+
+    Args:
+        candidates: best first.
+        size: of a group.
+
+    Returns:
+        ``m // size`` groups, each best first.
+
+    Raises:
+        ArgumentError: the size is below 1 or above the number of candidates.
+
+    Example:
+        >>> strided_groups("abcdefg", 2)
+        [['a', 'd'], ['b', 'e'], ['c', 'f']]
+
+    Source: zhichao-aws/opensearch-sparse-model-tuning-sample.
+    """
+    if not 1 <= size <= len(candidates):
+        raise ArgumentError(
+            f"size is {size}, expected from 1 to the {len(candidates)} candidates there are"
+        )
+    step = len(candidates) // size
+    return [list(candidates[first : step * size : step]) for first in range(step)]
 
 
 def _positives(target: Tensor) -> Tensor:

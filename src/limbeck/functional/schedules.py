@@ -184,3 +184,36 @@ def late_epochs(epochs: int, *, share: float = 0.2, every: int = 10) -> list[int
         for epoch in range(epochs)
         if epoch == epochs - 1 or (epoch >= first and (epoch + 1) % every == 0)
     ]
+
+
+def quadratic_warmup(step: int, value: float, warmup_steps: float) -> float:
+    r"""A weight that grows with the square of the step until it is full.
+
+    .. math:: \lambda \, ((i + 1) / T)^2 \quad \text{while } i < T, \text{ then } \lambda
+
+    A penalty of vectors that are not sparse yet starts at nearly nothing, so that it does not
+    empty them before they mean anything.
+
+    Args:
+        step: i, from 0.
+        value: :math:`\lambda`, the full weight.
+        warmup_steps: T, at least 0; 0 has the full weight at once.
+
+    Returns:
+        The weight.
+
+    Raises:
+        ArgumentError: an argument is below 0.
+
+    Example:
+        >>> [quadratic_warmup(step, 4.0, 2) for step in (0, 1, 2)]
+        [1.0, 4.0, 4.0]
+
+    Source: Paria et al., arXiv 2004.05665; in this form zhichao-aws/
+    opensearch-sparse-model-tuning-sample.
+    """
+    if step < 0 or warmup_steps < 0:
+        raise ArgumentError(
+            f"step is {step} and warmup_steps {warmup_steps}, expected both at least 0"
+        )
+    return value * min(1.0, (step + 1) / warmup_steps) ** 2 if step < warmup_steps else value

@@ -140,21 +140,6 @@ def listwise_kl(inputs, params):
     return {"loss": soft_target_loss(inputs["scores"], inputs["targets"])}
 
 
-@adapter("sparse-retriever", "kl_ranking_loss")
-def kl_ranking_loss(inputs, params):
-    query, documents, teacher = inputs["query"], inputs["docs"], inputs["teacher_scores"]
-    every = query @ documents.T
-    own = (query[:, None] * documents.reshape(len(query), -1, query.shape[-1])).sum(-1)
-    return {
-        "loss": soft_target_loss(
-            every if params["in_batch"] else own,
-            teacher,
-            temperature=params["temperature"],
-            temperature_squared=False,
-        )
-    }
-
-
 @adapter("_dataset-distillation-protocol", "soft_label_losses")
 def soft_label_losses(inputs, params):
     student, teacher = inputs["student"], inputs["teacher"]

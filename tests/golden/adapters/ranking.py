@@ -1,4 +1,4 @@
-"""Rankings and lists of scores: Plackett-Luce, pair-wise, softened ranks, retrieval, tests."""
+"""Rankings and lists of scores: Plackett-Luce, pair-wise, softened ranks, tests."""
 
 from __future__ import annotations
 
@@ -104,25 +104,6 @@ def nemenyi(inputs, params):
         params["num_methods"], params["num_settings"], alpha=params["alpha"]
     )
     return {"critical_difference": difference}
-
-
-@adapter("sparse-retriever", "margin_mse_ranking_loss")
-def margin_mse_ranking_loss(inputs, params):
-    scores = retrieval.candidate_scores(
-        inputs["query"], inputs["docs"], in_batch=params["in_batch"]
-    )
-    options = {"temperature": params["temperature"]}
-    return {"loss": pairwise.margin_mse_loss(scores, inputs["teacher_scores"], **options)}
-
-
-@adapter("sparse-retriever", "infonce_ranking_loss")
-def infonce_ranking_loss(inputs, params):
-    query, documents = inputs["query"], inputs["docs"]
-    scores = retrieval.candidate_scores(query, documents, in_batch=params["in_batch"])
-    positive, mask = torch.zeros(len(query), dtype=torch.long), None
-    if params["in_batch"]:
-        positive, mask = retrieval.in_batch_negatives(len(query), len(documents) // len(query))
-    return {"loss": retrieval.info_nce_loss(scores, positive, mask=mask)}
 
 
 def _first_is_positive(scores):
