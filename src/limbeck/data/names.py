@@ -15,7 +15,7 @@ from limbeck.data.oof import read_oof
 from limbeck.data.options import COUNTS, check_options
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
-from limbeck.naming import names_predictions, split_name
+from limbeck.naming import split_name
 
 ROOT = "LIMBECK_DATA"
 READERS: dict[str, Callable[..., Data]] = {
@@ -70,11 +70,6 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
     if counts["samples"] is not None:
         found = dataclasses.replace(found.few(counts["samples"], seed=seed), rest=None)
     return found if counts["labels"] is None else found.few(counts["labels"], seed=seed)
-
-
-def brings_members(data: Any) -> bool:
-    """Whether data, or what its name stands for, holds predictions of members that can teach."""
-    return names_predictions(data) or bool(getattr(data, "members", ()))
 
 
 def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:

@@ -200,12 +200,12 @@ from limbeck.functional.soft_ranks import (
     average_ranks,
     rank_mse_loss,
 )
+from limbeck.functional.stack_columns import row_statistics
 from limbeck.functional.stacking import (
     Projection,
     Removal,
     correlation_condition,
     redundancy_projection,
-    row_statistics,
 )
 from limbeck.functional.statistics import (
     image_variation,

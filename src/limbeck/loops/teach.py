@@ -130,7 +130,7 @@ def as_teachers(given: Any) -> Any:
     return teacher(given) if is_estimator(given) else given
 
 
-def members_of(given: Any) -> int:
+def teacher_count(given: Any) -> int:
     """How many teachers the user gave."""
     if isinstance(given, EnsembleTeacher):
         return len(given.members)

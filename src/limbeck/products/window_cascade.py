@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.batch import Batch
+from limbeck.data.checking import check_unseen
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.space import InputSpace
@@ -24,7 +25,6 @@ from limbeck.outputs import Outputs
 from limbeck.products.cascade_files import read_cascade, write_cascade
 from limbeck.products.cascade_measures import (
     StageCost,
-    check_unseen,
     figures_of,
     mean_cost,
     stage_costs,

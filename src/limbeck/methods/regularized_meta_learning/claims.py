@@ -61,9 +61,9 @@ def regressions_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
         data: Any = friedman(draw=seed) if problem == "friedman" else HOUSES
         stack, quality, table = stacked(folder / problem, seed, data, members, settings)
         own = {name: figures["rmse"] for name, figures in quality.items()} | counts(stack)
-        inner = dict(stack.facts["out_of_fold"])
-        own |= {"blend": inner.pop("rmse"), "best of the three": min(inner.values())}
-        own["mean of the three"] = sum(inner.values()) / len(inner)
+        errors = {name: one["rmse"] for name, one in stack.facts["out_of_fold"].items()}
+        own["blend"], three = errors.pop("blend"), errors.values()
+        own |= {"best of the three": min(three), "mean of the three": sum(three) / len(three)}
         own["removed by threshold"] = removed_by_threshold(table)
         found |= {f"{problem}, {name}": value for name, value in own.items()}
     return found

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from limbeck.data import Data
+from limbeck.data.checking import check_unseen
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
 from limbeck.products import WindowCascade
-from limbeck.products.cascade_measures import check_unseen
 from limbeck.products.cascade_table import outside_of
 from limbeck.run import Run
 from limbeck.selection import ExitPolicy
