@@ -18,7 +18,7 @@ import limbeck
 from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
 from limbeck.data import InputSpace, digits, from_arrays
 from limbeck.data.batch import Batch
-from limbeck.errors import ArgumentError, ModelError, NotFiniteError
+from limbeck.errors import ArgumentError, ModelError, NotFiniteError, UnusualUseWarning
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect
 from limbeck.evaluate.table import teacher_rows
@@ -115,7 +115,8 @@ def test_classes_stand_in_the_order_of_the_data(data, tmp_path, labels):
 
 def test_a_class_that_it_never_met_has_the_floor(data, tmp_path):
     model = RandomForestClassifier(5, random_state=0).fit(X[Y != 1], Y[Y != 1])
-    told = said(taught(Run(tmp_path), model, data, NONE).members[0], data)
+    with pytest.warns(UnusualUseWarning, match="RandomForestClassifier has not met class versi"):
+        told = said(taught(Run(tmp_path), model, data, NONE).members[0], data)
     assert torch.allclose(told[:, 1], torch.tensor(np.log(LEAST_PROBABILITY)).float())
     assert float(told[:, 0].max()) > -0.1
 
