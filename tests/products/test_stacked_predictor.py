@@ -201,7 +201,7 @@ def test_estimators_are_exported_as_they_are_and_not_as_a_graph(tmp_path):
         classes().export(tmp_path / "plain", to="safetensors")
 
 
-def test_what_does_not_fit_together_is_refused():
+def test_what_does_not_fit_together_is_refused(tmp_path):
     rule = AverageRule([1.0], of="numbers")
     with pytest.raises(ArgumentError, match="task is 'multilabel', expected one of"):
         StackedPredictor([numbers()], rule, None, "multilabel")
@@ -222,6 +222,8 @@ def test_what_does_not_fit_together_is_refused():
     wide = StackedPredictor([numbers(), nn.Linear(3, 2)], pair, SPACE, "regression")
     with pytest.raises(ModelError, match=r"member Linear \(2\) gives .* \(1, 2\), expected"):
         wide.predict(np.zeros((1, 3)))
+    with pytest.raises(ModelError, match=r"member Linear \(2\) gives"):
+        wide.export(tmp_path / "wide", to="onnx")
     shares = AverageRule([1.0, 1.0], of="probabilities")
     three = [nn.Linear(3, 2), nn.Linear(3, 3)]
     with pytest.raises(ModelError, match=r"member b gives .* expected \(N, 2\) for a stack of 2"):
