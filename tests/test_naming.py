@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck.errors import ArgumentError
-from limbeck.naming import split_name
+from limbeck.naming import missing_inputs, split_name
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,10 @@ def test_names_are_taken_apart(name, parts):
 def test_an_option_without_a_value_is_refused(name):
     with pytest.raises(ArgumentError, match="option 'hidden' has no value"):
         split_name(name)
+
+
+def test_a_teacher_is_missed_unless_members_come_with_the_data():
+    takes = ("teacher", "student", "data")
+    assert missing_inputs(takes, {"data": "digits", "student": None}) == ["teacher", "student"]
+    assert missing_inputs(takes, {"data": "oof:x.csv", "student": "mlp"}) == []
+    assert missing_inputs(("data",), {}) == ["data"]

@@ -16,12 +16,12 @@ from limbeck import files, keyed
 from limbeck.cards import Card, card
 from limbeck.columns import predicted
 from limbeck.data.data import TASKS
-from limbeck.data.names import brings_members, resolve
+from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint
 from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, as_teachers
-from limbeck.naming import split_name, with_options
+from limbeck.naming import missing_inputs, split_name, with_options
 from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run.environment import environment
@@ -183,10 +183,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             raise ArgumentError(
                 f"{method.card.slug} takes no input {name!r}; {nearest(name, (*takes, *optional))}"
             )
-    missing = [name for name in takes if inputs.get(name) is None]
-    if "teacher" in missing and brings_members(inputs.get("data")):
-        missing.remove("teacher")
-    if missing:
+    if missing := missing_inputs(takes, inputs):
         raise ArgumentError(
             f"{method.card.slug} needs {', '.join(takes)} and got no {' and no '.join(missing)}"
         )

@@ -73,14 +73,27 @@ def with_options(name: str, options: Mapping[str, Any]) -> str:
     return name
 
 
-def names_predictions(name: object) -> bool:
-    """Whether a name of data is of predictions, whose members teach where no teacher is given.
+def brings_members(data: object) -> bool:
+    """Whether data, or what its name stands for, holds predictions of members that can teach.
 
     Example:
-        >>> names_predictions("oof:table.parquet?target=y"), names_predictions("digits")
+        >>> brings_members("oof:table.parquet?target=y"), brings_members("digits")
         (True, False)
     """
-    return isinstance(name, str) and name.startswith("oof:")
+    named = isinstance(data, str) and data.startswith("oof:")
+    return named or bool(getattr(data, "members", ()))
+
+
+def missing_inputs(names: Sequence[str], given: Mapping[str, Any]) -> list[str]:
+    """Inputs that are not given; no teacher is missed where members come with the data.
+
+    Example:
+        >>> missing_inputs(("teacher", "student", "data"), {"data": "oof:table.parquet"})
+        ['student']
+    """
+    missing = [name for name in names if given.get(name) is None]
+    taught = brings_members(given.get("data"))
+    return [name for name in missing if not (name == "teacher" and taught)]
 
 
 def without_place(name: str) -> str:

@@ -18,12 +18,12 @@ import limbeck
 from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
 from limbeck.data import InputSpace, digits, from_arrays
 from limbeck.data.batch import Batch
-from limbeck.data.predictions import FLOOR
-from limbeck.errors import ArgumentError, ModelError, NotFiniteError
+from limbeck.errors import ArgumentError, ModelError, NotFiniteError, UnusualUseWarning
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect
 from limbeck.evaluate.table import teacher_rows
 from limbeck.evaluate.words import table_cells
+from limbeck.functional.stack_columns import LEAST_PROBABILITY
 from limbeck.loops.teach import Teaching, taught
 from limbeck.run import Run
 from limbeck.teachers import ensemble, for_data, teacher
@@ -59,9 +59,9 @@ def forest(y=Y, **options):
 def test_it_is_asked_about_raw_rows(data):
     model = forest()
     told = said(teacher(model), data)
-    expected = np.log(np.clip(model.predict_proba(X[rows(data)]), FLOOR, None))
+    expected = np.log(np.clip(model.predict_proba(X[rows(data)]), LEAST_PROBABILITY, None))
     assert np.allclose(told.numpy(), expected, atol=1e-6)
-    assert float(told.min()) == pytest.approx(np.log(FLOOR), abs=1e-5)
+    assert float(told.min()) == pytest.approx(np.log(LEAST_PROBABILITY), abs=1e-5)
 
 
 def test_numbers_come_as_they_are(numbers):
@@ -115,8 +115,9 @@ def test_classes_stand_in_the_order_of_the_data(data, tmp_path, labels):
 
 def test_a_class_that_it_never_met_has_the_floor(data, tmp_path):
     model = RandomForestClassifier(5, random_state=0).fit(X[Y != 1], Y[Y != 1])
-    told = said(taught(Run(tmp_path), model, data, NONE).members[0], data)
-    assert torch.allclose(told[:, 1], torch.tensor(np.log(FLOOR)).float())
+    with pytest.warns(UnusualUseWarning, match="RandomForestClassifier has not met class versi"):
+        told = said(taught(Run(tmp_path), model, data, NONE).members[0], data)
+    assert torch.allclose(told[:, 1], torch.tensor(np.log(LEAST_PROBABILITY)).float())
     assert float(told[:, 0].max()) > -0.1
 
 

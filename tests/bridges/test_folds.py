@@ -33,6 +33,26 @@ def test_time_series_learn_from_what_was_before():
     assert inner_groups(folds, [0], 3) == []
 
 
+@pytest.mark.parametrize(
+    ("cv", "said"),
+    [
+        (
+            [(range(6), range(6, 20))],
+            "split 0 of cv holds out int64 .* from 6 to 19, expected",
+        ),
+        ([(range(6), [-1])], "holds out .* from -1 to -1, expected numbers of rows from 0 to 11"),
+        ([(np.arange(12) < 6, np.arange(12) >= 6)], "trains on bool .* of a mask take np.flatnon"),
+        ([([0.0, 1.0], [2, 3])], "trains on float64 of shape"),
+        ([([0, 1], [2, 3]), 4], "split 1 of cv is 4, expected a pair"),
+        ([([0], [1], [2])], "split 0 of cv is .* expected a pair"),
+        ([], "cv holds no split"),
+    ],
+)
+def test_splits_that_do_not_fit_the_rows_are_refused(cv, said):
+    with pytest.raises(ArgumentError, match=said):
+        make_folds(cv, ROWS, TARGET)
+
+
 def test_only_rows_that_count_are_left():
     folds = make_folds(KFold(3), ROWS, TARGET)
     weights = np.ones(12)

@@ -281,8 +281,74 @@ def test_a_member_that_met_fewer_classes_gives_the_rest_nothing(iris):
     few = GaussianNB().fit(X[:100], y[:100])
     options = {"prefit": True, "cv": 3}
     pair = [("few", few), ("all", GaussianNB().fit(X, y))]
-    model = RegularizedStackingClassifier(pair, **options).fit(X, y)
+    with pytest.warns(UnusualUseWarning, match=r"\(few class 2 in 1 of 1 fits\) .* a millionth"):
+        model = RegularizedStackingClassifier(pair, **options).fit(X, y)
     assert (model.oof_matrix_[:, 0, 2] == 0).all()
+
+
+def test_rows_that_lack_a_class_are_named(iris):
+    X, y = iris
+    model = RegularizedStackingClassifier([("bayes", GaussianNB().fit(X, y))], prefit=True, cv=3)
+    with pytest.raises(ArgumentError, match="has no row of class 2, which member bayes knows"):
+        model.fit(X[:100], y[:100])
+    with pytest.raises(ArgumentError, match=r"rows of 2 classes, \[0, 1\], .* rows of every class"):
+        RegularizedStackingClassifier().fit(np.full((100, 2, 3), 1 / 3), y[:100])
+    groups = np.repeat([0, 1], 75)
+    only = np.repeat([0, 1], 75)
+    with pytest.raises(ArgumentError, match="75 rows .* are all of one class, number 0; use fewer"):
+        RegularizedStackingClassifier(cv=GroupKFold(2)).fit(X, only, groups=groups)
+
+
+def test_folds_that_lack_a_class_are_counted(iris):
+    X, y = iris
+    groups = np.where(y == 2, 0, 1 + np.arange(150) % 4)
+    model = RegularizedStackingClassifier([("bayes", GaussianNB())], cv=GroupKFold(5))
+    with pytest.warns(UnusualUseWarning, match=r"\(bayes class 2 in 1 of 5 fits\)"):
+        model.fit(X, y, groups=groups)
+
+
+def test_thresholds_of_classes_may_be_those_of_the_variance():
+    """Ten classes: members that differ by as much as they err by both say something."""
+    draw = np.random.default_rng(0)
+    y = np.arange(400) % 10
+    logits = 3 * np.eye(10)[y][:, None] + draw.normal(size=(400, 3, 10)) * 0.5
+    shares = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    kept = {
+        relative: RegularizedStackingClassifier(cv=3, strengths=(0.1,), relative=relative)
+        .fit(shares, y)
+        .kept_members_
+        for relative in (False, True)
+    }
+    assert kept[False] == ["x1"]
+    assert kept[True] == ["x0", "x1", "x2"]
+    scores = logits[:, :, 0]
+    plain, same = (
+        RegularizedStackingClassifier(cv=3, strengths=(0.1,), relative=relative).fit(scores, y == 0)
+        for relative in (False, True)
+    )
+    assert plain.kept_members_ == same.kept_members_
+
+
+def test_regressions_of_classes_that_stop_early_are_said_once(iris):
+    X, y = iris
+    model = RegularizedStackingClassifier(classifiers(), cv=3, max_iter=2)
+    with pytest.warns(ConvergenceWarning) as said:
+        model.fit(X, y)
+    (one,) = [str(one.message) for one in said if one.category is ConvergenceWarning]
+    assert "of 49 logistic fits stopped at max_iter=2" in one
+    assert "Raise max_iter, or lower the strengths" in one
+    assert model.meta_model_.fits == 49 >= model.meta_model_.unconverged > 0
+
+
+def test_near_copies_that_both_stay_are_named():
+    X, y = rows()
+    table = y[:, None] + np.random.default_rng(0).normal(size=(300, 2))
+    table = np.column_stack([table, table[:, 0] + 1e-8 * X[:, 0]])
+    options = {**QUICK, "penalties": ("ridge",)}
+    with pytest.warns(UnusualUseWarning, match="members x0 and x2 say nearly the same .* raise"):
+        RegularizedStackingRegressor(squared_difference=0.0, **options).fit(table, y)
+    # One of them goes, and nothing is said.
+    assert len(RegularizedStackingRegressor(**options).fit(table, y).kept_members_) == 2
 
 
 def test_a_dull_classifier_is_left_out(iris):

@@ -285,12 +285,12 @@ def test_the_split_and_place_of_a_bad_sample_are_right():
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, "empty"),
         ({"y": np.zeros(59, int)}, "different numbers of rows"),
         ({"x": np.zeros(60)}, r"x has shape \(60,\), expected \(N, D\): use x\[:, None\]"),
-        ({"y": np.zeros(60), "task": "classification"}, "dtype torch.float32.*integer class"),
+        ({"y": np.zeros(60), "task": "classification"}, "dtype torch.float64.*integer class"),
         ({"task": "ranking"}, "task is 'ranking', expected one of classification"),
         ({"task": "multilabel"}, r"from 0 to 2, expected \(N, 1\) of 0 and 1"),
         ({"y": np.full(60, np.nan)}, "targets that are NaN or infinite"),
         ({"test": (np.zeros((5, 3)), np.zeros(5, int))}, r"shape \(3,\) .* train \(4,\)"),
-        ({"test": (np.zeros((5, 4)), np.zeros(5))}, "the test split .* dtype torch.float32"),
+        ({"test": (np.zeros((5, 4)), np.zeros(5))}, "the test split .* dtype torch.float64"),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(given, words):

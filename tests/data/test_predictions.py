@@ -7,11 +7,12 @@ import torch
 
 import limbeck
 from limbeck.data import from_predictions
-from limbeck.data.names import brings_members, resolve
-from limbeck.data.predictions import FLOOR
+from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, DataError, ModelError, UnusualUseWarning
 from limbeck.evaluate.quality import collect
+from limbeck.functional.stack_columns import LEAST_PROBABILITY
 from limbeck.loops.teach import Teaching, taught
+from limbeck.naming import brings_members
 from limbeck.run import Run
 from limbeck.teachers import predicted
 
@@ -44,7 +45,7 @@ def test_probabilities_become_their_logarithms():
         ("member-0", "member-1"),
     )
     x = table(data.test)["x"]
-    assert np.allclose(x, np.log(np.clip(shares, FLOOR, None)), atol=1e-5)
+    assert np.allclose(x, np.log(np.clip(shares, LEAST_PROBABILITY, None)), atol=1e-5)
     again = from_predictions(np.log(shares + 1), LABELS, scores="logits")
     assert np.allclose(table(again.train)["x"], np.log(shares + 1)[again.train.ids], atol=1e-6)
 

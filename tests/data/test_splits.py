@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from limbeck.data import DatasetSplit, Subset, TensorSplit
-from limbeck.data.splits import hold_out
+from limbeck.data.splits import hold_out, named, overlap, remade
 from limbeck.errors import DataError
 
 
@@ -39,11 +39,23 @@ def test_class_indices_become_the_integers_that_losses_take(dtype, wrap):
     assert TensorSplit({"y": y}).y.tolist() == [0, 1, 1]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_fractions_become_single_precision(dtype):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_inputs_become_single_precision_and_targets_stay_as_precise_as_they_came(dtype):
     for wrap in (np.asarray, torch.from_numpy):
         split = TensorSplit({"x": wrap(np.ones((2, 2), dtype)), "y": wrap(np.ones(2, dtype))})
-        assert (split.columns["x"].dtype, split.y.dtype) == (torch.float32, torch.float32)
+        assert split.columns["x"].dtype in (torch.float32, torch.float16)
+        assert split.y.dtype == (torch.float64 if dtype == np.float64 else torch.float32)
+
+
+def test_large_targets_that_differ_little_stay_apart():
+    y = 1e9 + np.arange(4.0)
+    assert TensorSplit({"y": y}).y.tolist() == y.tolist()
+    assert DatasetSplit(Items([(torch.zeros(1), one) for one in y])).y.tolist() == y.tolist()
+
+
+def test_inputs_that_are_predictions_may_stay_in_double_precision():
+    x = 1e9 + np.arange(4.0)[:, None]
+    assert TensorSplit({"x": x}, exact=True).columns["x"].tolist() == x.tolist()
 
 
 def test_images_stay_bytes():
@@ -105,6 +117,34 @@ def test_fingerprints_change_with_content_order_and_ids():
     assert TensorSplit({"x": x.copy()}).fingerprint == base.fingerprint
 
 
+# The same sample in two splits
+
+
+def split_of(ids, **options):
+    return TensorSplit({"x": np.random.default_rng(len(ids)).random((len(ids), 2))}, ids, **options)
+
+
+def test_ids_that_were_given_tell_between_splits_that_came_by_themselves():
+    first, second = split_of(np.arange(100, 110)), split_of(np.arange(108, 120))
+    assert overlap(first, second).tolist() == [108, 109]
+    assert overlap(Subset(first, np.arange(9)), second).tolist() == [108]
+    assert overlap(remade(first, {"x": np.ones(10)}), second).tolist() == [108, 109]
+
+
+def test_numbers_that_were_made_up_raise_no_alarm():
+    made = TensorSplit({"x": np.zeros((5, 1))})
+    other = TensorSplit({"x": np.ones((7, 1))})
+    files = [split_of(np.arange(count), named=False) for count in (3, 4)]
+    for pair in ((made, other), files, (made, split_of(np.arange(5)))):
+        assert not len(overlap(*pair))
+        copies = [remade(one, {"x": np.full(len(one), n)}) for n, one in enumerate(pair)]
+        assert not len(overlap(*copies))
+    assert not named(remade(made, {"x": np.zeros(5)}))
+    # Within one split they tell, and so does equal content.
+    assert overlap(Subset(made, [0, 1]), Subset(made, [1, 2])).tolist() == [1]
+    assert len(overlap(made, TensorSplit({"x": np.zeros((5, 1))}))) == 5
+
+
 # Torch data sets
 
 
@@ -129,9 +169,10 @@ def test_labels_of_items_become_the_integers_that_losses_take(label):
     assert split.y.dtype == take(split, 0)["y"].dtype == torch.int64
 
 
-def test_numbers_of_items_become_single_precision():
+def test_numbers_of_items_become_single_precision_but_for_targets():
     split = DatasetSplit(Items([(np.zeros(2), np.float64(0.5))] * 2))
-    assert split.y.dtype == take(split, 0)["x"].dtype == take(split, 0)["y"].dtype == torch.float32
+    assert take(split, 0)["x"].dtype == torch.float32
+    assert split.y.dtype == take(split, 0)["y"].dtype == torch.float64
 
 
 def test_the_attribute_targets_saves_reading_every_item():

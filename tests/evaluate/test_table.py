@@ -10,7 +10,7 @@ from limbeck.data import digits, from_arrays
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate import table
 from limbeck.evaluate.quality import collect, fidelity, quality
-from limbeck.evaluate.table import average, student_rows, warn_of_weak_teachers
+from limbeck.evaluate.table import average, joint_rows, student_rows, warn_of_weak_teachers
 from limbeck.keyed import torch_seeded
 from limbeck.networks.names import build
 from limbeck.products import Student
@@ -169,3 +169,32 @@ def test_figures_that_one_seed_has_not_are_left_out():
     ]
     for tables in (rows, rows[::-1]):
         assert average(tables)[0]["cost"] == {"latency_ms": 2.0}
+
+
+def row(name, role, value, **more):
+    return {"name": name, "role": role, "quality": {"accuracy": value, **more}, "cost": {}}
+
+
+def test_models_of_one_name_stay_apart_in_a_joint_table():
+    first = [row("kd", "product", 0.9), row("alone", "baseline", 0.7), row("mlp", "teacher", 0.8)]
+    second = [
+        row("pld", "product", 0.9), row("alone", "baseline", 0.75), row("mlp", "teacher", 0.8),
+        row("mlp", "teacher", 0.6),
+    ]  # fmt: skip
+    found = joint_rows([("a", first), ("b", second)])
+    assert [(one["name"], one["quality"]["accuracy"]) for one in found] == [
+        ("a", 0.9), ("b", 0.9), ("alone", 0.7), ("alone (2)", 0.75), ("mlp", 0.8), ("mlp (2)", 0.6),
+    ]  # fmt: skip
+    assert [one["name"] for one in second] == ["pld", "alone", "mlp", "mlp"]
+
+
+def test_one_model_stands_once_though_a_run_tells_more_of_it():
+    tables = [
+        ("a", [row("mlp", "teacher", 0.8, nll=0.5, train_accuracy=0.9)]),
+        ("b", [row("mlp", "teacher", 0.8, nll=0.5 * (1 + 1e-7))]),
+        ("c", [row("mlp", "reference", 0.8, nll=0.5)]),
+    ]
+    assert [one["name"] for one in joint_rows(tables)] == ["mlp"]
+    # Without a figure in common nothing tells that it is the same.
+    other = {**row("mlp", "teacher", 0.8), "quality": {"rmse": 0.1}}
+    assert len(joint_rows([tables[0], ("d", [other])])) == 2

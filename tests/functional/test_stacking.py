@@ -1,4 +1,4 @@
-"""Near-duplicates go, row statistics come, conditioning never gets worse."""
+"""Near-duplicates go, conditioning never gets worse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.errors import ArgumentError, NotFiniteError
-from limbeck.functional import correlation_condition, redundancy_projection, row_statistics
+from limbeck.functional import correlation_condition, redundancy_projection
 
 
 def ensemble(seed=0, rows=200, members=8, noise=0.3):
@@ -132,11 +132,9 @@ def test_tables_come_as_they_like():
     for kind in (torch.from_numpy, pd.DataFrame, np.asfortranarray):
         found = redundancy_projection(kind(table), torch.from_numpy(target)).errors
         np.testing.assert_allclose(found, expected)
-    np.testing.assert_allclose(row_statistics(torch.from_numpy(table)), row_statistics(table))
 
 
-def test_one_member_has_no_spread():
-    assert row_statistics([[2.0]]).tolist() == [[2.0, 2.0, 0.0, 2.0, 0.0, 0.0, 0.0]]
+def test_one_member_is_well_conditioned():
     assert correlation_condition([[1.0], [2.0]]) == 1.0
 
 
@@ -147,8 +145,6 @@ def test_bad_tables_are_refused_by_name():
         redundancy_projection(table, target)
     with pytest.raises(ArgumentError, match=r"target has shape \(5,\), expected \(200,\)"):
         redundancy_projection(ensemble()[0], target[:5])
-    with pytest.raises(ArgumentError, match="does not hold numbers"):
-        row_statistics([["a"]])
     with pytest.raises(ArgumentError, match="correlation is 2"):
         redundancy_projection(*ensemble(), correlation=2)
     with pytest.raises(ArgumentError, match="squared_difference is -1"):

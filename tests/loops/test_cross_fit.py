@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit, cross_va
 
 from limbeck.bridges.sklearn import make_folds
 from limbeck.data import digits, from_arrays
-from limbeck.errors import ArgumentError, NotFiniteError, UnknownNameError
+from limbeck.errors import ArgumentError, NotFiniteError, UnknownNameError, UnusualUseWarning
 from limbeck.loops import Optim
 from limbeck.loops.cross_fit import cross_fitted, predictions
 from limbeck.loops.makers import raw_table
@@ -83,6 +83,24 @@ def test_members_of_all_rows_are_the_teachers_of_every_method(numbers, tmp_path)
     assert sorted(tmp_path.glob("stages/*")) == before
 
 
+def test_members_of_all_rows_are_trained_only_where_they_are_asked_for(numbers, tmp_path):
+    folds = folds_of(numbers)
+    found = cross_fitted(Run(tmp_path), FOREST, numbers, SHORT, folds, refit=False)
+    assert found.members == ()
+    assert len(found.members_of_folds[0]) == 3
+    assert not [*tmp_path.glob("stages/teacher-*")]
+    whole = cross_fitted(Run(tmp_path), FOREST, numbers, SHORT, folds)
+    assert np.array_equal(found.table, whole.table)
+    assert len([*tmp_path.glob("stages/teacher-*")]) == len(whole.members) == 1
+
+
+def test_large_numbers_that_differ_little_are_told_apart(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    data = from_arrays(x, 1e9 + x[:, 0])
+    found = cross_fitted(Run(tmp_path), "sklearn:linear-regression", data, SHORT, folds_of(data))
+    assert np.abs(found.table[:, 0] - data.train.y.numpy()).max() < 1e-4
+
+
 def test_what_was_trained_is_not_trained_again(numbers, tmp_path):
     names, folds = ["mlp?hidden=8", FOREST], folds_of(numbers)
     first = cross_fitted(Run(tmp_path), names, numbers, SHORT, folds)
@@ -138,7 +156,8 @@ def test_a_class_that_a_fold_lacks_has_the_least_probability(tmp_path):
     data = from_arrays(x, np.repeat(np.arange(3), 20))
     groups = data.train.y.numpy()
     folds = folds_of(data, GroupKFold(3), groups=groups)
-    found = cross_fitted(Run(tmp_path), "sklearn:gaussian-nb", data, SHORT, folds)
+    with pytest.warns(UnusualUseWarning, match="sklearn:gaussian-nb has not met class"):
+        found = cross_fitted(Run(tmp_path), "sklearn:gaussian-nb", data, SHORT, folds)
     own = np.exp(found.table[np.arange(len(groups)), 0, groups])
     assert (own < 1e-5).all()
     assert np.isfinite(found.table).all()

@@ -1,5 +1,6 @@
 """What is this method's own: the table, what is stacked on it, members of every kind, bad input."""
 
+import dataclasses
 import json
 import warnings
 
@@ -10,12 +11,13 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
 from sklearn.model_selection import cross_val_predict
+from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 import limbeck
 from limbeck.bridges.sklearn import RegularizedStackingRegressor
 from limbeck.bridges.sklearn.linear import RIDGE_ALPHAS
-from limbeck.data import digits, friedman, from_arrays
+from limbeck.data import Data, Subset, TensorSplit, digits, friedman, from_arrays
 from limbeck.errors import (
     ArgumentError,
     DataError,
@@ -35,6 +37,7 @@ from limbeck.methods.regularized_meta_learning.regularized_meta_learning import 
 from limbeck.products import StackedPredictor
 from limbeck.report import write_report
 from limbeck.run import Run
+from limbeck.run.exhibits import read_exhibits
 
 LINE, RIDGE = "sklearn:linear-regression", "sklearn:ridge?alpha=1.0"
 NEAR, TREE = "sklearn:k-neighbors?n_neighbors=7", "sklearn:extra-tree?max_depth=4"
@@ -77,7 +80,21 @@ def test_the_stack_is_the_estimator_on_that_table(made, data):
     np.testing.assert_allclose(
         stack.predict(columns["x"]).numpy(), peer.predict(whole), rtol=1e-4, atol=1e-4
     )
-    assert stack.facts["out_of_fold"]["rmse"] == pytest.approx(peer.oof_rmse_)
+    told = stack.facts["out_of_fold"]
+    assert list(told) == ["blend", "ridge", "lasso", "elasticnet"]
+    assert told["blend"]["rmse"] == pytest.approx(peer.oof_rmse_)
+    for name, said in {
+        "blend": peer.oof_prediction_,
+        "lasso": peer.meta_models_["lasso"].oof,
+    }.items():
+        assert told[name] == pytest.approx(
+            {
+                "rmse": np.sqrt(np.mean((said - table.target) ** 2)),
+                "mae": np.abs(said - table.target).mean(),
+                "r2": 1 - np.mean((said - table.target) ** 2) / table.target.var(),
+                "pearson": np.corrcoef(said, table.target)[0, 1],
+            }
+        )
     assert stack.facts["weights"] == pytest.approx(peer.weights_)
 
 
@@ -103,8 +120,8 @@ def test_everything_stays_reachable(made):
 def test_baselines_are_what_they_are_called(made, data):
     _, plain, table, _ = made
     assert list(plain) == [
-        "simple average", "best single", "inverse-error average", "plain ridge stack",
-        "greedy hill climbing",
+        "simple average", "best single", "inverse-error average", "plain linear stack",
+        "plain ridge stack", "greedy hill climbing",
     ]  # fmt: skip
     whole = np.stack([group[0](batch(data)).logits[:, 0].numpy() for group in table.groups], 1)
     x = data.columns(data.test, np.arange(len(data.test)))["x"]
@@ -112,8 +129,12 @@ def test_baselines_are_what_they_are_called(made, data):
     best = int(np.argmin(table.errors))
     assert plain["best single"].names == (table.names[best],)
     np.testing.assert_allclose(plain["best single"].predict(x), whole[:, best], rtol=1e-6)
-    peer = RidgeCV(RIDGE_ALPHAS).fit(table.table, table.target).predict(whole)
-    np.testing.assert_allclose(plain["plain ridge stack"].predict(x), peer, rtol=1e-4)
+    for name, peer in (
+        ("plain linear stack", LinearRegression()),
+        ("plain ridge stack", RidgeCV(RIDGE_ALPHAS)),
+    ):
+        expected = peer.fit(table.table, table.target).predict(whole)
+        np.testing.assert_allclose(plain[name].predict(x), expected, rtol=1e-4)
     assert len(plain["greedy hill climbing"].names) < len(MEMBERS)
 
 
@@ -175,6 +196,7 @@ def test_members_of_folds_may_be_averaged(data, tmp_path):
     stack = method(refit=False).distill(tmp_path / "run", data=data, teacher=MEMBERS)
     assert [len(group) for group in stack.groups] == [4] * len(stack.names)
     assert stack.facts["members_trained_on"] == "the folds, averaged"
+    assert not [*(tmp_path / "run" / "stages").glob("teacher-*")], "nobody is asked who is trained"
     again = limbeck.load(tmp_path / "run")
     x = np.full((2, 10), 0.5)
     assert torch.equal(again.predict(x), stack.predict(x))
@@ -241,6 +263,7 @@ def test_a_report_draws_weights_conditioning_and_likeness(tmp_path):
         "Members and their weights", "coefficient", "decimal logarithm",
         "Correlation of members", "duplicate",
         "mean squared difference", "3 of 4 members stay", "<th>members</th>",
+        "Out of fold", "Pearson", "plain linear stack",
     ):  # fmt: skip
         assert part in text, part
 
@@ -260,6 +283,94 @@ def test_duplicates_and_constants_go_and_it_is_said(tmp_path):
     only = limbeck.from_predictions({"flat": np.ones(200)}, y)
     with pytest.raises(ArgumentError, match="each is constant"):
         method().distill(tmp_path / "flat", data=only)
+
+
+def test_validation_that_was_trained_on_is_refused_before_anything_is_trained(tmp_path):
+    draw = np.random.default_rng(0)
+
+    def part(ids):
+        x = draw.normal(size=(len(ids), 3))
+        return TensorSplit({"x": x, "y": x.sum(1)}, np.asarray(ids))
+
+    data = Data(part(range(60)), part(range(55, 90)), part(range(200, 230)), "regression", (), None)
+    with pytest.raises(ArgumentError, match="5 validation samples .* are training samples too"):
+        method(fit_on="validation").distill(tmp_path / "run", data=data, teacher=[LINE, NEAR])
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_rows_to_stack_on_have_every_class(tmp_path):
+    known = digits()
+    few = np.flatnonzero(known.validation.y.numpy() != 7)
+    lacking = dataclasses.replace(known, validation=Subset(known.validation, few))
+    fitted = GaussianNB().fit(*raw_table(known.few(100)))
+    with pytest.raises(ArgumentError, match="the validation split of digits has no row of class 7"):
+        method(fit_on="validation").distill(tmp_path / "run", data=lacking, teacher=[fitted])
+    shares = np.full((30, 2, 3), 1 / 3)
+    said = limbeck.from_predictions(shares, np.arange(30) % 2, classes=["a", "b", "c"])
+    with pytest.raises(ArgumentError, match="the training split of predictions has no row of cl"):
+        method(cv=2).distill(tmp_path / "said", data=said)
+
+
+def test_members_may_be_called_as_columns_of_the_table(tmp_path):
+    draw = np.random.default_rng(0)
+    y = draw.normal(size=120)
+    said = {name: y + draw.normal(size=120) * 0.5 for name in ("id", "fold", "target", "other")}
+    settings = {"penalties": ("ridge",), "variance": 0.0}
+    stack = method(**settings).distill(tmp_path / "a", data=limbeck.from_predictions(said, y))
+    assert set(stack.names) == set(said)
+    path = tmp_path / "a" / "out-of-fold.parquet"
+    frame = pd.read_parquet(path)
+    assert list(frame) == ["id", "fold", "id (2)", "fold (2)", "target (2)", "other", "target"]
+    again = method(**settings).distill(tmp_path / "b", data=f"oof:{path}?target=target")
+    assert set(again.facts["errors"]) == {"id (2)", "fold (2)", "target (2)", "other"}
+
+
+def test_large_numbers_that_differ_little_are_stacked_as_small_ones(tmp_path):
+    draw = np.random.default_rng(0)
+    y = draw.normal(size=200)
+    table = y[:, None] + draw.normal(size=(200, 3)) * [0.3, 0.4, 0.5]
+    # A product with the mean is another one far from 0.
+    settings = {"penalties": ("ridge",), "interactions": False}
+    plain, far = (
+        method(**settings).distill(
+            tmp_path / str(place), data=limbeck.from_predictions(table + away, y + away)
+        )
+        for place, away in enumerate((0.0, 1e9))
+    )
+    assert far.facts["out_of_fold"]["blend"]["rmse"] == pytest.approx(
+        plain.facts["out_of_fold"]["blend"]["rmse"], rel=1e-4
+    )
+    expected = plain.predict(table[:9]).double().numpy()
+    np.testing.assert_allclose(far.predict(table[:9] + 1e9).numpy() - 1e9, expected, atol=1e-4)
+    data = limbeck.from_predictions(table + 1e9, y + 1e9)
+    again = limbeck.load(tmp_path / "1")
+    assert again.evaluate(data)["r2"] > 0.9
+
+
+def test_regressions_of_classes_that_stop_early_are_told(tmp_path):
+    members = ["sklearn:gaussian-nb?var_smoothing=0.01", "sklearn:k-neighbors?n_neighbors=5"]
+    settings = {"cv": 2, "strengths": (1.0,), "max_iter": 1}
+    inputs = {"data": "digits?samples=200", "teacher": members}
+    with pytest.warns(ConvergenceWarning, match="plain logistic fits stopped at max_iter=1"):
+        stack, _, _ = complete(method(**settings), Run(tmp_path / "run"), inputs)
+    assert stack.facts["fits"] == 3 >= stack.facts["unconverged"] > 0
+    _, (sheet,), _ = read_exhibits(tmp_path / "run")
+    assert f"{stack.facts['unconverged']} of 3 logistic fits stopped before" in sheet.caption
+
+
+def test_thresholds_of_classes_may_be_relative(tmp_path):
+    settings = {"cv": 3, "strengths": (0.1,)}
+    data = digits().few(300)
+    pool = POOLS["classification"][:4]
+    kept = {
+        relative: len(
+            method(**settings, relative=relative)
+            .distill(tmp_path / str(relative), data=data, teacher=list(pool))
+            .names
+        )
+        for relative in (None, False, True)
+    }
+    assert kept[None] == kept[False] < kept[True]
 
 
 class Lost:

@@ -68,7 +68,7 @@ def test_members_of_several_kinds_read_what_they_were_trained_on():
     raw = torch.from_numpy(x).float()
     own = stack.groups[1][0].network(SPACE.normalise(raw))[:, 0]
     expected = 0.7 * torch.from_numpy(line().predict(x)).float() + 0.3 * own + 0.1
-    torch.testing.assert_close(stack.predict(x), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(stack.predict(x).float(), expected, rtol=1e-5, atol=1e-5)
     said = stack.answers(x)[0]
     assert said.extra["member_logits"].shape == (2, 60, 1)
 
@@ -201,7 +201,7 @@ def test_estimators_are_exported_as_they_are_and_not_as_a_graph(tmp_path):
         classes().export(tmp_path / "plain", to="safetensors")
 
 
-def test_what_does_not_fit_together_is_refused():
+def test_what_does_not_fit_together_is_refused(tmp_path):
     rule = AverageRule([1.0], of="numbers")
     with pytest.raises(ArgumentError, match="task is 'multilabel', expected one of"):
         StackedPredictor([numbers()], rule, None, "multilabel")
@@ -219,6 +219,17 @@ def test_what_does_not_fit_together_is_refused():
         StackedPredictor(["ridge"], rule, None, "regression")
     with pytest.raises(ModelError, match="take data of the same classes"):
         mixed().evaluate(digits())
+    wide = StackedPredictor([numbers(), nn.Linear(3, 2)], pair, SPACE, "regression")
+    with pytest.raises(ModelError, match=r"member Linear \(2\) gives .* \(1, 2\), expected"):
+        wide.predict(np.zeros((1, 3)))
+    with pytest.raises(ModelError, match=r"member Linear \(2\) gives"):
+        wide.export(tmp_path / "wide", to="onnx")
+    shares = AverageRule([1.0, 1.0], of="probabilities")
+    three = [nn.Linear(3, 2), nn.Linear(3, 3)]
+    with pytest.raises(ModelError, match=r"member b gives .* expected \(N, 2\) for a stack of 2"):
+        StackedPredictor(
+            three, shares, SPACE, "classification", ("no", "yes"), names=["a", "b"]
+        ).predict(np.zeros((1, 3)))
     with pytest.raises(ArgumentError, match="x holds NaN"):
         mixed().predict(np.full((1, 3), np.nan))
 

@@ -121,6 +121,24 @@ def test_runs_on_the_same_data_stand_in_one_table_first(folder, tmp_path):
     assert "All runs on" not in text, "figures on other data are not comparable"
 
 
+def test_data_of_one_name_and_other_content_stand_apart(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    inputs = other / "seeds" / "0" / "inputs.json"
+    files.write_json(inputs, {**files.read_json(inputs), "data": "0123456789abcdef"})
+    text = write_report([folder, other], tmp_path / "apart.html").read_text()
+    assert "All runs on" not in text
+
+
+def test_runs_together_are_drawn_against_all_that_they_cost(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    text = write_report([folder, other], tmp_path / "both.html").read_text()
+    joint = text.split("Settings and environment")[0].split("Quality beside cost")[0]
+    for label in ("latency of one sample, ms", "multiply-adds of one sample", "parameters"):
+        assert f"<figcaption>{label}</figcaption>" in joint
+
+
 def test_a_long_run_stays_a_small_page(folder, tmp_path):
     long = tmp_path / "long"
     shutil.copytree(folder, long)

@@ -12,7 +12,7 @@ import typer
 from limbeck import cards
 from limbeck.errors import SettingsError
 from limbeck.experiment import Request
-from limbeck.naming import names_predictions
+from limbeck.naming import missing_inputs
 from limbeck.plain import merge, parse_assignments
 
 MAIN_JOB = "meal-v2"
@@ -127,10 +127,7 @@ class Typed:
         unknown = [name for name in inputs if name not in known]
         if unknown:
             raise SettingsError(f"{self.method} takes {', '.join(known)}, not {', '.join(unknown)}")
-        missing = [name for name in card.takes if name not in inputs]
-        if "teacher" in missing and names_predictions(inputs.get("data")):
-            missing.remove("teacher")
-        if missing:
+        if missing := missing_inputs(card.takes, inputs):
             words = " ".join(f"--{name} NAME" for name in missing)
             raise SettingsError(f"{self.method} needs {', '.join(card.takes)}; add {words}")
         changes = merge(

@@ -10,7 +10,7 @@ from typing import Any
 from limbeck import cards, catalogue
 from limbeck.errors import RunError, SettingsError, nearest
 from limbeck.experiment import RESULT
-from limbeck.naming import names_predictions
+from limbeck.naming import missing_inputs
 from limbeck.plain import merge, to_plain, unworded, worded
 from limbeck.run.folder import read_identity
 
@@ -157,10 +157,7 @@ def contest(
     lead = next(entry for entry in entries if not entry.alone)
     base = bases[lead.method]
     given = {**base.get("inputs", {}), **(inputs or {})}
-    missing = [one for one in INPUTS if not given.get(one)]
-    if "teacher" in missing and names_predictions(given.get("data")):
-        missing.remove("teacher")
-    if missing:
+    if missing := missing_inputs(INPUTS, {name: one for name, one in given.items() if one}):
         words = " ".join(f"--{one} NAME" for one in missing)
         raise SettingsError(f"compare needs {', '.join(INPUTS)}; add {words} or a --preset")
     made = method_of(lead, merge(base.get("settings", {}), _fitting(lead, common)))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from limbeck.data.splits import Split
-from limbeck.errors import DataError
+from limbeck.data.splits import Split, overlap
+from limbeck.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from limbeck.data.data import Data
@@ -65,6 +65,23 @@ def check_split(split: Split, what: str, data: Data) -> None:
             f"{what} has {len(bad)} samples with NaN or infinite values, the first has id "
             f"{bad[0]}; drop or repair them"
         )
+
+
+def check_unseen(data: Data) -> None:
+    """Refuse validation samples that were trained on, where their ids tell.
+
+    Raises:
+        ArgumentError: some were.
+    """
+    for part in (data.train, data.rest):
+        shared = overlap(data.validation, part) if part is not None else ()
+        for first in shared[:1]:
+            raise ArgumentError(
+                f"{len(shared)} validation samples of {data.name} are training samples too (the "
+                f"first has id {first}): models are too sure of those, and what is chosen on them "
+                "is wrong; set samples apart that no model has seen, or leave ids out that name "
+                "other samples elsewhere"
+            )
 
 
 def _check_members(what: str, data: Data) -> None:

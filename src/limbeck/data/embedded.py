@@ -99,7 +99,7 @@ def diabetes() -> Data:
 
     x, y = load_diabetes(return_X_y=True, scaled=False)
     order = keyed.permutation(keyed.key("diabetes"), len(y))
-    rows = TensorSplit({"x": x[order].astype(np.float32), "y": y[order].astype(np.float32)})
+    rows = TensorSplit({"x": x[order], "y": y[order]})
     train, test = hold_out(Subset(rows, np.arange(len(y))), DIABETES_TEST_SHARE, "test")
     return assemble(train, test, standardise=True, name="diabetes")
 
@@ -141,7 +141,7 @@ def friedman(*, rows: int = 900, noise: float = 1.5, draw: int = 0) -> Data:
     normal = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * math.pi * turn)
     y = 10 * np.sin(math.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
     y += 10 * x[:, 3] + 5 * x[:, 4] + noise * normal
-    whole = TensorSplit({"x": x.astype(np.float32), "y": y.astype(np.float32)})
+    whole = TensorSplit({"x": x, "y": y})
     first = rows - rows // 9
     train, validation, test = (
         Subset(whole, np.arange(*ends)) for ends in ((first,), (first, rows), (rows, count))

@@ -154,9 +154,12 @@ class Loader:
             key: of the batch.
 
         Returns:
-            The batch; its column ``"view"`` holds the numbers.
+            The batch, fractions in single precision; its column ``"view"`` holds the numbers.
         """
-        columns = self._data.columns(self.split, positions)
+        columns = {
+            name: column.float() if column.dtype == torch.float64 else column
+            for name, column in self._data.columns(self.split, positions).items()
+        }
         if "x" in columns:
             ids = columns["id"].numpy()
             columns["x"] = self.views.apply(columns["x"], ids, views, self._view_key)

@@ -18,7 +18,7 @@ from limbeck.data.options import COUNTS, check_options
 from limbeck.data.retrieval import RetrievalData
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
-from limbeck.naming import names_predictions, split_name
+from limbeck.naming import split_name
 
 ROOT = "LIMBECK_DATA"
 SETS: dict[str, Callable[..., Any]] = {**EMBEDDED, "docstrings": docstrings}
@@ -77,11 +77,6 @@ def resolve(data: Any, *, seed: int = 0) -> Any:
     if counts["samples"] is not None:
         found = _cut(found, counts["samples"], seed)
     return found if counts["labels"] is None else found.few(counts["labels"], seed=seed)
-
-
-def brings_members(data: Any) -> bool:
-    """Whether data, or what its name stands for, holds predictions of members that can teach."""
-    return names_predictions(data) or bool(getattr(data, "members", ()))
 
 
 def _cut(found: Any, samples: int, seed: int) -> Any:

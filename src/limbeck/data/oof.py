@@ -95,7 +95,14 @@ def read_oof(
         what = f"{path} ({split})"
         beside = {FOLD: _whole(frame, FOLD, what)} if FOLD in frame else {}
         splits[split] = prediction_split(
-            said[split], y[split], names, scores, what, ids=_ids(frame, what), **beside
+            said[split],
+            y[split],
+            names,
+            scores,
+            what,
+            ids=_ids(frame, what),
+            named=ID in frame,
+            **beside,
         )
     if "test" not in splits:
         splits["train"], splits["test"] = hold_out(splits["train"], TEST_SHARE, "test")

@@ -13,12 +13,10 @@ from limbeck.data.data import TEST_SHARE, Data, assemble
 from limbeck.data.space import InputSpace
 from limbeck.data.splits import Indices, Split, TensorSplit, hold_out
 from limbeck.errors import DataError
+from limbeck.functional.stack_columns import log_probabilities
 
 Scores = Literal["probabilities", "logits"]
 SCORES = ("probabilities", "logits")
-# Forests say 0 where they mean that it did not happen in training. A probability counts as at
-# least this much, so that its logarithm lies between -13.8 and 0.
-FLOOR = 1e-6
 # Rows of probabilities add up to 1, within what a few digits in a file leave of it.
 NEAR_ONE = 0.01
 
@@ -122,6 +120,7 @@ def prediction_split(
     what: str,
     *,
     ids: Indices | None = None,
+    named: bool | None = None,
     **columns: Any,
 ) -> TensorSplit:
     """Predictions of some rows as a split.
@@ -133,6 +132,7 @@ def prediction_split(
         scores: what predictions for classes are.
         what: what to call them in errors.
         ids: of the rows; None numbers them.
+        named: whether the ids name rows in other splits too; None says so where they are given.
         columns: what else is known of the rows.
 
     Returns:
@@ -152,7 +152,7 @@ def prediction_split(
         )
     if x.ndim == 3 and scores == "probabilities":
         x = _logs(x, what)
-    return TensorSplit({"x": x, "y": targets, **columns}, ids)
+    return TensorSplit({"x": x, "y": targets, **columns}, ids, named=named, exact=True)
 
 
 def _stacked(predictions: Any, members: tuple[str, ...], what: str) -> np.ndarray:
@@ -185,4 +185,4 @@ def _logs(x: np.ndarray, what: str) -> np.ndarray:
             f"add up to between {x.sum(2).min():g} and {x.sum(2).max():g}; say scores=logits if "
             "they are logits"
         )
-    return np.log(np.clip(x, FLOOR, None))
+    return log_probabilities(x)

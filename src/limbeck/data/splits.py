@@ -46,6 +46,10 @@ class TensorSplit:
     Args:
         columns: tensors or arrays with N rows each.
         ids: stable sample ids; None numbers the samples from 0.
+        named: whether the ids name samples, so that one that stands in two splits is the same
+            sample; None says so where ids are given. Row numbers of a file do not.
+        exact: keep fractions in double precision, as predictions that are stacked; targets always
+            are.
 
     Raises:
         DataError: columns have different numbers of rows or an unreadable type.
@@ -56,13 +60,21 @@ class TensorSplit:
         (3, [1])
     """
 
-    def __init__(self, columns: Mapping[str, Any], ids: Indices | None = None) -> None:
-        self._columns = {name: _tensor(name, value) for name, value in columns.items()}
+    def __init__(
+        self,
+        columns: Mapping[str, Any],
+        ids: Indices | None = None,
+        *,
+        named: bool | None = None,
+        exact: bool = False,
+    ) -> None:
+        self._columns = {name: _tensor(name, value, exact) for name, value in columns.items()}
         rows = {name: len(value) for name, value in self._columns.items()}
         if len(set(rows.values())) > 1:
             raise DataError(f"columns have different numbers of rows: {rows}")
         self._count = next(iter(rows.values()), 0)
         self.ids = np.arange(self._count, dtype=np.int64) if ids is None else ids
+        self.named = ids is not None if named is None else named
 
     def __len__(self) -> int:
         return self._count
@@ -241,8 +253,11 @@ def hold_out(split: Split, share: float, name: str) -> tuple[Split, Split]:
     return Subset(split, kept), Subset(split, held)
 
 
-def _tensor(name: str, value: Any) -> Tensor:
-    """A column as models and losses take it: labels int64, fractions float32, bytes as they are."""
+def _tensor(name: str, value: Any, exact: bool = False) -> Tensor:
+    """A column as it is kept: labels int64, fractions float32, bytes as they are.
+
+    Targets that came in double precision keep it: large numbers may differ little.
+    """
     if not isinstance(value, Tensor):
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
@@ -252,16 +267,18 @@ def _tensor(name: str, value: Any) -> Tensor:
         # Torch reads no foreign byte order, no negative stride and nothing that is read-only.
         value = torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
     value = value.detach().cpu()
-    if name == "y":
-        return value.to(torch.float32 if value.is_floating_point() else torch.int64)
-    return value.float() if value.dtype == torch.float64 else value
+    if name == "y" and not value.is_floating_point():
+        return value.to(torch.int64)
+    if value.dtype == torch.float64:
+        return value if exact or name == "y" else value.float()
+    return value.float() if name == "y" else value
 
 
 def overlap(first: Split, second: Split) -> Indices:
     """Ids of the samples that two splits share, where their ids tell.
 
-    Ids tell where both were cut from one split, or hold the same content; two splits that came by
-    themselves number their samples each from 0.
+    Ids tell where both were cut from one split, hold the same content, or were given ids; two
+    splits that came without number their samples each from 0.
 
     Args:
         first: a split.
@@ -274,11 +291,26 @@ def overlap(first: Split, second: Split) -> Indices:
         >>> whole = TensorSplit({"x": np.zeros((4, 1))})
         >>> overlap(Subset(whole, [0, 1]), Subset(whole, [1, 2])).tolist()
         [1]
+        >>> first, second = (TensorSplit({"x": [0, 1]}, np.array(ids)) for ids in ([7, 8], [8, 9]))
+        >>> overlap(first, second).tolist()
+        [8]
     """
     ours, theirs = _root(first), _root(second)
-    if ours is not theirs and ours.fingerprint != theirs.fingerprint:
+    # Numbers that were made up tell within one split alone.
+    told = named(ours) and named(theirs)
+    if not told and ours is not theirs and ours.fingerprint != theirs.fingerprint:
         return np.empty(0, dtype=np.int64)
     return np.intersect1d(first.ids, second.ids)
+
+
+def named(split: Split) -> bool:
+    """Whether the ids of a split name its samples in other splits too."""
+    return bool(getattr(_root(split), "named", False))
+
+
+def remade(split: Split, columns: Mapping[str, Any]) -> TensorSplit:
+    """Other columns of the samples of a split, under the ids that they have there."""
+    return TensorSplit(columns, split.ids, named=named(split))
 
 
 def _root(split: Split) -> Split:

@@ -97,14 +97,14 @@ def read_table(
     if written is not None:
         _check_texts(frames, written, path)
         splits = {
-            name: TextSplit(frame[written].tolist(), y[name], frame.index.to_numpy())
+            name: TextSplit(frame[written].tolist(), y[name], frame.index.to_numpy(), named=False)
             for name, frame in frames.items()
         }
     else:
         kept = {name: frame.drop(columns=[*targets, *dropped]) for name, frame in frames.items()}
         x, names = _features(kept, missing, path)
         splits = {
-            name: TensorSplit({"x": x[name], "y": y[name]}, frame.index.to_numpy())
+            name: TensorSplit({"x": x[name], "y": y[name]}, frame.index.to_numpy(), named=False)
             for name, frame in frames.items()
         }
     data = assemble(
@@ -234,7 +234,7 @@ def read_targets(
     if task == "regression" or len(targets) > 1 or (floats and task is None):
         if not numeric:
             raise DataError(f"{path}: column {targets[0]} holds words, which are no regression")
-        y = {name: one / unit for name, one in _columns(frames, targets, np.float32).items()}
+        y = {name: one / unit for name, one in _columns(frames, targets, np.float64).items()}
         if (spread := float(y["train"].std())) > FAR_SPREAD:
             warnings.warn(
                 f"targets of {path.name} have a standard deviation of {spread:.3g}, which networks "

@@ -48,14 +48,23 @@ class TextSplit:
         texts: N strings.
         y: targets, one a text.
         ids: sample ids; None counts from 0.
+        named: whether the ids name samples in other splits too; None says so where ids are given.
     """
 
-    def __init__(self, texts: Sequence[str], y: Any, ids: Indices | None = None) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        y: Any,
+        ids: Indices | None = None,
+        *,
+        named: bool | None = None,
+    ) -> None:
         parts = [text.encode() for text in texts]
         self._bytes = np.frombuffer(b"".join(parts), np.uint8)
         self._ends = np.cumsum([0, *map(len, parts)])
         self._y = torch.tensor(np.asarray(y))
         self.ids = np.arange(len(parts), dtype=np.int64) if ids is None else ids
+        self.named = ids is not None if named is None else named
 
     def __len__(self) -> int:
         return len(self._ends) - 1

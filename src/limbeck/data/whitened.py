@@ -10,7 +10,7 @@ import numpy as np
 
 from limbeck.data.data import Data
 from limbeck.data.space import InputSpace
-from limbeck.data.splits import Split, TensorSplit
+from limbeck.data.splits import Split, remade
 from limbeck.errors import DataError
 
 if TYPE_CHECKING:
@@ -117,10 +117,7 @@ def normalised(data: Data) -> Data:
 
 def _splits(data: Data, change: Change) -> dict[str, Split | None]:
     parts = {"validation": data.validation, "test": data.test, "rest": data.rest}
-    return {
-        name: part and TensorSplit(_read(data, part, change), part.ids)
-        for name, part in parts.items()
-    }
+    return {name: part and remade(part, _read(data, part, change)) for name, part in parts.items()}
 
 
 def _remade(
@@ -129,7 +126,7 @@ def _remade(
     seen = float(train["x"].min()), float(train["x"].max())
     return dataclasses.replace(
         data,
-        train=TensorSplit(train, data.train.ids),
+        train=remade(data.train, train),
         input_space=dataclasses.replace(space, mean=(), std=(), range=seen),
         **others,  # type: ignore[arg-type]
     )

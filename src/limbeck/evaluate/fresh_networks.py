@@ -17,7 +17,7 @@ from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.data import Data
 from limbeck.data.prepared import Pixels, Prepared
-from limbeck.data.splits import Split, Subset, TensorSplit
+from limbeck.data.splits import Split, Subset, TensorSplit, remade
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.protocol import Judging
 from limbeck.evaluate.quality import Figures, collect, quality
@@ -158,4 +158,4 @@ def _held(split: Split) -> Split:
         source = source.source
     if source is split or not isinstance(source, TensorSplit):
         return split
-    return TensorSplit(split.take(np.arange(len(split))), split.ids)
+    return remade(split, split.take(np.arange(len(split))))

@@ -15,6 +15,7 @@ from limbeck.errors import DataError
 from limbeck.evaluate.figures import figure
 from limbeck.functional import classification, supervised
 from limbeck.functional.divergences import soft_target_loss
+from limbeck.functional.guards import widened
 from limbeck.outputs import Outputs
 
 Source = Callable[[Batch], Outputs]
@@ -38,7 +39,7 @@ def collect(source: Source, data: Data, split: Split) -> tuple[Tensor, Tensor]:
     """
     logits, targets = [], []
     for batch in sequential(data, split):
-        logits.append(source(batch).read("logits").float().cpu())
+        logits.append(widened(source(batch).read("logits")).cpu())
         targets.append(batch["y"].cpu())
     found = torch.cat(logits)
     bad = ~torch.isfinite(found.reshape(len(found), -1)).all(1)

@@ -15,7 +15,7 @@ from limbeck import keyed
 from limbeck.data.data import Data
 from limbeck.data.eight_bit import EightBit
 from limbeck.data.prepared import pixels_of
-from limbeck.data.splits import Subset, TensorSplit
+from limbeck.data.splits import Subset, remade
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.fresh_networks import Case, trained
 from limbeck.evaluate.protocol import SELECTED, SOFT_LABELS, Protocol, columns_of
@@ -193,7 +193,7 @@ def random_subsets(
         columns = split.take(np.arange(len(split)))
         if teacher is not None:
             columns[SOFT_LABELS] = collect(teacher, full, split)[0]
-        subsets.append(dataclasses.replace(full, train=TensorSplit(columns, split.ids), rest=None))
+        subsets.append(dataclasses.replace(full, train=remade(split, columns), rest=None))
     return subsets
 
 
@@ -203,7 +203,7 @@ def with_hard_labels(small: Data) -> Data:
         return small
     columns = small.train.take(np.arange(len(small.train)))
     del columns[SOFT_LABELS]
-    return dataclasses.replace(small, train=TensorSplit(columns, small.train.ids))
+    return dataclasses.replace(small, train=remade(small.train, columns))
 
 
 def _searched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,14 @@ from limbeck.data.splits import Subset
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import Source, collect, fidelity, main_figure, quality
+from limbeck.naming import distinct
 
 Row = dict[str, Any]
 NEAR_CHANCE = 0.02
 # Training samples on which teachers are looked at: enough for a third of a point.
 LOOKED_AT = 10_000
+# Figures of one model that two runs took in batches of their own differ by this share.
+EQUAL = 1e-5
 ROLES = ("product", "baseline", "ensemble", "teacher", "reference")
 
 
@@ -194,12 +198,14 @@ def average(tables: Sequence[Sequence[Row]]) -> list[Row]:
 def joint_rows(tables: Sequence[tuple[str, Sequence[Row]]]) -> list[Row]:
     """The products of several tables, and of their other rows each that says something new.
 
+    A row is known already where one of its name has the same figures: that is the same model.
+
     Args:
         tables: a name and its rows for each run.
 
     Returns:
         One product a table, by its name; then baselines, ensembles and teachers, those that stand
-        in several tables once.
+        in several tables once, with a number behind names that several models have.
 
     Example:
         >>> row = {"quality": {"accuracy": 0.5}, "cost": {}}
@@ -212,10 +218,23 @@ def joint_rows(tables: Sequence[tuple[str, Sequence[Row]]]) -> list[Row]:
         {**row, "name": name} for name, rows in tables for row in rows if row["role"] == "product"
     ]
     others = [row for _, rows in tables for row in rows if row["role"] != "product"]
-    known: dict[tuple[str, str], Row] = {}
     for row in sorted(others, key=lambda row: ROLES.index(row["role"])):
-        known.setdefault((row["name"], row["role"]), row)
-    return found + list(known.values())
+        if not any(_same(row, known) for known in found):
+            found.append(row)
+    names = distinct([row["name"] for row in found])
+    return [{**row, "name": name} for row, name in zip(found, names, strict=True)]
+
+
+def _same(first: Row, second: Row) -> bool:
+    """Whether two rows that are no products are of one model: its name and figures, not its cost.
+
+    Latency differs from one measurement to the next.
+    """
+    if "product" in (first["role"], second["role"]) or first["name"] != second["name"]:
+        return False
+    both = first["quality"].keys() & second["quality"].keys()
+    pairs = [(first["quality"][name], second["quality"][name]) for name in both]
+    return bool(pairs) and all(math.isclose(*pair, rel_tol=EQUAL) for pair in pairs)
 
 
 def _row(name: str, role: str, figures: Mapping[str, float], costs: Mapping[str, float]) -> Row:

@@ -208,12 +208,12 @@ from limbeck.functional.sparse_vectors import (
     inference_free_query,
     splade_pool,
 )
+from limbeck.functional.stack_columns import row_statistics
 from limbeck.functional.stacking import (
     Projection,
     Removal,
     correlation_condition,
     redundancy_projection,
-    row_statistics,
 )
 from limbeck.functional.statistics import (
     image_variation,

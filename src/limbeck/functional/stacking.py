@@ -1,4 +1,4 @@
-"""Tables of ensemble predictions: near-duplicates out, row statistics in, how well conditioned.
+"""Tables of ensemble predictions: near-duplicates out, and how well conditioned what is left is.
 
 A row is a sample, a column a member. One matrix of products serves all pairs of members.
 """
@@ -194,43 +194,6 @@ def correlation_condition(predictions: Array) -> float:
             "them out, their correlation is undefined"
         )
     return _condition(pairs.correlations(list(range(table.shape[1]))))
-
-
-def row_statistics(
-    predictions: Array, *, statistics: bool = True, interactions: bool = True
-) -> np.ndarray:
-    r"""Predictions with what the members say of each row together.
-
-    Columns behind the predictions: mean :math:`\mu`, population deviation :math:`\sigma`, median,
-    range :math:`r`, then :math:`\mu\sigma` and :math:`r\sigma`.
-
-    Args:
-        predictions: ``(N, K)``.
-        statistics: append the four.
-        interactions: append the two products.
-
-    Returns:
-        ``(N, K + 6)``, or fewer columns if one option is off.
-
-    Raises:
-        ArgumentError: a value is not finite.
-
-    Example:
-        >>> row_statistics([[1.0, 3.0]]).tolist()
-        [[1.0, 3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 2.0]]
-
-    Source: arXiv 2602.12469, meta-features.
-    """
-    table = matrix(predictions, "predictions")
-    columns = [table]
-    if statistics or interactions:
-        mean, deviation = table.mean(1), table.std(1)
-        spread = table.max(1) - table.min(1)
-        if statistics:
-            columns += [mean, deviation, np.median(table, axis=1), spread]
-        if interactions:
-            columns += [mean * deviation, spread * deviation]
-    return np.column_stack(columns)
 
 
 def member_errors(

@@ -31,7 +31,7 @@ class CrossFitted(NamedTuple):
             log-probabilities for classification, logits of labels; NaN for rows that are never
             held out.
         fold: in which a row is held out ``(N,)``, -1 for never.
-        members: K teachers, trained on all rows.
+        members: K teachers, trained on all rows; none where they were not asked for.
         members_of_folds: for each member the teachers that were trained for the folds.
     """
 
@@ -42,7 +42,13 @@ class CrossFitted(NamedTuple):
 
 
 def cross_fitted(
-    run: Run, given: str | Sequence[Any], data: Data, teaching: Teaching, folds: Folds
+    run: Run,
+    given: str | Sequence[Any],
+    data: Data,
+    teaching: Teaching,
+    folds: Folds,
+    *,
+    refit: bool = True,
 ) -> CrossFitted:
     """Train members by name on the rows of the other folds, and once on all rows.
 
@@ -56,6 +62,7 @@ def cross_fitted(
             the training split.
         teaching: how networks are trained.
         folds: of these rows.
+        refit: train the members on all rows too; False leaves them out.
 
     Returns:
         Predictions, the fold of each row, and the members.
@@ -98,7 +105,8 @@ def cross_fitted(
             table[held, place] = said if shape else said[:, 0]
     # The stages that teachers of these names have in every method.
     every = [
-        _trained(run, ("teacher", place), name, data, teaching) for place, name in enumerate(names)
+        _trained(run, ("teacher", place), name, data, teaching)
+        for place, name in enumerate(names if refit else ())
     ]
     return CrossFitted(table, folds.number, tuple(every), tuple(of_folds))
 

@@ -144,7 +144,7 @@ class EstimatorMaker:
         self, run: Run, stage: str, key: int, name: str, data: Data, teaching: Teaching
     ) -> EstimatorTeacher:
         """Read the file; or fit the named estimator, however many steps networks take."""
-        from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher
+        from limbeck.bridges.sklearn.estimator_teacher import EstimatorTeacher, warn_unmet
         from limbeck.bridges.sklearn.storing import read_estimator
 
         prefix, rest, options = split_name(name)
@@ -156,10 +156,13 @@ class EstimatorMaker:
         estimator = read_estimator(stored)
         # Fitted on places: names of classes may be numbers too.
         own = getattr(estimator, "classes_", None)
+        places = None if own is None else tuple(map(int, own))
+        if places is not None:
+            warn_unmet(name, places, data.classes)
         return EstimatorTeacher(
             estimator,
             name=name,
-            places=None if own is None else tuple(map(int, own)),
+            places=places,
             outputs=None if own is None else data.outputs,
             stored=stored,
         )

@@ -144,7 +144,7 @@ def says_probabilities(given: Any) -> bool:
     return bool(getattr(given, "classifies", False))
 
 
-def members_of(given: Any) -> int:
+def teacher_count(given: Any) -> int:
     """How many teachers the user gave."""
     if isinstance(given, EnsembleTeacher):
         return len(given.members)

@@ -12,7 +12,7 @@ from torch import Tensor
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
-from limbeck.data.splits import Split, Subset, overlap
+from limbeck.data.splits import Split, Subset
 from limbeck.errors import ArgumentError
 from limbeck.evaluate.cost import median_ms, multiply_adds, weights
 from limbeck.evaluate.quality import quality
@@ -58,22 +58,6 @@ class Told(NamedTuple):
     def correct(self) -> Tensor:
         """Whether each prediction is right, ``(N,)``."""
         return self.logits.argmax(1) == self.target
-
-
-def check_unseen(data: Data) -> None:
-    """Refuse validation samples that were trained on, where their ids tell.
-
-    Raises:
-        ArgumentError: some were.
-    """
-    for part in (data.train, data.rest):
-        shared = overlap(data.validation, part) if part is not None else ()
-        for first in shared[:1]:
-            raise ArgumentError(
-                f"{len(shared)} validation samples of {data.name} are training samples too (the "
-                f"first has id {first}): models are too sure of those, and windows would stand in "
-                "the wrong place; set samples apart that no model has seen"
-            )
 
 
 def check_said(given: Any, stages: int, classes: int) -> tuple[Tensor, Any]:

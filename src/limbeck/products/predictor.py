@@ -37,6 +37,7 @@ class Predictor:
         task: ``"classification"``, ``"multilabel"`` or ``"regression"``.
         classes: names of the classes.
         width: how many numbers come out for a sample.
+        precision: of the inputs that it reads.
     """
 
     what: ClassVar[str]
@@ -44,6 +45,7 @@ class Predictor:
     task: str
     classes: tuple[str, ...]
     width: int
+    precision: torch.dtype = torch.float32
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -91,7 +93,7 @@ class Predictor:
                 raise ArgumentError(f"item {wrong[0]} of x is {texts[wrong[0]]!r}, expected a text")
             return [{"text": encode_texts(part)} for part in _chunks(texts)]
         x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.to(self.precision)
         space = self.input_space
         if space is not None:
             if tuple(x.shape) in (space.shape, space.size):

@@ -16,7 +16,7 @@ from limbeck.errors import ModelError
 from limbeck.networks.making import library
 from limbeck.products.export_folder import check_known, check_place, write_export
 from limbeck.products.exporting import ONNX_LIBRARIES
-from limbeck.products.graphs import compare, graph, write_onnx
+from limbeck.products.graphs import compare, drawn_values, graph, write_onnx
 from limbeck.products.sidecar import describe
 from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
@@ -103,6 +103,9 @@ def _network(stack: StackedPredictor) -> StackedNetwork:
             f"members {', '.join(others)} are no networks, which one graph of ONNX needs; export "
             "the stack --to safetensors, or stack networks alone"
         )
+    if stack.input_space is not None:
+        # The stack names the member whose outputs do not fit; a graph of it would not.
+        stack.logits(drawn_values(stack.input_space, 1))
     groups: Any = stack.groups
     networks = [[one.reading(stack.input_space) for one in group] for group in groups]
     of = "numbers" if stack.task == "regression" else "probabilities"

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import files
+from limbeck.columns import PredictedTeacher
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.space import InputSpace, convert
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import cost
 from limbeck.evaluate.diagnostics import diagnostics
 from limbeck.evaluate.stacks import stack_rows
@@ -95,6 +96,9 @@ class StackedPredictor(Predictor):
                 "name of its own for each"
             )
         rule.check(len(self.groups), self.width)
+        ready = any(isinstance(one, PredictedTeacher) for group in self.groups for one in group)
+        # Large numbers that differ little are apart in double precision alone.
+        self.precision = torch.float64 if ready else torch.float32
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -138,18 +142,30 @@ class StackedPredictor(Predictor):
 
         Returns:
             Logits ``(N, C)`` and ``extra.member_logits`` ``(K, N, C)``.
+
+        Raises:
+            ModelError: a member gives another number of outputs than the stack.
         """
         known = {} if known is None else known
-        for group in self.groups:
+        for name, group in zip(self.names, self.groups, strict=True):
             for one in group:
                 if id(one) not in known:
                     said = one(batch).read("logits")
                     known[id(one)] = said[:, None] if said.ndim == 1 else said
+                self._check_width(name, known[id(one)])
         combine = mean_logits if self.task == "regression" else mean_probabilities
         said = torch.stack(
             [combine(torch.stack([known[id(one)] for one in group])) for group in self.groups]
         )
         return Outputs(logits=self.rule(said).to(said.dtype), extra={"member_logits": said})
+
+    def _check_width(self, name: str, said: Tensor) -> None:
+        if tuple(said.shape[1:]) != (self.width,):
+            what = f"{self.width} classes" if self.classes else "one number a sample"
+            raise ModelError(
+                f"member {name} gives outputs of shape {tuple(said.shape)}, expected "
+                f"(N, {self.width}) for a stack of {what}; give members of the same outputs"
+            )
 
     def cost(self, data: Data) -> dict[str, float]:
         """Members, and what one prediction takes; see `limbeck.evaluate.cost.cost`."""

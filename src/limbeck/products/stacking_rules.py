@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from limbeck.checks import check_weights
 from limbeck.errors import ArgumentError, RunError, nearest
-
-# Probabilities below this count as this, as when the weights were learnt.
-LEAST = 1e-6
+from limbeck.functional.stack_columns import log_odds, with_statistics
 
 
 class Rule(nn.Module):
@@ -128,18 +126,7 @@ class LinearRule(Rule):
     def columns(self, said: Tensor) -> Tensor:
         """Predictions ``(K, N, 1)`` with the statistics of each row, ``(N, D)``."""
         table = said.double().reshape(said.shape[0], -1).T
-        parts = [table]
-        if self.statistics or self.interactions:
-            mean, deviation = table.mean(1), table.std(1, correction=0)
-            ordered = table.sort(1).values
-            spread = ordered[:, -1] - ordered[:, 0]
-            if self.statistics:
-                half = table.shape[1] // 2
-                median = (ordered[:, half] + ordered[:, (table.shape[1] - 1) // 2]) / 2
-                parts.append(torch.stack([mean, deviation, median, spread], 1))
-            if self.interactions:
-                parts.append(torch.stack([mean * deviation, spread * deviation], 1))
-        return torch.cat(parts, 1)
+        return with_statistics(table, statistics=self.statistics, interactions=self.interactions)
 
 
 class LogisticRule(Rule):
@@ -177,11 +164,7 @@ class LogisticRule(Rule):
 
     def columns(self, said: Tensor) -> Tensor:
         """Log-odds of what members say ``(K, N, C)``, ``(N, D)``."""
-        logs = said.double().softmax(-1).clamp(min=LEAST).log()
-        if logs.shape[-1] == 2:
-            return (logs[..., 1] - logs[..., 0]).T
-        centred = logs - logs.mean(-1, keepdim=True)
-        return centred.permute(1, 0, 2).reshape(centred.shape[1], -1)
+        return log_odds(said.double().softmax(-1).permute(1, 0, 2))
 
 
 RULES: Mapping[str, type[Rule]] = {one.kind: one for one in (AverageRule, LinearRule, LogisticRule)}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.batch import Batch
+from limbeck.data.checking import check_unseen
 from limbeck.data.data import Data
 from limbeck.data.names import resolve
 from limbeck.data.space import InputSpace
@@ -23,7 +24,6 @@ from limbeck.products.cascade_files import read_cascade, write_cascade
 from limbeck.products.cascade_measures import (
     StageCost,
     check_said,
-    check_unseen,
     figures_of,
     mean_cost,
     stage_costs,
@@ -101,13 +101,13 @@ class WindowCascade(Predictor):
             ArgumentError: the data or a model is no classifier, or an ensemble is no plain mean.
             ModelError: a model has other classes.
         """
-        data = resolve(data)
-        if data.task != cls.task:
+        found = resolve(data)
+        if found.task != cls.task:
             raise ArgumentError(
-                f"{data.name} is {data.task}, and confidence as a cascade reads it is that of a "
+                f"{found.name} is {found.task}, and confidence as a cascade reads it is that of a "
                 "classifier; take classification data"
             )
-        return cls(stages_for(models, data), data.input_space, data.classes, policy=policy)
+        return cls(stages_for(models, found), found.input_space, found.classes, policy=policy)
 
     def calibrate(
         self, validation: Data | str | Labelled, policy: ExitPolicy | None = None

@@ -23,7 +23,11 @@ NAME = 14
 # What quality is drawn against: of models that answer, of sets that models are trained on, of
 # generators.
 COSTS = (
-    {"latency_ms": "latency of one sample, ms", "parameters": "parameters"},
+    {
+        "latency_ms": "latency of one sample, ms",
+        "macs": "multiply-adds of one sample",
+        "parameters": "parameters",
+    },
     {"images": "images to train on", "bytes": "bytes of the set"},
     {"evaluations": "evaluations of the network for a sample", "parameters": "parameters"},
 )
@@ -66,13 +70,15 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 
 def _together(stories: Sequence[Story]) -> dict[str, Any] | None:
     """The products of several runs on the same data in one table, and what all started from."""
-    data = {str(story.request.inputs.get("data")) for story in stories}
+    # Files of one name may differ, and settings of a method may say how a file is read.
+    data = {(story.request.data, story.content) for story in stories}
     if len(stories) < 2 or len(data) > 1:
         return None
+    ((name, _),) = data
     rows = joint_rows([(_heading(story), story.rows) for story in stories])
     heads, cells = table_cells(rows)
     return {
-        "data": data.pop(),
+        "data": name,
         "heads": heads,
         "rows": [
             {"role": row["role"], "cells": line} for row, line in zip(rows, cells, strict=True)

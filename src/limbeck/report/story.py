@@ -13,7 +13,7 @@ from limbeck.errors import RunError
 from limbeck.experiment import DIAGNOSTICS, TABLE, Request
 from limbeck.naming import spaced, without_place
 from limbeck.run.exhibits import Drawing, Gallery, Sheet, read_exhibits
-from limbeck.run.folder import ENVIRONMENT
+from limbeck.run.folder import ENVIRONMENT, INPUTS
 from limbeck.run.run import METRICS
 from limbeck.run.trackers import read_rows
 
@@ -27,6 +27,7 @@ class Story:
     Args:
         name: of the folder.
         request: what was asked.
+        content: fingerprint of the data of the first seed; None where the folder tells none.
         card: of the method.
         rows: the table.
         curves: by stage, by term, steps and values of the first seed.
@@ -40,6 +41,7 @@ class Story:
 
     name: str
     request: Request
+    content: str | None
     card: cards.Card
     rows: list[dict[str, Any]]
     curves: Mapping[str, Mapping[str, tuple[list[int], list[float]]]]
@@ -79,6 +81,7 @@ def read_story(folder: Path) -> Story:
     return Story(
         name=folder.resolve().name,
         request=request,
+        content=_json(first / INPUTS).get("data"),
         card=cards.card(request.method),
         rows=[
             {**row, "name": without_place(row["name"])} for row in files.read_json(folder / TABLE)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -16,10 +18,14 @@ from limbeck.bridges.sklearn.members import (
     named_members,
     oof_predictions,
     says,
+    warn_unmet,
     warn_unweighted,
 )
 from limbeck.errors import ArgumentError, UnusualUseWarning
 from limbeck.functional.stacking import Projection, Removal
+
+# Two members whose correlation is so near 1 leave few digits of how weight is shared between them.
+COPY = 1e-9
 
 
 class Collected(NamedTuple):
@@ -88,6 +94,8 @@ class Stacking(_BaseComposition):
                 table, fitted = oof_predictions(
                     named, X, y, folds, weights=weights, classes=classes
                 )
+            if classes is not None:
+                warn_unmet(self.member_names_, fitted, classes)
         folds, counted = folds.counted(weights)
         self.oof_matrix_ = table
         self.oof_rows_ = np.flatnonzero(counted)
@@ -116,6 +124,7 @@ class Stacking(_BaseComposition):
                 UnusualUseWarning,
                 stacklevel=3,
             )
+        self._warn_of_copies(found, collected.table)
         if self.members is None:
             self.members_ = None
         elif self.refit and not self.prefit:
@@ -125,6 +134,26 @@ class Stacking(_BaseComposition):
             ]
         else:
             self.members_ = [collected.fitted[place] for place in found.kept]
+
+    def _warn_of_copies(self, found: Projection, table: np.ndarray) -> None:
+        """Say which two of those that stay are so alike that their weights are rounding."""
+        if found.condition_after < 1 / COPY:
+            return
+        kept = table[:, found.kept]
+        long = np.moveaxis(kept, 1, -1).reshape(-1, kept.shape[1])
+        like = np.corrcoef(long, rowvar=False) - 2 * np.eye(kept.shape[1])
+        if like.max() < 1 - COPY:
+            # Fewer rows than members leave none apart, and penalties are for that.
+            return
+        first, second = sorted(np.unravel_index(like.argmax(), like.shape))
+        names = self.kept_members_
+        warnings.warn(
+            f"members {names[first]} and {names[second]} say nearly the same and both stay, with a "
+            f"condition number of {found.condition_after:.1e}: how weight is shared between them "
+            "is mostly rounding; raise squared_difference, so that one of them goes",
+            UnusualUseWarning,
+            stacklevel=4,
+        )
 
     def _named_removal(self, removal: Removal) -> dict[str, Any]:
         names = self.member_names_
@@ -152,3 +181,25 @@ class Stacking(_BaseComposition):
         value = getattr(self, name)
         if value not in valid:
             raise ArgumentError(f"{name} is {value!r}, expected one of {', '.join(valid)}")
+
+
+def warn_unconverged(models: Mapping[str, Any], max_iter: int, instead: str) -> None:
+    """Say once how many regressions stopped early, whatever they are.
+
+    Args:
+        models: by the name of their kind; each counts its ``fits`` and those ``unconverged``.
+        max_iter: where they stopped.
+        instead: what else helps than more of them.
+    """
+    early = [
+        f"{one.unconverged} of {one.fits} {kind} fits"
+        for kind, one in models.items()
+        if one.unconverged
+    ]
+    if early:
+        warnings.warn(
+            f"{' and '.join(early)} stopped at max_iter={max_iter} before they converged; their "
+            f"coefficients are used as they stand. Raise max_iter, or {instead}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from limbeck.bridges.sklearn.base import Stacking
-from limbeck.bridges.sklearn.logistic import LEAST, affine, log_loss, nested_logistic
+from limbeck.bridges.sklearn.base import Stacking, warn_unconverged
+from limbeck.bridges.sklearn.logistic import affine, log_loss, nested_logistic
 from limbeck.errors import ArgumentError
+from limbeck.functional.stack_columns import class_rows, log_odds
 from limbeck.functional.stacking import Projection, redundancy_projection
 
 
@@ -35,6 +37,10 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         squared_difference: and whose mean squared difference from it is at most this, of
             probabilities, or of scores with variance 1.
         variance: members with less variance, in the same units, go.
+        relative: for probabilities the two above are multiples of the variance of what members
+            are to say, 1 for a row's own class and 0 for others: 0.25 for two classes, 0.09 for
+            ten, where 0.01 by itself is as much as a good member errs by. Scores have variance 1
+            anyway.
         strengths: inverse penalties to choose from.
         refit: predict by members fitted on all rows; False averages those of the folds.
         max_iter: of each logistic regression.
@@ -73,6 +79,7 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         correlation: float = 0.95,
         squared_difference: float = 0.01,
         variance: float = 0.001,
+        relative: bool = False,
         strengths: Sequence[float] = (0.001, 0.01, 0.1, 1.0, 10.0),
         refit: bool = True,
         max_iter: int = 1000,
@@ -85,6 +92,7 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
         self.correlation = correlation
         self.squared_difference = squared_difference
         self.variance = variance
+        self.relative = relative
         self.strengths = strengths
         self.refit = refit
         self.max_iter = max_iter
@@ -136,6 +144,7 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
             self.meta_model_.oof[known], target[known], None if weights is None else weights[known]
         )
         self._keep(found, collected, X, y, sample_weight)
+        warn_unconverged({"logistic": self.meta_model_}, self.max_iter, "lower the strengths")
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -182,46 +191,31 @@ class RegularizedStackingClassifier(ClassifierMixin, Stacking):
             "squared_difference": self.squared_difference,
             "variance": self.variance,
         }
-        hot = np.eye(len(self.classes_))[target]
         if table.ndim == 3:
             if table.shape[2] != len(self.classes_):
                 raise ArgumentError(
-                    f"X has shape {table.shape} and y {len(self.classes_)} classes, expected a "
-                    f"probability for each class: (N, K, {len(self.classes_)})"
+                    f"X has shape {table.shape} and y rows of {len(self.classes_)} classes, "
+                    f"{self.classes_.tolist()}, expected a probability for each class: "
+                    f"(N, K, {len(self.classes_)}); give rows of every class, or leave columns of "
+                    "the others out"
                 )
-            long = np.moveaxis(table, 1, 2).reshape(-1, table.shape[1])
             shares = None if weights is None else weights.repeat(table.shape[2])
-            return redundancy_projection(long, hot.ravel(), weights=shares, **options)
+            return redundancy_projection(
+                *class_rows(table, target), weights=shares, relative=self.relative, **options
+            )
         scaled = _standardised(table, weights)
         return redundancy_projection(
             scaled,
             target,
             weights=weights,
-            errors=_unexplained(scaled, hot, weights),
+            errors=_unexplained(scaled, np.eye(len(self.classes_))[target], weights),
             **options,
         )
 
     def _features(self, predictions: np.ndarray) -> np.ndarray:
-        return predictions if predictions.ndim == 2 else log_odds(predictions)
-
-
-def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Log-odds of members: one column each for two classes, else one a class.
-
-    Args:
-        probabilities: ``(N, K, C)``; those below a millionth count as this.
-
-    Returns:
-        ``(N, K)`` for two classes, else ``(N, K C)``.
-
-    Example:
-        >>> log_odds(np.array([[[0.5, 0.5]]])).tolist()
-        [[0.0]]
-    """
-    logs = np.log(np.clip(probabilities, LEAST, None))
-    if probabilities.shape[2] == 2:
-        return logs[:, :, 1] - logs[:, :, 0]
-    return (logs - logs.mean(2, keepdims=True)).reshape(len(logs), -1)
+        if predictions.ndim == 2:
+            return predictions
+        return log_odds(torch.from_numpy(predictions)).numpy()
 
 
 def _standardised(table: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,10 @@ from limbeck.bridges.sklearn.members import check_predictions
 from limbeck.bridges.sklearn.storing import estimator_bytes, read_estimator
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.data.predictions import FLOOR
 from limbeck.data.space import InputSpace, convert
-from limbeck.errors import ModelError
+from limbeck.errors import ModelError, UnusualUseWarning
 from limbeck.fingerprint import fingerprint
+from limbeck.functional.stack_columns import LEAST_PROBABILITY, log_probabilities
 from limbeck.outputs import Outputs
 from limbeck.teachers import is_estimator
 
@@ -106,7 +107,7 @@ class EstimatorTeacher:
         """The teacher with its classes in the order of the data's.
 
         Classes are found by their names, else whole numbers by their places. One that the
-        estimator never met has the least probability.
+        estimator never met has the least probability, and it is said.
 
         Raises:
             ModelError: it knows a class that the data has not, or the data has another task.
@@ -122,6 +123,7 @@ class EstimatorTeacher:
         if not self.classifies or own is None or self._places is not None:
             return self
         places = _places(self.name, np.asarray(own), data)
+        warn_unmet(self.name, places, data.classes)
         return EstimatorTeacher(
             self.estimator,
             name=self.name,
@@ -135,7 +137,9 @@ class EstimatorTeacher:
         x = batch["x"]
         rows = raw_rows(x, batch.space, self._space)
         said = self._says(_named(self.name, self.estimator, rows, batch.space))
-        return Outputs(logits=torch.from_numpy(said).to(x.device, torch.float32))
+        # Numbers in their own unit may be large and differ little.
+        precision = torch.float32 if self.classifies else torch.float64
+        return Outputs(logits=torch.from_numpy(said).to(x.device, precision))
 
     def _says(self, rows: Any) -> np.ndarray:
         ask = self.estimator.predict_proba if self.classifies else self.estimator.predict
@@ -147,7 +151,7 @@ class EstimatorTeacher:
             table = np.zeros((len(found), self._outputs or len(self._places)))
             table[:, list(self._places)] = found
             found = table
-        return np.log(np.clip(found, FLOOR, None))
+        return log_probabilities(found)
 
     def write(self, part: Path) -> dict[str, Any]:
         """Put the estimator into a folder of a product; return facts for `read`."""
@@ -213,6 +217,25 @@ def raw_rows(x: Tensor, space: InputSpace | None, own: InputSpace | None = None)
     elif space is not None:
         x = space.denormalise(x)
     return x.reshape(len(x), -1).numpy()
+
+
+def warn_unmet(name: str, places: Sequence[int], classes: Sequence[str]) -> None:
+    """Say which classes an estimator never met.
+
+    Args:
+        name: of the estimator.
+        places: of the classes that it knows, among `classes`.
+        classes: C names.
+    """
+    lacking = [word for place, word in enumerate(classes) if place not in places]
+    if lacking:
+        warnings.warn(
+            f"member {name} has not met class {', '.join(lacking)} and gives it the least "
+            f"probability, {LEAST_PROBABILITY:g}, for every sample; fit it on rows of all classes, "
+            "with fewer folds or more rows, or leave it out",
+            UnusualUseWarning,
+            stacklevel=3,
+        )
 
 
 def _check(estimator: Any) -> None:

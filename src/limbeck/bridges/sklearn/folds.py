@@ -66,7 +66,8 @@ def make_folds(
         The folds.
 
     Raises:
-        ArgumentError: a row is held out twice, as with repeated splits, or trains for itself.
+        ArgumentError: a row is held out twice, as with repeated splits, or trains for itself;
+            pairs are none, or name rows that are not there.
 
     Example:
         >>> folds = make_folds(KFold(2), np.zeros((4, 1)), np.zeros(4))
@@ -76,10 +77,11 @@ def make_folds(
     if isinstance(cv, Integral):
         kind = StratifiedKFold if classifier else KFold
         cv = kind(int(cv), shuffle=True, random_state=seed)
-    splits = [
-        (np.asarray(train), np.asarray(test))
-        for train, test in check_cv(cv, y, classifier=classifier).split(X, y, groups)
-    ]
+    pairs = isinstance(cv, Iterable) and not hasattr(cv, "split")
+    found: Any = cv if pairs else check_cv(cv, y, classifier=classifier).split(X, y, groups)
+    splits = [_checked(place, one, len(y)) for place, one in enumerate(found)]
+    if not splits:
+        raise ArgumentError("cv holds no split; give a number of folds, or pairs of indices")
     number = np.full(len(y), -1)
     trains = np.zeros((len(splits), len(y)), dtype=bool)
     for fold, (train, test) in enumerate(splits):
@@ -121,6 +123,27 @@ def inner_groups(folds: Folds, outer: list[int], count: int) -> list[tuple[list[
         ([j for j in outer if j not in held and folds.sees[held, j].all()], held) for held in groups
     ]
     return [(train, held) for train, held in pairs if train]
+
+
+def _checked(place: int, given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """One split as two arrays of rows that are there, whoever made it."""
+    try:
+        train, test = (np.asarray(part) for part in given)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"split {place} of cv is {str(given)[:40]}, expected a pair: indices of rows that "
+            "train, and of rows that are held out"
+        ) from None
+    for what, rows in (("trains on", train), ("holds out", test)):
+        whole = rows.ndim == 1 and (rows.dtype.kind in "iu" or not len(rows))
+        if not whole or (len(rows) and not 0 <= rows.min() <= rows.max() < count):
+            ends = f" from {rows.min()} to {rows.max()}" if rows.size else ""
+            raise ArgumentError(
+                f"split {place} of cv {what} {rows.dtype} of shape {rows.shape}{ends}, expected "
+                f"numbers of rows from 0 to {count - 1}; make the splits for these {count} rows, "
+                "and of a mask take np.flatnonzero"
+            )
+    return train.astype(np.int64), test.astype(np.int64)
 
 
 def _first_twice(splits: list[tuple[np.ndarray, np.ndarray]]) -> int:

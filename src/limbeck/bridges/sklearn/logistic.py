@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from limbeck.bridges.sklearn.folds import Folds, inner_groups
 from limbeck.errors import ArgumentError
+from limbeck.functional.stack_columns import log_probabilities
 
-# Probabilities below this count as this.
-LEAST = 1e-6
 # Losses that differ by this share are equal, and the stronger penalty is taken.
 EQUAL = 1e-6
 
@@ -27,12 +28,16 @@ class NestedClassifier(NamedTuple):
         oof: probabilities of rows by fits that did not see them ``(N, C)``; NaN where none.
         strength: the inverse penalty of `final`.
         fold_strengths: what was chosen in each fold that could be fitted.
+        fits: how many regressions there were.
+        unconverged: how many of them stopped early.
     """
 
     final: Pipeline
     oof: np.ndarray
     strength: float
     fold_strengths: tuple[float, ...]
+    fits: int
+    unconverged: int
 
 
 def nested_logistic(
@@ -57,10 +62,11 @@ def nested_logistic(
         max_iter: of each fit.
 
     Returns:
-        The model.
+        The model, which counts the fits that stopped early.
 
     Raises:
-        ArgumentError: no fold can be learned from, or a strength is not above 0.
+        ArgumentError: no fold can be learned from, rows that train are of one class, or a
+            strength is not above 0.
     """
     grid = np.sort(np.asarray(strengths, dtype=np.float64))
     if grid.size == 0 or not (grid > 0).all():
@@ -81,7 +87,8 @@ def nested_logistic(
         )
     every = [*range(len(folds.splits))]
     strength = search.strength(every)
-    return NestedClassifier(search.fit(every, strength), oof, strength, tuple(chosen))
+    final = search.fit(every, strength)
+    return NestedClassifier(final, oof, strength, tuple(chosen), search.fits, search.unconverged)
 
 
 def log_loss(
@@ -89,7 +96,7 @@ def log_loss(
 ) -> float:
     """Mean negative log-probability of the labels, in nats."""
     own = probabilities[np.arange(len(target)), target]
-    return float(np.average(-np.log(np.maximum(own, LEAST)), weights=weights))
+    return float(np.average(-log_probabilities(own), weights=weights))
 
 
 def affine(final: Pipeline) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +118,22 @@ def affine(final: Pipeline) -> tuple[np.ndarray, np.ndarray]:
     return coef, constant
 
 
-class _Search(NamedTuple):
-    features: np.ndarray
-    target: np.ndarray
-    weights: np.ndarray | None
-    folds: Folds
-    inner_cv: int
-    grid: np.ndarray
-    max_iter: int
+class _Search:
+    """Fits on the rows of some folds, which counts those that did not converge."""
+
+    def __init__(
+        self,
+        features: np.ndarray,
+        target: np.ndarray,
+        weights: np.ndarray | None,
+        folds: Folds,
+        inner_cv: int,
+        grid: np.ndarray,
+        max_iter: int,
+    ) -> None:
+        self.features, self.target, self.weights, self.folds = features, target, weights, folds
+        self.inner_cv, self.grid, self.max_iter = inner_cv, grid, max_iter
+        self.fits = self.unconverged = 0
 
     def rows(self, folds: list[int]) -> np.ndarray:
         return np.isin(self.folds.number, folds)
@@ -146,7 +161,22 @@ class _Search(NamedTuple):
             StandardScaler(), LogisticRegression(C=strength, max_iter=self.max_iter, tol=1e-8)
         )
         options = {f"{name}__sample_weight": shares for name, _ in model.steps}
-        return model.fit(self.features[rows], self.target[rows], **options)
+        if len(met := np.unique(self.target[rows])) < 2:
+            raise ArgumentError(
+                f"{int(rows.sum())} rows that the stack is learned from are all of one class, "
+                f"number {met[0]}; use fewer folds, folds that keep the shares of classes, or "
+                "more rows"
+            )
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model.fit(self.features[rows], self.target[rows], **options)
+        self.fits += 1
+        # One word about all of them comes at the end.
+        self.unconverged += any(issubclass(one.category, ConvergenceWarning) for one in said)
+        for one in said:
+            if not issubclass(one.category, ConvergenceWarning):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        return model
 
     def says(self, model: Pipeline, rows: np.ndarray) -> np.ndarray:
         """Probabilities of some rows; a class that was not met has 0."""

@@ -117,10 +117,34 @@ def warn_unweighted(members: list[Member]) -> None:
         )
 
 
+def warn_unmet(names: list[str], fitted: list[list[Any]], classes: np.ndarray) -> None:
+    """Say which members have not met a class, and so give it probability 0.
+
+    Args:
+        names: of K members.
+        fitted: the estimators of each, one a fold.
+        classes: C labels.
+    """
+    said = []
+    for name, fits in zip(names, fitted, strict=True):
+        lacking = [np.setdiff1d(classes, getattr(one, "classes_", classes)) for one in fits]
+        if unmet := np.unique(np.concatenate(lacking)).tolist():
+            count = sum(len(one) > 0 for one in lacking)
+            said.append(f"{name} class {_listed(unmet)} in {count} of {len(fits)} fits")
+    if said:
+        warnings.warn(
+            f"members did not meet every class ({'; '.join(said)}) and give it probability 0, "
+            "which the stack reads as a millionth; fit them on rows of every class, with fewer "
+            "folds or folds that keep the shares of classes, or leave them out",
+            UnusualUseWarning,
+            stacklevel=4,
+        )
+
+
 def says(name: str, estimator: Any, X: Any, classes: np.ndarray | None) -> np.ndarray:
     """What a fitted member says of rows: numbers ``(N,)``, or probabilities ``(N, C)``.
 
-    A class that a member has not met has probability 0.
+    A class that a member has not met has probability 0; `warn_unmet` says so once.
 
     Raises:
         ArgumentError: the member has no ``predict_proba``, knows classes that the target has not,
@@ -160,6 +184,11 @@ def _probabilities(name: str, estimator: Any, X: Any, classes: np.ndarray) -> np
     own = np.asarray(getattr(estimator, "classes_", classes))
     found = np.asarray(estimator.predict_proba(X), dtype=np.float64)
     foreign = np.setdiff1d(own, classes)
+    if len(foreign) and not len(np.setdiff1d(classes, own)):
+        raise ArgumentError(
+            f"y of the rows to stack on has no row of class {_listed(foreign)}, which member "
+            f"{name} knows; give rows of every class"
+        )
     if len(foreign) or found.shape[1:] != own.shape:
         raise ArgumentError(
             f"member {name} knows the classes {own.tolist()} and predicts a table {found.shape}, "
@@ -168,3 +197,7 @@ def _probabilities(name: str, estimator: Any, X: Any, classes: np.ndarray) -> np
     table = np.zeros((len(found), len(classes)))
     table[:, np.searchsorted(classes, own)] = found
     return table
+
+
+def _listed(classes: Any) -> str:
+    return ", ".join(str(one) for one in classes)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from limbeck.bridges.sklearn.base import Stacking
+from limbeck.bridges.sklearn.base import Stacking, warn_unconverged
 from limbeck.bridges.sklearn.linear import KINDS, L1_RATIOS, NestedModel, Table, nested
 from limbeck.errors import ArgumentError
 from limbeck.functional.blends import inverse_error_weights, weight_gini
-from limbeck.functional.stacking import member_errors, redundancy_projection, row_statistics
+from limbeck.functional.stack_columns import row_statistics
+from limbeck.functional.stacking import member_errors, redundancy_projection
 
 
 class RegularizedStackingRegressor(RegressorMixin, Stacking):
@@ -160,7 +159,7 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
             len(y),
         )
         self._keep(found, collected, X, y, sample_weight)
-        self._warn_unconverged()
+        warn_unconverged(self.meta_models_, self.max_iter, "raise the smallest of alphas")
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -220,21 +219,6 @@ class RegularizedStackingRegressor(RegressorMixin, Stacking):
         self.gini_ = weight_gini(
             np.sum([self.weights_[kind] * one.final.coef for kind, one in self._models()], axis=0)
         )
-
-    def _warn_unconverged(self) -> None:
-        early = [
-            f"{one.unconverged} of {one.fits} {kind} fits"
-            for kind, one in self._models()
-            if one.unconverged
-        ]
-        if early:
-            warnings.warn(
-                f"{' and '.join(early)} stopped at max_iter={self.max_iter} before they converged; "
-                "their coefficients are used as they stand. Raise max_iter or the smallest of "
-                "alphas",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
 
     def _models(self) -> list[tuple[str, NestedModel]]:
         return [*self.meta_models_.items()]

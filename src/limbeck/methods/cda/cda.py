@@ -13,7 +13,7 @@ from limbeck.errors import ArgumentError
 from limbeck.evaluate.recipe import Recipe
 from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
-from limbeck.loops.teach import Teaching, members_of
+from limbeck.loops.teach import Teaching, teacher_count
 from limbeck.method import method
 from limbeck.networks.batch_norm import batch_norms
 from limbeck.products import SyntheticDataset
@@ -104,7 +104,7 @@ class CDA:
 
     def check_inputs(self, run: Run, data: Data, teacher: Any, **others: Any) -> None:
         """Find what would fail after the teacher is trained."""
-        count, each = members_of(teacher), self.images_per_class
+        count, each = teacher_count(teacher), self.images_per_class
         if count > 1:
             raise ArgumentError(
                 f"cda recovers images from one network and got {count}; give one, or take cv-dd, "

@@ -20,7 +20,7 @@ from limbeck.functional.statistics import voting_weights
 from limbeck.labels.views import LabelViews
 from limbeck.loops.recover import Block, Recovery, planned
 from limbeck.loops.relabel import Relabelling
-from limbeck.loops.teach import Teaching, members_of
+from limbeck.loops.teach import Teaching, teacher_count
 from limbeck.method import method
 from limbeck.networks.batch_norm import batch_norms
 from limbeck.products import SyntheticDataset
@@ -142,7 +142,7 @@ class CVDD:
 
     def check_inputs(self, run: Run, data: Data, teacher: Any, **others: Any) -> None:
         """Find what would fail after the committee is trained."""
-        count, each = members_of(teacher), self.images_per_class
+        count, each = teacher_count(teacher), self.images_per_class
         if count < self.voters:
             raise ArgumentError(
                 f"cv-dd lets {self.voters} networks vote on an image and got {count}; give more "

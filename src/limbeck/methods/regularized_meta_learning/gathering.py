@@ -22,6 +22,12 @@ from limbeck.naming import distinct, without_place
 from limbeck.run import Run
 from limbeck.teachers import Teacher
 
+# Which rows are stacked on, in words.
+WHERE = {
+    "folds": "the training split",
+    "predictions": "the training split",
+    "validation": "the validation split",
+}
 # What scikit-learn takes as a seed.
 SEEDS = 2**32
 
@@ -44,10 +50,31 @@ def from_split(
     """
     names = distinct([without_place(str(getattr(one, "name", one))) for one in members])
     target = targets_of(data, split)
+    check_classes(target, data, WHERE[origin])
     folds = folds_of(target, cv, seed, data)
     said = np.stack([predictions(one, data, split) for one in members], axis=1)
     table = np.exp(said) if data.task == "classification" else said[:, :, 0]
     return MemberTable(names, grouped(members), table, target, split.ids, folds, origin)
+
+
+def check_classes(target: np.ndarray, data: Data, where: str) -> None:
+    """Raise `ArgumentError` where the rows to stack on lack a class.
+
+    Args:
+        target: of the rows.
+        data: tells the classes.
+        where: which rows they are.
+    """
+    if data.task != "classification":
+        return
+    counts = np.bincount(target, minlength=len(data.classes))
+    lacking = [name for name, count in zip(data.classes, counts, strict=True) if not count]
+    if lacking:
+        raise ArgumentError(
+            f"{where} of {data.name} has no row of class {', '.join(lacking)}, and a stack learns "
+            f"every class from the {len(target)} rows there; give it rows of each class, or "
+            "data without that class"
+        )
 
 
 def folds_of(target: np.ndarray, cv: int, seed: int, data: Data) -> Folds:
@@ -91,8 +118,9 @@ def from_folds(
     seen = data.for_teachers()
     names = _learning(given, seen)
     target = targets_of(seen, seen.train)
+    check_classes(target, seen, WHERE["folds"])
     folds = folds_of(target, cv, seed, seen)
-    found = cross_fitted(run, names, data, teaching, folds)
+    found = cross_fitted(run, names, data, teaching, folds, refit=refit)
     table = np.exp(found.table) if data.task == "classification" else found.table
     groups = grouped(found.members) if refit else grouped(found.members_of_folds)
     return MemberTable(distinct(names), groups, table, target, seen.train.ids, folds, "folds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ import numpy as np
 from limbeck import files
 from limbeck.bridges.sklearn import Folds
 from limbeck.data import Data, Split
+from limbeck.data.oof import FOLD, ID
 from limbeck.errors import ArgumentError
+from limbeck.functional.stack_columns import class_rows
+from limbeck.functional.stacking import member_errors
+from limbeck.naming import distinct
 from limbeck.products.members import members_of
 
-TABLE = "out-of-fold.parquet"
+TABLE, TARGET = "out-of-fold.parquet", "target"
 Group = tuple[Any, ...]
 
 
@@ -57,15 +62,14 @@ class MemberTable:
     def errors(self) -> np.ndarray:
         """Root mean squared error of each member, of its probabilities for classes, ``(K,)``."""
         long, truth = self.flat
-        return np.sqrt(np.mean((long - truth[:, None]) ** 2, axis=0))
+        return member_errors(long, truth)
 
-    @property
+    @cached_property
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
         """A column a member and a number a row: classes are rows of their own."""
         if not self.classifies:
             return self.table, self.target
-        hot = np.eye(self.table.shape[2])[self.target]
-        return np.moveaxis(self.table, 1, 2).reshape(-1, self.table.shape[1]), hot.ravel()
+        return class_rows(self.table, self.target)
 
 
 class Column:
@@ -108,6 +112,8 @@ def grouped(members: Sequence[Any]) -> tuple[Group, ...]:
 def write_table(path: Path, found: MemberTable, data: Data) -> None:
     """Write the table as ``oof:`` data are laid out, so that it can be stacked again.
 
+    Members called as the other columns get a number behind their name.
+
     Args:
         path: the file.
         found: the table.
@@ -115,8 +121,10 @@ def write_table(path: Path, found: MemberTable, data: Data) -> None:
     """
     import pandas as pd
 
-    columns: dict[str, Any] = {"id": found.ids, "fold": found.folds.number}
-    for place, name in enumerate(found.names):
+    columns: dict[str, Any] = {ID: found.ids, FOLD: found.folds.number}
+    taken = (ID, FOLD, TARGET)
+    names = found.names if found.classifies else distinct([*taken, *found.names])[len(taken) :]
+    for place, name in enumerate(names):
         if found.classifies:
             for number, word in enumerate(data.classes):
                 columns[f"{name}:{word}"] = found.table[:, place, number]
@@ -124,5 +132,5 @@ def write_table(path: Path, found: MemberTable, data: Data) -> None:
             columns[name] = found.table[:, place]
     words = np.array(data.classes)[found.target] if found.classifies else found.target
     content = io.BytesIO()
-    pd.DataFrame({**columns, "target": words}).to_parquet(content, index=False)
+    pd.DataFrame({**columns, TARGET: words}).to_parquet(content, index=False)
     files.write_bytes(path, content.getbuffer())

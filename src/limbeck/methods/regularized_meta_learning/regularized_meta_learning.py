@@ -16,6 +16,7 @@ from limbeck.bridges.sklearn import (
 from limbeck.bridges.sklearn.linear import L1_RATIOS
 from limbeck.columns import predicted
 from limbeck.data import Data
+from limbeck.data.checking import check_unseen
 from limbeck.errors import Interrupted
 from limbeck.loops.teach import Teaching
 from limbeck.method import method
@@ -64,8 +65,9 @@ class RegularizedMetaLearning:
         correlation: :math:`\tau_\rho`.
         squared_difference: :math:`\tau_d`.
         variance: members with less variance go; None takes 0.01, for classes 0.001.
-        relative: of a regression the two above are multiples of the target's variance; the authors'
-            are in its squared units.
+        relative: the two above are multiples of the variance of the target, of classes of its 1
+            for a sample's own class and 0 for others; False takes them as the authors do, in
+            squared units. None is True, for classes False.
         statistics: of a regression, add mean, deviation, median and range of each row.
         interactions: of a regression, add mean and range times deviation.
         penalties: of a regression, what is blended.
@@ -89,7 +91,7 @@ class RegularizedMetaLearning:
     correlation: Annotated[float, Field(ge=-1, le=1)] = 0.95
     squared_difference: Share = 0.01
     variance: Share | None = None
-    relative: bool = True
+    relative: bool | None = None
     statistics: bool = True
     interactions: bool = True
     penalties: tuple[Literal["ridge", "lasso", "elasticnet"], ...] = (
@@ -125,6 +127,8 @@ class RegularizedMetaLearning:
         if given is None:
             given = self.pool or POOLS[data.task]
         if self.fit_on == "validation":
+            # Before anything is trained for hours.
+            check_unseen(data)
             taught = self.teaching.taught(run, given, data)
             return from_split(taught.members, data, data.validation, self.cv, seed, "validation")
         return from_folds(run, given, data, self.teaching, self.cv, seed, refit=self.refit)
@@ -160,9 +164,9 @@ class RegularizedMetaLearning:
     def baselines(
         self, run: Run, *, data: Data, teacher: MemberTable | None = None
     ) -> dict[str, StackedPredictor]:
-        """Simple average, best single member, inverse-error average, plain stack, hill climbing."""
+        """Averages of several kinds, the best single member, plain stacks, hill climbing."""
         assert teacher is not None, "prepare gathers members"
-        return plain_stacks(teacher, data, self.strengths, self.max_iter, self.rounds)
+        return plain_stacks(teacher, data, self)
 
     def stack(self, found: MemberTable) -> Stack:
         """The estimator of these settings, fitted on a table: projection, statistics, blend."""
@@ -175,8 +179,8 @@ class RegularizedMetaLearning:
             "squared_difference": self.squared_difference,
             "max_iter": self.max_iter,
         }
-        if self.variance is not None:
-            options["variance"] = self.variance
+        given = {"variance": self.variance, "relative": self.relative}
+        options |= {name: value for name, value in given.items() if value is not None}
         if found.classifies:
             stack: Stack = RegularizedStackingClassifier(
                 members, strengths=self.strengths, **options
@@ -186,7 +190,6 @@ class RegularizedMetaLearning:
             stack = RegularizedStackingRegressor(
                 members,
                 inner_split=self.inner_split,
-                relative=self.relative,
                 statistics=self.statistics,
                 interactions=self.interactions,
                 penalties=self.penalties,

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from limbeck.bridges.sklearn import RegularizedStackingClassifier, RegularizedStackingRegressor
 from limbeck.bridges.sklearn.logistic import log_loss
+from limbeck.evaluate.quality import quality
+from limbeck.functional import pearson_correlation
 from limbeck.methods.regularized_meta_learning.members import MemberTable
 from limbeck.plain import finite
 from limbeck.run.exhibits import Bars, Drawing, Matrix, Sheet
@@ -22,8 +25,9 @@ DEFINITIONS = {
     "condition": "2-norm condition number of the Pearson correlations of members' predictions",
     "error": "root mean squared error of rows that the member did not see; of classes, of "
     "probabilities",
-    "out_of_fold": "error of the blend on rows that its regressions did not see; members were "
-    "ranked on the same rows, so it is slightly too good",
+    "out_of_fold": "quality of the blend and of what is blended on rows that the regressions did "
+    "not see: root mean squared error, mean absolute error, share of variance explained, Pearson "
+    "correlation with the target; members were ranked on the same rows, so it is slightly too good",
     "weights": "of penalties in the blend, by inverse errors",
     "coefficients": "of standardised columns in the blend; of classes, root mean square over them",
 }
@@ -57,24 +61,35 @@ def told(stack: Stack, found: MemberTable, settings: Any) -> dict[str, Any]:
         chosen = stack.meta_model_
         facts |= {
             "strength": chosen.strength,
+            "fits": chosen.fits,
+            "unconverged": chosen.unconverged,
             "fold_strengths": list(chosen.fold_strengths),
             "out_of_fold": {"log_loss": stack.oof_log_loss_},
         }
     else:
-        known = np.isfinite(stack.oof_prediction_)
         facts |= {
             "weights": stack.weights_,
             "penalties": {kind: _penalty(one) for kind, one in stack.meta_models_.items()},
             "gini": stack.gini_,
-            "out_of_fold": {
-                "rmse": stack.oof_rmse_,
-                **{
-                    kind: _rmse(one.oof[known], found.target[known])
-                    for kind, one in stack.meta_models_.items()
-                },
-            },
+            "out_of_fold": _out_of_fold(stack, found.target),
         }
     return finite({**facts, "definitions": DEFINITIONS})
+
+
+def _out_of_fold(
+    stack: RegularizedStackingRegressor, target: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Quality of the blend, then of each regression, on rows that these did not see."""
+    known = np.isfinite(stack.oof_prediction_)
+    truth = torch.from_numpy(target[known])
+    said = {"blend": stack.oof_prediction_}
+    said |= {kind: one.oof for kind, one in stack.meta_models_.items()}
+    answers = {name: torch.from_numpy(one[known]) for name, one in said.items()}
+    return {
+        name: quality(one, truth, "regression")
+        | {"pearson": float(pearson_correlation(one, truth))}
+        for name, one in answers.items()
+    }
 
 
 def fold_rows(stack: Stack, found: MemberTable) -> Iterator[dict[str, float]]:
@@ -137,8 +152,17 @@ def drawings(
         f"{_said(before)} to {_said(after)}. {DEFINITIONS['error'].capitalize()}."
         f"{_stopped_early(facts)}"
     )
+    sheets = [_quality_sheet(facts["out_of_fold"])] if "weights" in facts else []
     heads = ["member", "error", "", "like", "correlation", "mean squared difference"]
-    return charts, [Sheet("Members", heads, _member_rows(found.names, facts), caption)]
+    members = Sheet("Members", heads, _member_rows(found.names, facts), caption)
+    return charts, [members, *sheets]
+
+
+def _quality_sheet(found: dict[str, dict[str, float]]) -> Sheet:
+    rows = [[name, *map(_said, figures.values())] for name, figures in found.items()]
+    heads = ["", "RMSE", "MAE", "R²", "Pearson"]
+    caption = "Of rows that the regressions did not see; slightly too good, for members were "
+    return Sheet("Out of fold", heads, rows, f"{caption}ranked on the same rows.")
 
 
 def _member_rows(names: Sequence[str], facts: dict[str, Any]) -> list[list[str]]:
@@ -178,7 +202,7 @@ def _stopped_early(facts: dict[str, Any]) -> str:
     """Which regressions did not converge, as a sentence, or nothing."""
     early = [
         f"{one['unconverged']} of {one['fits']} {kind} fits"
-        for kind, one in facts.get("penalties", {}).items()
+        for kind, one in facts.get("penalties", {"logistic": facts}).items()
         if one["unconverged"]
     ]
     return f" {' and '.join(early)} stopped before they converged." if early else ""

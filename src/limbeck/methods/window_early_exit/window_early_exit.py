@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from limbeck.data import Data
+from limbeck.data.checking import check_unseen
 from limbeck.functional.uncertainty import SIZED
 from limbeck.loops.teach import Teaching, says_probabilities
 from limbeck.method import method
 from limbeck.products import WindowCascade
-from limbeck.products.cascade_measures import check_unseen
 from limbeck.products.cascade_table import outside_of
 from limbeck.run import Run
 from limbeck.selection import ExitPolicy
