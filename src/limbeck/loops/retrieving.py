@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
-from scipy import sparse
-from torch import Tensor
 
 from limbeck import keyed
 from limbeck.data.retrieval import Judged, RetrievalData
