@@ -233,15 +233,10 @@ def _rehearsed(request: Request, run: Rehearsal) -> dict[str, Any]:
 
 def _testing(compare: Callable[[Any], Any], data: Any) -> float:
     """Seconds that the table takes, from what it takes on parts of the test split."""
-    import numpy as np
-
-    from limbeck.data.splits import Subset
-
     spent = []
     sizes = sorted({min(number, len(data.test)) for number in (FEW, MORE)})
     for number in sizes:
-        positions = np.linspace(0, len(data.test) - 1, number).astype(int)
-        part = replace(data, test=Subset(data.test, positions))
+        part = _with_test_of(data, number)
         times = []
         # The quicker of two: the first call of all chooses kernels, and the machine may be busy.
         for _ in range(2):
@@ -256,6 +251,19 @@ def _testing(compare: Callable[[Any], Any], data: Any) -> float:
         return spent[0]
     each = max(0.0, spent[1] - spent[0]) / (sizes[1] - sizes[0])
     return spent[0] + each * (len(data.test) - sizes[0])
+
+
+def _with_test_of(data: Any, number: int) -> Any:
+    """Data whose test split has so many samples or queries, evenly spread."""
+    import numpy as np
+
+    from limbeck.data.splits import Subset
+
+    places = np.linspace(0, len(data.test) - 1, number).astype(int)
+    if data.task == "retrieval":
+        queries = list(data.test.queries)
+        return replace(data, test=data.test.keep([queries[place] for place in places]))
+    return replace(data, test=Subset(data.test, places))
 
 
 def size(count: int) -> str:

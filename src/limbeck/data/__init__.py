@@ -8,6 +8,7 @@ from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
 from limbeck.data.predictions import from_predictions
 from limbeck.data.problems import MIXTURES, Mixture
+from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.data.siamese import Siamese
 from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
@@ -20,8 +21,10 @@ __all__ = [
     "Data",
     "DatasetSplit",
     "InputSpace",
+    "Judged",
     "Loader",
     "Mixture",
+    "RetrievalData",
     "Siamese",
     "Split",
     "Subset",

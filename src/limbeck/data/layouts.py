@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from limbeck.data.beir import is_beir, read_beir
 from limbeck.data.data import Data, assemble
 from limbeck.data.options import check_options
 from limbeck.data.pictures import SPLITS, decode, read_pictures
@@ -187,12 +188,15 @@ def decode_images(
     return np.stack(even) if even else np.empty((0, 1, 1, 1), np.uint8)
 
 
-def read_folder(path: Path, **options: Any) -> Data:
+def read_folder(path: Path, **options: Any) -> Any:
     """Read a folder of the data root in whichever layout it is in.
 
     Raises:
         DataError: no layout fits; what was found is listed.
     """
+    if is_beir(path):
+        check_options(read_beir, options)
+        return read_beir(path, **options)
     readers: list[tuple[str, Callable[..., Data]]] = [
         ("*.parquet", read_parquet),
         ("*.npz", read_npz),
@@ -211,7 +215,7 @@ def read_folder(path: Path, **options: Any) -> Data:
     found = ", ".join(names) or "nothing"
     raise DataError(
         f"{path} is in no layout that limbeck reads: expected one npz file, tables (parquet, csv, "
-        f"jsonl), or a sub-folder of pictures a class, found {found}"
+        f"jsonl), a corpus.jsonl with queries, or a sub-folder of pictures a class, found {found}"
     )
 
 

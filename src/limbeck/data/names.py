@@ -8,42 +8,49 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.beir import read_beir
 from limbeck.data.data import Data, from_arrays
+from limbeck.data.docstrings import docstrings
 from limbeck.data.embedded import EMBEDDED
 from limbeck.data.layouts import read_folder, read_npz, read_parquet
 from limbeck.data.oof import read_oof
 from limbeck.data.options import COUNTS, check_options
+from limbeck.data.retrieval import RetrievalData
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.errors import DataError, UnknownNameError, nearest
 from limbeck.naming import names_predictions, split_name
 
 ROOT = "LIMBECK_DATA"
-READERS: dict[str, Callable[..., Data]] = {
+SETS: dict[str, Callable[..., Any]] = {**EMBEDDED, "docstrings": docstrings}
+READERS: dict[str, Callable[..., Any]] = {
     "npz": read_npz,
     "parquet": read_parquet,
     "csv": read_csv,
     "jsonl": read_jsonl,
     "folder": read_folder,
     "oof": read_oof,
+    "beir": read_beir,
 }
 
 
-def resolve(data: Any, *, seed: int = 0) -> Data:
+def resolve(data: Any, *, seed: int = 0) -> Any:
     """Return the data set that a name or object stands for.
 
     Args:
-        data: a `Data`, a pair of arrays ``(x, y)``, or a name: ``digits``, or points in the plane
-            such as ``ring8-2c``; ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH``
-            (tables of numbers or texts), ``oof:PATH`` (a table of out-of-fold predictions of
-            models), ``folder:FOLDER`` (pictures, a sub-folder a class); or the name of a folder of
-            the data root (the environment variable LIMBECK_DATA). Options ride behind a question
-            mark: ``labels=200`` keeps that many training samples for the student, the others going
-            to teachers trained here; ``samples=200`` keeps that many for all of them; ``size=32``
-            resizes images.
+        data: a `Data`, a `RetrievalData`, a pair of arrays ``(x, y)``, or a name: ``digits``, or
+            points in the plane such as ``ring8-2c``; ``docstrings``, a corpus with queries;
+            ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH`` (tables of numbers or
+            texts), ``oof:PATH`` (a table of out-of-fold predictions of models), ``folder:FOLDER``
+            (pictures, a sub-folder a class), ``beir:FOLDER`` (a corpus with queries); or the name
+            of a folder of the data root (the environment variable LIMBECK_DATA). Options ride
+            behind a question mark: ``labels=200`` keeps that many training samples (queries) for
+            the student, the others going to teachers trained here; ``samples=200`` keeps that many
+            (documents, and the queries that they answer) for all of them; ``size=32`` resizes
+            images, ``titles=false`` leaves out titles of documents.
         seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:
-        The data set.
+        The data set: a `Data`, or a `RetrievalData` where the name is of a corpus.
 
     Raises:
         DataError: there is no such set (the nearest name is suggested), or it does not read.
@@ -52,7 +59,7 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
         >>> len(resolve("digits?labels=50").train)
         50
     """
-    if isinstance(data, Data):
+    if isinstance(data, (Data, RetrievalData)):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], str):
         return from_arrays(*data)
@@ -68,7 +75,7 @@ def resolve(data: Any, *, seed: int = 0) -> Data:
             raise DataError(f"{data}: {name} is {count!r}, expected a whole number")
     found = _read(prefix, rest, options)
     if counts["samples"] is not None:
-        found = dataclasses.replace(found.few(counts["samples"], seed=seed), rest=None)
+        found = _cut(found, counts["samples"], seed)
     return found if counts["labels"] is None else found.few(counts["labels"], seed=seed)
 
 
@@ -77,7 +84,14 @@ def brings_members(data: Any) -> bool:
     return names_predictions(data) or bool(getattr(data, "members", ()))
 
 
-def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
+def _cut(found: Any, samples: int, seed: int) -> Any:
+    """A part of a data set for all who learn from it."""
+    if isinstance(found, RetrievalData):
+        return found.part(samples, seed=seed)
+    return dataclasses.replace(found.few(samples, seed=seed), rest=None)
+
+
+def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
     if prefix:
         if prefix not in READERS:
             raise UnknownNameError(
@@ -88,13 +102,13 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Data:
             raise UnknownNameError(f"{rest} does not exist")
         check_options(READERS[prefix], options)
         return READERS[prefix](path, **options)
-    if rest in EMBEDDED:
-        check_options(EMBEDDED[rest], options)
-        return EMBEDDED[rest](**options)
+    if rest in SETS:
+        check_options(SETS[rest], options)
+        return SETS[rest](**options)
     root = os.environ.get(ROOT)
     if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):
         return read_folder(Path(root) / rest, **options)
-    names = [*EMBEDDED, *(f"{prefix}:PATH" for prefix in READERS)]
+    names = [*SETS, *(f"{prefix}:PATH" for prefix in READERS)]
     where = f"and {ROOT} is not set" if not root else "and the data root has no such folder"
     if root and Path(root).is_dir():
         names += [entry.name for entry in Path(root).iterdir() if entry.is_dir()]

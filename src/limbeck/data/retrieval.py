@@ -110,6 +110,26 @@ class RetrievalData:
         kept = self.train.keep([ids[place] for place in sorted(order.tolist())])
         return dataclasses.replace(self, train=kept)
 
+    def part(self, documents: int, *, seed: int = 0) -> RetrievalData:
+        """Keep a number of documents, and of the queries those that one of them answers.
+
+        Args:
+            documents: how many.
+            seed: which ones; the same number keeps the same documents.
+
+        Raises:
+            DataError: there are not that many, or they answer no test query.
+        """
+        ids = list(self.documents)
+        if not 1 <= documents < len(ids):
+            raise DataError(
+                f"{documents} documents cannot be kept of the {len(ids)} of {self.name}"
+            )
+        order = keyed.permutation(keyed.key(seed, "part"), len(ids))[:documents]
+        kept = {ids[place]: self.documents[ids[place]] for place in sorted(order.tolist())}
+        train, validation, test = (_within(getattr(self, name), kept) for name in SPLITS)
+        return RetrievalData(kept, train, validation, test, self.name)
+
     def _check(self, name: str, split: Judged) -> None:
         what = f"{self.name}: the {name} split"
         for query, judged in split.relevant.items():
@@ -132,3 +152,16 @@ class RetrievalData:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={len(getattr(self, name))}" for name in SPLITS)
         return f"RetrievalData({self.name!r}, documents={len(self.documents)}, {sizes})"
+
+
+def _within(split: Judged, documents: Mapping[str, str]) -> Judged:
+    """What is judged of some documents, for queries that one of them answers."""
+    judged = {
+        query: {one: grade for one, grade in grades.items() if one in documents}
+        for query, grades in split.relevant.items()
+    }
+    answered = [query for query, grades in judged.items() if any(g > 0 for g in grades.values())]
+    return Judged(
+        {query: split.queries[query] for query in answered},
+        {query: judged[query] for query in answered},
+    )
