@@ -1,4 +1,4 @@
-"""Hosted: the trainer of another library at work in a run folder, stopped and gone on with at will."""
+"""Hosted: another library's trainer at work in a run folder, stopped and gone on with at will."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from limbeck.errors import ArgumentError
+from limbeck.fingerprint import fingerprint
 from limbeck.functional import heterogeneous_scores
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.run.run import Run
@@ -120,20 +122,36 @@ class Council:
         return heterogeneous_scores(raw, normalise=self.normalise, scale=self.scale)
 
 
-def kept_vectors(run: Run, stage: str, teacher: Any, side: str, texts: Any) -> Vectors:
+class Texts:
+    """Texts in the key of a stage, told by a fingerprint that is taken once.
+
+    Args:
+        texts: in order.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = list(texts)
+        self.fingerprint = fingerprint(self.texts)
+
+
+def reads_pairs(teacher: Any) -> bool:
+    """Whether a teacher must read query and document together."""
+    return not hasattr(teacher, "documents")
+
+
+def kept_vectors(run: Run, teacher: Any, side: str, texts: Texts) -> Vectors:
     """Vectors of queries or documents, computed once a run.
 
     Args:
         run: they are kept in its stages.
-        stage: a word.
         teacher: a bi-encoder.
         side: ``"queries"`` or ``"documents"``.
-        texts: an object with ``texts`` and a ``fingerprint``.
+        texts: of which.
 
     Returns:
         ``(N, D)``, dense or CSR, as the teacher gave them.
     """
-    found = run.stage(stage, _encoded, teacher=teacher, side=side, texts=texts)
+    found = run.stage(_word(side, teacher), _encoded, teacher=teacher, side=side, texts=texts)
     if "values" in found:
         return found["values"].numpy()
     parts = tuple(found[name].numpy() for name in ("data", "indices", "indptr"))
@@ -151,6 +169,45 @@ def _encoded(teacher: Any, side: str, texts: Any) -> dict[str, Tensor]:
         "indptr": torch.from_numpy(made.indptr.astype(np.int64)),
         "shape": torch.tensor(made.shape),
     }
+
+
+def kept_pairs(
+    run: Run, teacher: Any, queries: Texts, documents: Texts, candidates: Numbers
+) -> Numbers:
+    """Scores of a teacher that reads query and document together, computed once a run.
+
+    Args:
+        run: they are kept in its stages.
+        teacher: reads pairs.
+        queries: Q of them.
+        documents: of the corpus.
+        candidates: row numbers of documents ``(Q, m)``.
+
+    Returns:
+        Raw scores ``(Q, m)``.
+    """
+    found = run.stage(
+        _word("pairs", teacher),
+        _read,
+        teacher=teacher,
+        queries=queries,
+        documents=documents,
+        candidates=candidates,
+    )
+    return found["scores"].numpy()
+
+
+def _read(teacher: Any, queries: Texts, documents: Texts, candidates: Numbers) -> dict[str, Tensor]:
+    said = np.empty(candidates.shape, np.float32)
+    for row, (query, places) in enumerate(zip(queries.texts, candidates, strict=True)):
+        texts = [documents.texts[place] for place in places]
+        said[row] = teacher.pairs([query] * len(texts), texts)
+    return {"scores": torch.from_numpy(said)}
+
+
+def _word(what: str, teacher: Any) -> str:
+    """Name of a stage."""
+    return f"{what}-{re.sub('[^A-Za-z0-9]+', '-', teacher.name).strip('-')}"
 
 
 def ranked(council: Council, queries: int, documents: int, depth: int) -> tuple[Numbers, Numbers]:

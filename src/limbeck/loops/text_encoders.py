@@ -16,8 +16,10 @@ from limbeck import keyed
 from limbeck.data.batch import Batch
 from limbeck.data.retrieval import RetrievalData
 from limbeck.errors import ArgumentError, nearest
+from limbeck.fingerprint import fingerprint
 from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.optim import Optim
+from limbeck.loops.retrieved import Texts
 from limbeck.naming import split_name
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
@@ -84,7 +86,7 @@ def fresh_encoder(run: Run, stage: str, name: str, data: RetrievalData) -> Any:
     from limbeck.bridges.sentence_transformers.encoders import masked_lm, write_masked_lm
 
     spec = Fresh.of(name)
-    corpus = Corpus(data)
+    corpus = Texts(list(data.documents.values()))
     kept = run.stage("vocabulary", _vocabulary, corpus=corpus, size=spec.vocabulary)
     with (
         keyed.torch_seeded(keyed.key(run.seed, stage, "weights")),
@@ -103,15 +105,38 @@ def fresh_encoder(run: Run, stage: str, name: str, data: RetrievalData) -> Any:
     return made
 
 
-class Corpus:
-    """Texts of a corpus in the key of a stage, told by the fingerprint of their data."""
+def query_weights(run: Run, encoder: Any, data: RetrievalData | None) -> Tensor:
+    """Weights of query tokens ``(V,)``: idf over a corpus, or 1; 0 for special tokens.
 
-    def __init__(self, data: RetrievalData) -> None:
-        self.fingerprint = data.fingerprint
-        self.texts = list(data.documents.values())
+    Args:
+        run: they are kept in its stages.
+        encoder: whose tokenizer cuts texts.
+        data: its corpus; None weighs all tokens alike.
+    """
+    texts = None if data is None else Texts(list(data.documents.values()))
+    tokens = encoder.tokenizer.backend_tokenizer.to_str()
+    width = encoder.model.config.vocab_size
+    of = _Tokens(encoder.tokenizer, fingerprint(tokens))
+    return run.stage("query-weights", _weights, of=of, width=width, texts=texts)["weights"]
 
 
-def _vocabulary(corpus: Corpus, size: int) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class _Tokens:
+    """A tokenizer in the key of a stage."""
+
+    tokenizer: Any
+    fingerprint: str
+
+
+def _weights(of: _Tokens, width: int, texts: Texts | None) -> dict[str, Tensor]:
+    from limbeck.bridges.sentence_transformers.encoders import token_weights
+
+    tokenizer = of.tokenizer
+    corpus = None if texts is None else texts.texts
+    return {"weights": token_weights(tokenizer, width, corpus, tokenizer.model_max_length)}
+
+
+def _vocabulary(corpus: Texts, size: int) -> dict[str, Tensor]:
     from limbeck.bridges.sentence_transformers.word_pieces import word_pieces
 
     return {"tokenizer": torch.from_numpy(word_pieces(corpus.texts, size))}

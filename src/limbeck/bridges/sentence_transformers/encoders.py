@@ -157,7 +157,7 @@ def documents_of(encoder: Any) -> tuple[Transformer, SpladePooling]:
 def is_inference_free(encoder: Any) -> bool:
     """Whether an encoder looks queries up in a table and reads documents with a network."""
     try:
-        network, pooling = documents_of(encoder)
+        pooling = documents_of(encoder)[1]
         return isinstance(table_of(encoder), SparseStaticEmbedding) and isinstance(
             pooling, SpladePooling
         )
@@ -230,12 +230,13 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return ids
 
 
-def write_encoder(encoder: Any, folder: Path) -> None:
+def write_encoder(encoder: Any, folder: Path, *, alone: bool = True) -> None:
     """Write an encoder as plain sentence-transformers reads it: no code, no time, no path.
 
     Args:
         encoder: as `assembled` makes it.
         folder: made where it is absent.
+        alone: whether nothing beside it says that it prunes.
 
     Raises:
         ModelError: it prunes, which sentence-transformers cannot.
@@ -243,7 +244,7 @@ def write_encoder(encoder: Any, folder: Path) -> None:
     network, pooling = documents_of(encoder)
     table = table_of(encoder)
     if isinstance(pooling, VocabularyPooling):
-        pooling = pooling.plain()
+        pooling = pooling.plain(pruned=alone)
     plain = assembled(network, table.weight.detach().relu().cpu(), pooling, frozen=table.frozen)
     with quiet():
         plain.save_pretrained(str(folder), create_model_card=False)

@@ -54,13 +54,16 @@ class VocabularyPooling(SpladePooling):
             "width": self.embedding_dimension,
         }
 
-    def plain(self) -> SpladePooling:
+    def plain(self, *, pruned: bool = True) -> SpladePooling:
         """The same as a module of sentence-transformers' own, which needs no limbeck.
+
+        Args:
+            pruned: False leaves out that it prunes.
 
         Raises:
             ModelError: it prunes, which that one cannot.
         """
-        if self.prune is not None:
+        if pruned and self.prune is not None:
             raise ModelError(
                 f"the encoder prunes entries up to {self.prune:g} of a document's largest, which "
                 "sentence-transformers has no module for; export vectors (opensearch, csr), or "
