@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 from limbeck.products import (
     Generator,
+    SparseRetriever,
     StackedPredictor,
     Student,
     SyntheticDataset,
@@ -21,13 +22,16 @@ from limbeck.run.folder import how_to_go_on
 if TYPE_CHECKING:
     from torch import nn
 
-Product = Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade
+Product = (
+    Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade | SparseRetriever
+)
 KINDS: dict[str, type[Product]] = {
     "student": Student,
     "stacked-predictor": StackedPredictor,
     "synthetic-dataset": SyntheticDataset,
     "generator": Generator,
     "window-cascade": WindowCascade,
+    "sparse-retriever": SparseRetriever,
 }
 
 
@@ -42,7 +46,7 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
 
     Returns:
         The product: a student, a stack or a cascade ready to predict, a generator to sample from,
-        or a set to train on.
+        a set to train on, or a retriever to search with.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.
@@ -58,7 +62,7 @@ def load(run: str | Path, *, network: nn.Module | Sequence[nn.Module] | None = N
     product: Any = KINDS[_kind(place)]
     if network is None:
         return product.load(place)
-    if product is SyntheticDataset:
+    if product in (SyntheticDataset, SparseRetriever):
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
     return product.load(place, network)
 

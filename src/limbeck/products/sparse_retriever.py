@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-import torch
 from scipy import sparse
 from torch import Tensor
 
 from limbeck import files
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import ArgumentError, ModelError
-from limbeck.evaluate.retrievers import retriever_rows, retriever_row
+from limbeck.evaluate.retrieval import retrieval_cost
+from limbeck.evaluate.retrievers import TIMED, retriever_row, retriever_rows
 from limbeck.fingerprint import fingerprint
 from limbeck.products.export_folder import FACTS
 from limbeck.products.sparse_index import SparseIndex
@@ -50,7 +49,9 @@ class SparseRetriever:
         self.encoder: Any = encoder.eval().requires_grad_(False)
         self.facts = dict(facts or {})
         self._bridge: Any = encoders
+        self._tokens = encoders.plain_tokens(self.tokenizer)
         self._index: SparseIndex | None = None
+        self._vectors: Any = None
 
     @property
     def fingerprint(self) -> str:
@@ -98,29 +99,29 @@ class SparseRetriever:
         """
         if not documents:
             raise ArgumentError("there are no documents to index; give texts by id")
-        vectors = self.documents(list(documents.values()))
-        self._index = SparseIndex(vectors, list(documents))
+        self._vectors = self.documents(list(documents.values()))
+        self._index = SparseIndex(self._vectors, list(documents), weights=self.weights.numpy())
         return self._index
 
-    def search(
-        self, queries: str | Sequence[str], k: int = 10
-    ) -> list[list[tuple[str, float]]]:
-        """The best documents of the index for each query, best first.
+    def search(self, queries: str | Sequence[str], k: int = 10) -> list[dict[str, float]]:
+        """The best documents of the index for each query.
 
         Args:
             queries: one text or several.
             k: how many documents, at most.
 
         Returns:
-            For each query ids with scores; fewer than k, or none, where no more share a token.
+            For each query scores by id, best first; fewer than k, or none, where no more share a
+            token with it.
 
         Raises:
             ArgumentError: nothing was indexed.
         """
         if self._index is None:
             raise ArgumentError("nothing is indexed yet; call index(documents) first")
-        texts = [queries] if isinstance(queries, str) else list(queries)
-        return self._index.search(self.queries(texts), k)
+        return self._index.search(
+            self._tokens([queries] if isinstance(queries, str) else queries), k
+        )
 
     def ranked(self, data: RetrievalData, judged: Judged, k: int) -> dict[str, dict[str, float]]:
         """Scores of the best documents by query id, over the whole corpus.
@@ -133,7 +134,23 @@ class SparseRetriever:
         if self._index is None or list(self._index.ids) != list(data.documents):
             self.index(data.documents)
         found = self.search(list(judged.queries.values()), k)
-        return {query: dict(best) for query, best in zip(judged.queries, found, strict=True)}
+        return dict(zip(judged.queries, found, strict=True))
+
+    def cost(self, data: RetrievalData) -> dict[str, float]:
+        """Parameters, size and density of the index, and what a test query takes."""
+        if self._index is None or list(self._index.ids) != list(data.documents):
+            self.index(data.documents)
+        assert self._index is not None
+        texts = list(data.test.queries.values())
+        network, _ = self._bridge.documents_of(self.encoder)
+        found = retrieval_cost(
+            self._vectors,
+            self.queries(texts),
+            index_bytes=self._index.bytes,
+            answer=self.search,
+            texts=texts[:TIMED],
+        )
+        return {"parameters": sum(one.numel() for one in network.parameters()), **found}
 
     def evaluate(self, data: RetrievalData) -> dict[str, float]:
         """Quality on the test queries of some data."""

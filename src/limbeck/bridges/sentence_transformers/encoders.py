@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -211,7 +211,7 @@ def query_vectors(encoder: Any, texts: Sequence[str]) -> sparse.csr_matrix:
     """
     table = table_of(encoder)
     weights = table.weight.detach().float().cpu().numpy().clip(min=0)
-    found = [np.unique(ids) for ids in token_ids(table.tokenizer, texts)]
+    found = [np.unique(ids) for ids in plain_tokens(table.tokenizer)(texts)]
     held = [np.asarray(ids, dtype=np.int64)[weights[ids] > 0] if len(ids) else ids for ids in found]
     ends = np.cumsum([0, *map(len, held)])
     columns = np.concatenate([*held, np.zeros(0, np.int64)]).astype(np.int64)
@@ -220,14 +220,22 @@ def query_vectors(encoder: Any, texts: Sequence[str]) -> sparse.csr_matrix:
     )
 
 
-def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Tokens of texts without special ones around them."""
-    if not len(texts):
-        return []
-    ids: list[list[int]] = tokenizer(
-        list(texts), add_special_tokens=False, truncation=True
-    ).input_ids
-    return ids
+def plain_tokens(tokenizer: Any) -> Callable[[Sequence[str]], list[list[int]]]:
+    """A function from texts to their tokens, with no special ones around them.
+
+    It asks the tokenizer below that of transformers, which takes longer to prepare for a query
+    than to cut it.
+    """
+    length = tokenizer.model_max_length
+    own = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
+    own.no_padding()
+    own.no_truncation()
+
+    def tokens(texts: Sequence[str]) -> list[list[int]]:
+        encoded = own.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [one.ids[:length] for one in encoded]
+
+    return tokens
 
 
 def write_encoder(encoder: Any, folder: Path, *, alone: bool = True) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck import keyed
-from limbeck.data.retrieval import Judged, RetrievalData
+from limbeck.data.retrieval import RetrievalData
 from limbeck.errors import DataError
 from limbeck.functional import strided_groups
 from limbeck.functional.teacher_scores import Normalisation
@@ -99,9 +99,11 @@ class JudgedLesson:
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
-        groups = np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1), dtype=int) if (
-            self.size > 1 and self.wrong.shape[1]
-        ) else None
+        groups = (
+            np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1), dtype=int)
+            if (self.size > 1 and self.wrong.shape[1])
+            else None
+        )
 
         def at(step: int) -> list[dict[str, Any]]:
             numbers = batch_of(self.run, stage, step, len(self.answered), batch_size)
@@ -205,9 +207,7 @@ def _example(query: str, row: int, documents: list[int], texts: Sequence[str]) -
 
 def _without(found: Numbers, right: Sequence[Sequence[int]], depth: int) -> Numbers:
     """Ranked lists ``(Q, m)`` without the documents that do answer."""
-    kept = [
-        row[~np.isin(row, answers)][:depth] for row, answers in zip(found, right, strict=True)
-    ]
+    kept = [row[~np.isin(row, answers)][:depth] for row, answers in zip(found, right, strict=True)]
     shortest = min(len(row) for row in kept)
     return np.stack([row[:shortest] for row in kept])
 
@@ -215,5 +215,8 @@ def _without(found: Numbers, right: Sequence[Sequence[int]], depth: int) -> Numb
 def _with(wrong: Numbers, right: Sequence[Sequence[int]]) -> Numbers:
     """Candidates ``(Q, m + r)``: what seems to answer, and what does, the first repeated."""
     most = max(1, max(len(one) for one in right))
-    padded = [[*one, *[(one or row[:1].tolist())[0]] * (most - len(one))] for one, row in zip(right, wrong, strict=True)]
+    padded = [
+        [*one, *[(one or row[:1].tolist())[0]] * (most - len(one))]
+        for one, row in zip(right, wrong, strict=True)
+    ]
     return np.concatenate([wrong, np.array(padded, dtype=wrong.dtype)], axis=1)

@@ -126,7 +126,9 @@ class SparseRetriever:
             )
         return {**ready, "teacher": teachers, "student": _student(run, ready["student"], data)}
 
-    def distill(self, run: Run, *, student: Any, teacher: list[Any], data: RetrievalData) -> Product:
+    def distill(
+        self, run: Run, *, student: Any, teacher: list[Any], data: RetrievalData
+    ) -> Product:
         """Train the student.
 
         Args:
@@ -162,9 +164,7 @@ class SparseRetriever:
 
         weights = query_weights(run, student, data if self.idf == "bm25" else None)
         pooling = VocabularyPooling(self.activation, self.pooling, self.prune, len(weights))
-        encoder = assembled(
-            copy.deepcopy(student), weights, pooling, frozen=self.idf_lr is None
-        )
+        encoder = assembled(copy.deepcopy(student), weights, pooling, frozen=self.idf_lr is None)
         teachers = [] if self.ranking == "info-nce" else teachers
         if self.pretraining_steps:
             crops = self._crops(run, teachers, data)
@@ -181,7 +181,7 @@ class SparseRetriever:
                 scale=self.score_scale,
             )
         self._learn(run, stage, encoder, lesson, self.steps)
-        return Product(encoder.cpu())
+        return Product(encoder.cpu(), {"normalise": self.normalise})
 
     def _crops(self, run: Run, teachers: list[Any], data: RetrievalData) -> Any:
         return CroppedLesson(
