@@ -99,11 +99,9 @@ class JudgedLesson:
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
-        groups = (
-            np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1), dtype=int)
-            if (self.size > 1 and self.wrong.shape[1])
-            else None
-        )
+        groups = None
+        if self.size > 1 and self.wrong.shape[1]:
+            groups = np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1))
 
         def at(step: int) -> list[dict[str, Any]]:
             numbers = batch_of(self.run, stage, step, len(self.answered), batch_size)
@@ -213,10 +211,11 @@ def _without(found: Numbers, right: Sequence[Sequence[int]], depth: int) -> Numb
 
 
 def _with(wrong: Numbers, right: Sequence[Sequence[int]]) -> Numbers:
-    """Candidates ``(Q, m + r)``: what seems to answer, and what does, the first repeated."""
-    most = max(1, max(len(one) for one in right))
-    padded = [
-        [*one, *[(one or row[:1].tolist())[0]] * (most - len(one))]
-        for one, row in zip(right, wrong, strict=True)
-    ]
-    return np.concatenate([wrong, np.array(padded, dtype=wrong.dtype)], axis=1)
+    """Candidates ``(Q, m + r)``: what seems to answer, then what does, the last repeated."""
+    most = max(len(one) for one in right)
+    found = np.empty((len(right), wrong.shape[1] + most), dtype=wrong.dtype)
+    for row, (tempting, answers) in enumerate(zip(wrong, right, strict=True)):
+        # A query that nothing answers is never asked; its row is filled all the same.
+        known = [*tempting, *(answers or tempting[:1])]
+        found[row] = [*known, *known[-1:] * (found.shape[1] - len(known))]
+    return found
