@@ -58,6 +58,9 @@ FIGURES: dict[str, Figure] = {
     "best_accuracy": _share(),
     "top5": _share(shown=False),
     "exact": _share(),
+    "ndcg_at_10": _share("nDCG@10"),
+    "mrr_at_10": _share("MRR@10"),
+    "recall_at_100": _share("R@100"),
     "f1": _share(),
     "rmse": Figure(said="an rmse", higher=False),
     "mae": Figure(higher=False),
@@ -89,7 +92,7 @@ FIGURES: dict[str, Figure] = {
     "nearest": Figure(),
 }
 # Those that decide: of a table, the first that all of its rows hold.
-MAIN = ("accuracy", "exact", "rmse", "frechet", "sliced_wasserstein")
+MAIN = ("accuracy", "exact", "ndcg_at_10", "rmse", "frechet", "sliced_wasserstein")
 
 
 def figure(name: str) -> Figure:

@@ -16,7 +16,7 @@ def _kilobytes(count: float) -> str:
 
 
 # Columns of what it costs to use a model that answers, several that answer as one, one that makes
-# samples, or a set that models are trained on.
+# samples, one that documents are searched by, or a set that models are trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
@@ -33,6 +33,14 @@ SAMPLES: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
 }
+SEARCHES: dict[str, tuple[str, Cost]] = {
+    "parameters": ("parameters", WHOLE),
+    "index_bytes": ("index KB", _kilobytes),
+    "document_dimensions": ("dimensions", "{:.1f}".format),
+    "query_dimensions": ("of queries", "{:.1f}".format),
+    "flops": ("FLOPS", "{:.2f}".format),
+    "latency_ms": ("ms", "{:.2f}".format),
+}
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
     "bytes": ("KB", _kilobytes),
@@ -47,6 +55,7 @@ KINDS = {
     "images": SETS,
     "evaluations": SAMPLES,
     "members": STACKS,
+    "index_bytes": SEARCHES,
     "parameters": ANSWERS,
     "latency_ms": ANSWERS,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from limbeck.evaluate.retrieval import per_query
 from limbeck.functional import pairwise, ranking, retrieval, sparse_vectors, teacher_scores
 from limbeck.functional.schedules import quadratic_warmup
 
@@ -78,6 +79,13 @@ def bm25_idf(inputs, params):
     vocabulary = 1 + max(token for one in documents for token in one)
     weights = sparse_vectors.bm25_idf(documents, vocabulary, special=params["special_ids"])
     return {"idf": dict(enumerate(weights.tolist()))}
+
+
+@adapter("sparse-retriever", "ranking_metric")
+def ranking_metric(inputs, params):
+    figure = params["metric"].replace("@", "_at_").replace("rr_", "mrr_")
+    found = per_query(inputs["run"], inputs["qrels"], [figure])[figure]
+    return {"per_query": found, "mean": sum(found.values()) / len(found)}
 
 
 def _scores(inputs, params):
