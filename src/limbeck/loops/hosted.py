@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from limbeck.errors import Interrupted, RunError, UnusualUseWarning
+from limbeck.errors import Interrupted, NotFiniteError, RunError, UnusualUseWarning
 from limbeck.keyed import seed_torch
 from limbeck.loops.averages import copied
 from limbeck.loops.optim import Optim
@@ -80,7 +80,10 @@ def train_hosted(
                 run.engine.device.type,
                 run.dir,
             )
-            hosted(encoder, loss, watch.optimiser, course, watch)
+            try:
+                hosted(encoder, loss, watch.optimiser, course, watch)
+            except NotFiniteError as error:
+                raise watch.not_finite(str(error)) from error
     if watch.stopped:
         raise Interrupted(
             f"stopped in stage {stage} at step {watch.step} of {steps}; the state is saved"
@@ -112,6 +115,8 @@ class _Watch:
         self.told, self.saved = Told(steps), time.monotonic()
         self.step, self.empty, self.shown_to = 0, 0, 0
         self.done = self.stopped = self.warned = False
+        # Active dimensions when a checkpoint was last written on account of them.
+        self.held = math.inf
         self.scaler: Any = None
         kept = {id(one) for one, _ in apart.values()}
         learning = [one for one in encoder.parameters() if one.requires_grad]
@@ -186,19 +191,26 @@ class _Watch:
         if all(map(math.isfinite, values.values())):
             return
         said = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
-        raise RunError(
+        raise self.not_finite(said)
+
+    def not_finite(self, said: str) -> RunError:
+        """The error of a term that is NaN or infinite."""
+        return RunError(
             f"the loss of stage {self.stage} is not finite at step {self.step} ({said}); lower "
             "optim.lr, set optim.clip, or look at what the teachers say"
         )
 
     def _check_active(self) -> None:
         """Warn of documents that lose their last tokens; stop where nothing can bring them back."""
-        if not hasattr(self.loss, "active"):
+        if not hasattr(self.loss, "active") or self.run.trying:
             return
         active = float(self.loss.active)
+        if 0 < active < self.held / 2:
+            # Whatever comes next, there is a state to look at from before.
+            self.held = active
+            self.save()
         if 0 < active < FEW_ACTIVE and not self.warned:
             self.warned = True
-            self.save()
             warnings.warn(
                 f"documents have {active:.2g} active dimensions on average at step {self.step} of "
                 f"stage {self.stage}: the weight of FLOPS grows too fast or too far; lower "

@@ -100,8 +100,9 @@ def hosted(
     telling = _Telling(watcher, course.start)
     sparse = isinstance(model, SparseEncoder)
     with quiet(), _undisturbed(), warnings.catch_warnings():
-        # Their loop steps a scheduler that it did not make in an order that torch warns of.
-        warnings.simplefilter("ignore", UserWarning)
+        # What libraries say of each other is no news; what limbeck says of the run is.
+        for name in ("torch", "transformers", "accelerate", "sentence_transformers"):
+            warnings.filterwarnings("ignore", category=UserWarning, module=name)
         trainer: Any = (_SparseTrainer if sparse else _DenseTrainer)(
             model=model,
             args=_arguments(course, sparse),
