@@ -169,7 +169,8 @@ def test_sentence_transformers_alone_finds_the_same(product, data, tmp_path):
         "import sys, json; sys.modules['limbeck'] = None\n"
         "from sentence_transformers import SparseEncoder\n"
         f"one = SparseEncoder({str(tmp_path / 'st')!r}, device='cpu')\n"
-        f"found = one.similarity(one.encode_query(['sort array']), one.encode_document({texts!r}))\n"
+        f"documents = one.encode_document({texts!r})\n"
+        "found = one.similarity(one.encode_query(['sort array']), documents)\n"
         "print(json.dumps(found.tolist()))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from limbeck import keyed
 from limbeck.data.retrieval import Judged, RetrievalData
@@ -138,7 +139,7 @@ def _dense(
             f"{name} is trained on training queries and {data.name} has none; give a teacher that "
             "is trained already, such as hf:FOLDER, or bm25"
         )
-    body = bare(fresh_encoder(run, stage, name, data))
+    body = bare(fresh_encoder(run, stage, name, data, dense=True))
     width = body.get_embedding_dimension()
     model = SentenceTransformer(
         modules=[body, Pooling(width, "mean"), Normalize()],
@@ -156,8 +157,12 @@ def _dense(
             for query, document in asked
         ]
 
-    loss = MultipleNegativesRankingLoss(model, scale=teaching.scale)
-    train_hosted(run, stage, model, loss, examples, teaching.optim, teaching.steps)
+    def learned(**key: Any) -> dict[str, Tensor]:
+        loss = MultipleNegativesRankingLoss(model, scale=teaching.scale)
+        train_hosted(run, stage, model, loss, examples, teaching.optim, teaching.steps)
+        return model.cpu().state_dict()
+
+    model.load_state_dict(run.stage(stage, learned, name=name, data=data, teaching=teaching))
     return model
 
 

@@ -38,6 +38,7 @@ class Fresh:
         vocabulary: size of the vocabulary made of the corpus.
         length: tokens after which texts are cut.
         pretraining: steps of masked language modelling on the corpus.
+        lexical: begin as a model that says which tokens occur.
     """
 
     layers: int = 2
@@ -45,6 +46,7 @@ class Fresh:
     vocabulary: int = 8000
     length: int = 128
     pretraining: int = 0
+    lexical: bool = True
 
     @classmethod
     def of(cls, name: str) -> Fresh:
@@ -63,6 +65,10 @@ class Fresh:
                 raise ArgumentError(
                     f"{name} has no option {option!r}; {nearest(option, cls.__dataclass_fields__)}"
                 )
+            if option == "lexical":
+                if type(value) is not bool:
+                    raise ArgumentError(f"{name}: lexical is {value!r}, expected true or false")
+                continue
             least = 0 if option == "pretraining" else 1
             if type(value) is not int or value < least:
                 raise ArgumentError(
@@ -71,7 +77,9 @@ class Fresh:
         return cls(**options)
 
 
-def fresh_encoder(run: Run, stage: str, name: str, data: RetrievalData) -> Any:
+def fresh_encoder(
+    run: Run, stage: str, name: str, data: RetrievalData, *, dense: bool = False
+) -> Any:
     """A transformer that knows nothing yet, or what masked language modelling told it.
 
     Args:
@@ -79,6 +87,7 @@ def fresh_encoder(run: Run, stage: str, name: str, data: RetrievalData) -> Any:
         stage: of the encoder; keys its weights.
         name: such as ``bert?layers=2&width=128&vocabulary=8000&length=128&pretraining=0``.
         data: its corpus makes the vocabulary.
+        dense: whether its hidden states are wanted, of which there is no lexical start.
 
     Returns:
         A `Transformer` of sentence-transformers with a head for masked tokens.
@@ -98,6 +107,7 @@ def fresh_encoder(run: Run, stage: str, name: str, data: RetrievalData) -> Any:
             layers=spec.layers,
             width=spec.width,
             length=spec.length,
+            lexical=spec.lexical and not dense,
         )
         made = masked_lm(folder, length=spec.length)
     if spec.pretraining:

@@ -20,7 +20,7 @@ from sentence_transformers.sparse_encoder.modules import (
     SpladePooling,
     Transformer,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
 from limbeck.bridges.sentence_transformers.word_pieces import tokenizer_of
@@ -30,6 +30,9 @@ from limbeck.networks.making import library
 
 EXTRA = "text"
 HEAD_WIDTH = 64
+# Of a lexical start: the share that is left of weights of places, and by how many deviations
+# products of unlike tokens are held below 0: few rise above it, from which others are learned.
+FAINT, NOISE = 0.1, 3.0
 # Documents encoded together; the logits of all their tokens are held at once.
 CHUNK = 32
 # Of a tokenizer's file, what depends on how it was loaded.
@@ -37,7 +40,13 @@ PASSING = ("is_local", "local_files_only", "name_or_path")
 
 
 def write_masked_lm(
-    folder: Path, content: np.ndarray, *, layers: int, width: int, length: int
+    folder: Path,
+    content: np.ndarray,
+    *,
+    layers: int,
+    width: int,
+    length: int,
+    lexical: bool = False,
 ) -> None:
     """Write a masked language model that knows nothing yet, with its tokenizer.
 
@@ -47,6 +56,9 @@ def write_masked_lm(
         layers: of the transformer.
         width: D; a head of attention takes 64 of it, or all where it is narrower.
         length: tokens after which texts are cut.
+        lexical: begin as a model that says of each place the token that stands there, and of no
+            other that it could: its vectors of documents are the tokens that occur, as those of
+            trained masked language models begin, and not noise over the whole vocabulary.
     """
     transformers = library("transformers", EXTRA)
     tokenizer = tokenizer_of(content, length)
@@ -59,9 +71,25 @@ def write_masked_lm(
         max_position_embeddings=length,
         pad_token_id=tokenizer.pad_token_id,
     )
+    made = transformers.BertForMaskedLM(config)
+    if lexical:
+        _say_what_stands_there(made)
     with quiet():
-        transformers.BertForMaskedLM(config).save_pretrained(folder)
+        made.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def _say_what_stands_there(model: Any) -> None:
+    """Carry the embedding of each token through to the layer that compares it with all."""
+    embeddings, head = model.bert.embeddings, model.cls.predictions
+    # Weights of the places and segments would drown a quarter of what the tokens say.
+    embeddings.position_embeddings.weight.mul_(FAINT)
+    embeddings.token_type_embeddings.weight.mul_(FAINT)
+    nn.init.eye_(head.transform.dense.weight)
+    # Products with other tokens' embeddings vary around 0; most stay below.
+    width = model.config.hidden_size
+    head.decoder.bias.fill_(-NOISE * model.config.initializer_range * width**0.5)
 
 
 def masked_lm(folder: str | Path, *, length: int | None = None) -> Transformer:
