@@ -162,7 +162,7 @@ def _dense(
         train_hosted(run, stage, model, loss, examples, teaching.optim, teaching.steps)
         return model.cpu().state_dict()
 
-    model.load_state_dict(run.stage(stage, learned, name=name, data=data, teaching=teaching))
+    model.load_state_dict(run.stage(stage, learned, encoder=name, data=data, teaching=teaching))
     return model
 
 
