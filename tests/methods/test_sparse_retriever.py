@@ -118,6 +118,11 @@ def test_it_survives_saving(product, tmp_path, data):
     assert (again.documents(texts) != product.documents(texts)).nnz == 0
     assert (again.queries(texts) != product.queries(texts)).nnz == 0
     assert "BertForMaskedLM" in again.summary()
+    again.save(tmp_path / "two")
+    for path in sorted((tmp_path / "one").rglob("*")):
+        if path.is_file():
+            copy = tmp_path / "two" / path.relative_to(tmp_path / "one")
+            assert copy.read_bytes() == path.read_bytes(), path.name
     with pytest.raises(ArgumentError, match="network"):
         limbeck.load(tmp_path / "one", network=torch.nn.Linear(1, 1))
 

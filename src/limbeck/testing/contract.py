@@ -224,13 +224,13 @@ class Contract:
     def _modules(
         self, outputs: int | None = None, size: tuple[int, ...] | None = None
     ) -> list[nn.Module]:
-        space = self.data.input_space
-        if size is not None:
-            space = InputSpace(size=size, channels=1)
         if self.data.task == "retrieval":
             from limbeck.testing.retrieval import bi_encoder
 
             return [bi_encoder(list(self.data.documents.values()))]
+        space = self.data.input_space
+        if size is not None:
+            space = InputSpace(size=size, channels=1)
         with keyed.torch_seeded(5):
             # Of the kinds that the preset names: a method may ask more of a teacher than logits.
             names = self.inputs.get("teacher", ["mlp?hidden=8"])

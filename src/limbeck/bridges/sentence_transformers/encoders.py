@@ -281,6 +281,9 @@ def write_encoder(encoder: Any, folder: Path, *, alone: bool = True) -> None:
     table = table_of(encoder)
     if isinstance(pooling, VocabularyPooling):
         pooling = pooling.plain(pruned=alone)
+    # How the last texts were cut and padded is kept in a tokenizer, and would be written with it.
+    network.tokenizer.backend_tokenizer.no_truncation()
+    network.tokenizer.backend_tokenizer.no_padding()
     plain = assembled(network, table.weight.detach().relu().cpu(), pooling, frozen=table.frozen)
     with quiet():
         plain.save_pretrained(str(folder), create_model_card=False)
