@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,3 +322,17 @@ def test_documents_that_lose_their_tokens_are_warned_of(content, tmp_path):
 def test_a_loss_that_is_not_finite_is_told(content, tmp_path):
     with pytest.raises(RunError, match="not finite"):
         trained(tmp_path, content, sparsity=1e38, optim=Optim("sgd", lr=1e30))
+
+
+@pytest.mark.parametrize(("ranking", "candidates"), [("kl", "in_batch"), ("info-nce", "in_batch")])
+def test_two_processes_learn_as_one(tmp_path, ranking, candidates):
+    script = str(Path(__file__).with_name("two_processes.py"))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    for count in ("1", "2"):
+        # One process of a launcher is a world of one: the same code, nothing to share.
+        command = [sys.executable, *launch, count, script, str(tmp_path / count), ranking]
+        done = subprocess.run([*command, candidates], capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / count / "weights.pt") for count in ("1", "2"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5, msg=name)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from scipy import sparse
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import (
@@ -74,9 +75,20 @@ def write_masked_lm(
     made = transformers.BertForMaskedLM(config)
     if lexical:
         _say_what_stands_there(made)
-    with quiet():
-        made.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    _write_model(made, folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _write_model(model: Any, folder: Path) -> None:
+    """Write a model as transformers reads it; theirs writes in the first of several processes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.architectures = [type(model).__name__]
+    model.config.to_json_file(folder / "config.json")
+    kept: dict[int, tuple[str, Tensor]] = {}
+    for name, value in model.state_dict().items():
+        # Layers that share weights are tied again when they are read.
+        kept.setdefault(value.data_ptr(), (name, value.detach().cpu().contiguous()))
+    save_file(dict(kept.values()), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 @torch.no_grad()
@@ -336,7 +348,7 @@ def quiet() -> Iterator[None]:
 def bare(network: Transformer) -> Transformer:
     """The body of a masked language model alone, as a dense encoder wants it."""
     with tempfile.TemporaryDirectory() as folder, quiet():
-        network.model.save_pretrained(folder)
+        _write_model(network.model, Path(folder))
         network.tokenizer.save_pretrained(folder)
         found = Transformer(
             folder,

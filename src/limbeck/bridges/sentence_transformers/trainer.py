@@ -102,7 +102,7 @@ def hosted(
     with quiet(), _undisturbed(), warnings.catch_warnings():
         # What libraries say of each other is no news; what limbeck says of the run is.
         for name in ("torch", "transformers", "accelerate", "sentence_transformers"):
-            warnings.filterwarnings("ignore", category=UserWarning, module=name)
+            warnings.filterwarnings("ignore", module=name)
         trainer: Any = (_SparseTrainer if sparse else _DenseTrainer)(
             model=model,
             args=_arguments(course, sparse),
@@ -136,7 +136,6 @@ def _arguments(course: Course, sparse: bool) -> Any:
         disable_tqdm=True,
         dataloader_pin_memory=course.device != "cpu",
         ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,
     )
 
 
