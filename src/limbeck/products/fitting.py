@@ -30,10 +30,13 @@ def check_same(
     Raises:
         ModelError: the task, the number of classes or their names differ.
     """
-    if (data.task, data.outputs) != (task, width):
+    outputs = getattr(data, "outputs", None)
+    if (data.task, outputs) != (task, width):
+        # A corpus has no outputs.
+        found = data.task if outputs is None else f"{data.task} with {outputs}"
         raise ModelError(
-            f"{who} {does} {task} with {width} outputs and {data.name} is "
-            f"{data.task} with {data.outputs}; take data of the same classes"
+            f"{who} {does} {task} with {width} outputs and {data.name} is {found}; take data of "
+            "the same classes"
         )
     if data.classes != classes:
         pairs = enumerate(zip(classes, data.classes, strict=True))
