@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 from limbeck.products import (
     Generator,
+    SparseRetriever,
     StackedPredictor,
     Student,
     SyntheticDataset,
@@ -21,13 +22,16 @@ from limbeck.run.folder import how_to_go_on
 if TYPE_CHECKING:
     from torch import nn
 
-Product = Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade
+Product = (
+    Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade | SparseRetriever
+)
 KINDS: dict[str, type[Product]] = {
     "student": Student,
     "stacked-predictor": StackedPredictor,
     "synthetic-dataset": SyntheticDataset,
     "generator": Generator,
     "window-cascade": WindowCascade,
+    "sparse-retriever": SparseRetriever,
 }
 
 
@@ -53,7 +57,7 @@ def load(
 
     Returns:
         The product: a student, a stack or a cascade ready to predict, a generator to sample from,
-        or a set to train on.
+        a set to train on, or a retriever to search with.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.
@@ -70,7 +74,7 @@ def load(
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     product: Any = KINDS[_kind(place)]
-    if network is not None and product is SyntheticDataset:
+    if network is not None and product in (SyntheticDataset, SparseRetriever):
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
     if trusted and product not in WITH_ESTIMATORS:
         raise ArgumentError(

@@ -195,6 +195,11 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
             f"{method.card.slug} is for {' and '.join(tasks)}, and {data.name} is {data.task}; "
             "take another method or other data"
         )
+    assemble = getattr(method, "assemble", None)
+    if assemble is not None:
+        # Models that are no networks of this library: the method itself knows what names mean.
+        _compare_content(run, ready)
+        return dict(assemble(run, ready))
     for name in TRAINED:
         if name in ready:
             ready[name] = _network(ready[name], run, data)

@@ -16,6 +16,7 @@ from limbeck.naming import spaced
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
 
+OF_A_CORPUS = ("opensearch", "csr")
 NEEDS_A_CARD, HAS_A_CARD = "hf", ("hf", "diffusers")
 
 
@@ -28,7 +29,9 @@ def export(
             "folder for a hub, with a card). Of a stack: safetensors, or onnx where all members "
             "are networks. Of a cascade: onnx (a graph a stage, which runs without torch), or "
             "safetensors. Of a synthetic dataset: folder (PNG files), hf, or safetensors (exact "
-            "numbers). Of a generator: diffusers (a pipeline folder), onnx, or safetensors."
+            "numbers). Of a generator: diffusers (a pipeline folder), onnx, or safetensors. Of a "
+            "retriever: sentence-transformers, onnx (the document encoder), or of its documents "
+            "opensearch (JSON lines of weighted tokens) or csr (SciPy)."
         ),
     ],
     out: Annotated[
@@ -36,7 +39,10 @@ def export(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Data by name to measure on for a card, where the run has no table."),
+        typer.Option(
+            help="Data by name to measure on for a card, where the run has no table; of a "
+            "retriever the corpus to encode, that of the run by default."
+        ),
     ] = None,
     data_root: DataRoot = None,
     verbose: Verbose = False,
@@ -66,7 +72,7 @@ def export(
     """
     use_data_root(data_root)
     from limbeck.loading import load
-    from limbeck.products import Student
+    from limbeck.products import SparseRetriever, Student
 
     product = load(folder)
     if out is None and not is_run(folder):
@@ -77,6 +83,9 @@ def export(
         missing = to == NEEDS_A_CARD and (origin is None or not origin.rows)
         measured = _data(folder, data) if missing else None
         facts = product.export(place, to=to, data=measured, origin=origin)
+    elif isinstance(product, SparseRetriever):
+        corpus = _data(folder, data) if to in OF_A_CORPUS else None
+        facts = product.export(place, to=to, data=corpus, origin=origin)
     else:
         facts = product.export(place, to=to, origin=origin)
     names = ", ".join(facts["files"])
@@ -116,7 +125,6 @@ def _data(folder: Path, name: str | None) -> Any:
         given = Request.read(folder).data
     if given is None or given.startswith("object:"):
         raise SettingsError(
-            f"{folder} has no table of measured figures for the model card; say on what to "
-            "measure: --data NAME"
+            f"{folder} has no data of a name that could be read; say which to take: --data NAME"
         )
     return resolve(given)

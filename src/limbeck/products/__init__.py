@@ -1,9 +1,17 @@
 """What comes out of a method."""
 
 from limbeck.products.generator import Generator
+from limbeck.products.sparse_retriever import SparseRetriever
 from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.products.window_cascade import WindowCascade
 
-__all__ = ["Generator", "StackedPredictor", "Student", "SyntheticDataset", "WindowCascade"]
+__all__ = [
+    "Generator",
+    "SparseRetriever",
+    "StackedPredictor",
+    "Student",
+    "SyntheticDataset",
+    "WindowCascade",
+]

@@ -11,7 +11,14 @@ from limbeck import files
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 
 FACTS = "product.json"
-SIDECARS = ("student.json", "dataset.json", "generator.json", "cascade.json", "stack.json")
+SIDECARS = (
+    "student.json",
+    "dataset.json",
+    "generator.json",
+    "cascade.json",
+    "stack.json",
+    "retriever.json",
+)
 
 
 def check_known(to: str, formats: Iterable[str], what: str) -> None:

@@ -81,7 +81,7 @@ class Contract:
         return made
 
     @cached_property
-    def data(self) -> Data:
+    def data(self) -> Any:
         """The data of the preset."""
         return resolve(self.inputs["data"])
 
@@ -199,12 +199,17 @@ class Contract:
             "unknown input": lambda: {"tutor": 1},
         }
         if "teacher" in self.card.takes:
+            cases["zero teachers"] = lambda: {"teacher": []}
+        if self.data.task == "retrieval":
+            from limbeck.testing.retrieval import bad_inputs
+
+            cases |= bad_inputs(self.data)
+        elif "teacher" in self.card.takes:
             cases |= {
-                "zero teachers": lambda: {"teacher": []},
                 "a teacher of other classes": lambda: {"teacher": self._modules(outputs=3)},
                 "a teacher for another size": lambda: {"teacher": self._modules(size=(5, 5))},
             }
-        if "student" in self.card.takes:
+        if "student" in self.card.takes and self.data.task != "retrieval":
             cases["a student of other classes"] = lambda: {"student": self._modules(outputs=3)[0]}
         for name, change in cases.items():
             place = self.folder / f"bad {name}"
@@ -219,6 +224,10 @@ class Contract:
     def _modules(
         self, outputs: int | None = None, size: tuple[int, ...] | None = None
     ) -> list[nn.Module]:
+        if self.data.task == "retrieval":
+            from limbeck.testing.retrieval import bi_encoder
+
+            return [bi_encoder(list(self.data.documents.values()))]
         space = self.data.input_space
         if size is not None:
             space = InputSpace(size=size, channels=1)

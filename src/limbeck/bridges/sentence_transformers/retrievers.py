@@ -1,0 +1,292 @@
+"""Retrievers: what scores documents for queries, frozen, each with a tokenizer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from limbeck.errors import ArgumentError, ModelError
+from limbeck.fingerprint import fingerprint
+from limbeck.networks.making import library
+
+EXTRA = "text"
+Vectors = npt.NDArray[np.float32] | sparse.csr_matrix
+BATCH = 64
+
+
+class Retriever(Protocol):
+    """What every teacher of retrieval has."""
+
+    name: str
+    fingerprint: str
+
+
+@runtime_checkable
+class BiEncoder(Retriever, Protocol):
+    """A retriever whose score is the dot product of two vectors."""
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of queries ``(N, D)``, dense or CSR."""
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of documents ``(N, D)``, dense or CSR."""
+
+
+@runtime_checkable
+class PairScorer(Retriever, Protocol):
+    """A retriever that must read query and document together."""
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Scores ``(N,)`` of N queries with one document each."""
+
+
+class DenseEncoder:
+    """A bi-encoder of sentence-transformers; with a cosine as its similarity, vectors of length 1.
+
+    Args:
+        model: a `SentenceTransformer`.
+        name: what to call it.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.name, self.fingerprint = name, fingerprint(model)
+        similarity = model.similarity_fn_name or "cosine"
+        if similarity not in ("cosine", "dot"):
+            raise ModelError(
+                f"{name} compares vectors by {similarity}, expected cosine or dot: scores of a "
+                "teacher are dot products"
+            )
+        self._unit = similarity == "cosine"
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of queries ``(N, D)``."""
+        return self._encode(self.model.encode_query, texts)
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of documents ``(N, D)``."""
+        return self._encode(self.model.encode_document, texts)
+
+    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
+        made = encode(
+            list(texts), batch_size=BATCH, normalize_embeddings=self._unit, show_progress_bar=False
+        )
+        return np.asarray(made, dtype=np.float32)
+
+
+class SparseTeacher:
+    """A sparse encoder of sentence-transformers, with or without a network for queries.
+
+    Args:
+        model: a `SparseEncoder`.
+        name: what to call it.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.name, self.fingerprint = name, fingerprint(model)
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of queries ``(N, V)``."""
+        return self._encode(self.model.encode_query, texts)
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of documents ``(N, V)``."""
+        return self._encode(self.model.encode_document, texts)
+
+    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
+        made = encode(
+            list(texts), batch_size=BATCH, save_to_cpu=True, show_progress_bar=False
+        ).coalesce()
+        places, values = made.indices().numpy(), made.values().float().numpy()
+        return sparse.csr_matrix((values, tuple(places)), shape=tuple(made.shape))
+
+
+class CrossTeacher:
+    """A cross-encoder of sentence-transformers.
+
+    Args:
+        model: a `CrossEncoder` with one output.
+        name: what to call it.
+    """
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model = model
+        model.eval().requires_grad_(False)
+        self.name, self.fingerprint = name, fingerprint(model)
+        if model.num_labels != 1:
+            raise ModelError(f"{name} has {model.num_labels} outputs, expected one: a score")
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Logits ``(N,)``: a sigmoid would squash the differences that are learned from."""
+        from torch import nn
+
+        made = self.model.predict(
+            list(zip(queries, documents, strict=True)),
+            batch_size=BATCH,
+            activation_fn=nn.Identity(),
+            show_progress_bar=False,
+        )
+        return np.asarray(made, dtype=np.float32)
+
+
+class LexicalTeacher:
+    """BM25 by bm25s: the weights of its index are the vectors of documents.
+
+    Args:
+        corpus: the documents it is made of.
+        name: what to call it.
+        stopwords: language whose stop words are left out, or None.
+        k1: how fast a word that is repeated stops counting.
+        b: how much long documents are held back.
+    """
+
+    def __init__(
+        self,
+        corpus: Sequence[str],
+        name: str = "bm25",
+        *,
+        stopwords: str | None = "en",
+        k1: float = 1.5,
+        b: float = 0.75,
+    ) -> None:
+        self.name = name
+        self._bm25s = library("bm25s", EXTRA)
+        self._stopwords = stopwords
+        index = self._bm25s.BM25(method="lucene", k1=k1, b=b)
+        index.index(self._words(corpus), show_progress=False)
+        self._places: dict[str, int] = dict(index.vocab_dict)
+        held, width = index.scores, max(self._places.values(), default=0) + 1
+        count = len(corpus)
+        by_word = sparse.csc_matrix(
+            (held["data"], held["indices"], held["indptr"]),
+            shape=(count, len(held["indptr"]) - 1),
+            dtype=np.float32,
+        )
+        self._corpus = list(corpus)
+        self._vectors = sparse.csr_matrix(by_word[:, : max(width, 1)])
+        self._width = self._vectors.shape[1]
+        self.fingerprint = fingerprint("bm25", list(corpus), stopwords, k1, b)
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """How often each word occurs in the queries ``(N, W)``."""
+        rows, columns = [], []
+        for row, words in enumerate(self._words(texts)):
+            known = [self._places[word] for word in words if word in self._places]
+            rows += [row] * len(known)
+            columns += known
+        ones = np.ones(len(rows), np.float32)
+        return sparse.csr_matrix((ones, (rows, columns)), shape=(len(texts), self._width))
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Weights of words in the documents of the corpus ``(N, W)``.
+
+        Raises:
+            ArgumentError: they are other documents, of which the index holds no weights.
+        """
+        if list(texts) != self._corpus:
+            raise ArgumentError(
+                "BM25 weighs documents of the corpus that it was made of, and was asked about "
+                "others; make it of these documents"
+            )
+        return self._vectors
+
+    def _words(self, texts: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = self._bm25s.tokenize(
+            list(texts), stopwords=self._stopwords, return_ids=False, show_progress=False
+        )
+        return found
+
+
+class CalledTeacher:
+    """A plain function as a teacher.
+
+    Args:
+        function: from N queries and N documents to scores ``(N,)``.
+        name: what to call it.
+    """
+
+    def __init__(self, function: Callable[[list[str], list[str]], Any], name: str) -> None:
+        self.function, self.name = function, name
+        self.fingerprint = fingerprint(function)
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
+        """What the function says ``(N,)``."""
+        said = np.asarray(self.function(list(queries), list(documents)), dtype=np.float32)
+        if said.shape != (len(queries),):
+            raise ArgumentError(
+                f"{self.name} gave scores of shape {said.shape} for {len(queries)} pairs, expected "
+                f"({len(queries)},)"
+            )
+        return said
+
+
+def retriever(model: Any, name: str) -> Any:
+    """The teacher that a model, or a plain function, is.
+
+    Args:
+        model: a `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`; what has ``queries`` and
+            ``documents``, or ``pairs``, and a ``fingerprint``, is one already; a function of
+            queries and documents.
+        name: what to call it.
+
+    Raises:
+        ArgumentError: it is none of these.
+    """
+    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+
+    if isinstance(model, SparseEncoder):
+        return SparseTeacher(model, name)
+    if isinstance(model, SentenceTransformer):
+        return DenseEncoder(model, name)
+    if isinstance(model, CrossEncoder):
+        return CrossTeacher(model, name)
+    if isinstance(model, (BiEncoder, PairScorer)):
+        return model
+    if callable(model):
+        return CalledTeacher(model, name)
+    raise ArgumentError(
+        f"teacher {name} is a {type(model).__name__}, expected a name, a SentenceTransformer, "
+        "SparseEncoder or CrossEncoder, or a function of queries and documents"
+    )
+
+
+def loaded(folder: str, name: str) -> Any:
+    """The teacher that sentence-transformers wrote to a folder.
+
+    Args:
+        folder: of a dense or sparse bi-encoder, or of a cross-encoder.
+        name: what to call it.
+
+    Raises:
+        ModelError: it does not load.
+    """
+    import json
+    from pathlib import Path
+
+    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+
+    from limbeck.bridges.sentence_transformers.encoders import quiet
+
+    told = Path(folder) / "config_sentence_transformers.json"
+    kind = json.loads(told.read_text()).get("model_type", "") if told.is_file() else ""
+    made: Any = {"SparseEncoder": SparseEncoder, "CrossEncoder": CrossEncoder}.get(kind)
+    if made is None:
+        config = Path(folder) / "config.json"
+        facts = json.loads(config.read_text()) if config.is_file() else {}
+        scores = any("SequenceClassification" in one for one in facts.get("architectures") or ())
+        made = CrossEncoder if scores else SentenceTransformer
+    try:
+        with quiet():
+            return retriever(made(folder, device="cpu"), name)
+    except Exception as error:  # of many kinds: files, configurations, a hub
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"hf:{folder} does not load with sentence-transformers: {error}; expected a folder "
+            "that it wrote, such as one with modules.json"
+        ) from error

@@ -1,0 +1,152 @@
+"""Retrievers side by side: a sparse student, those it is compared with, its teachers and BM25."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from limbeck.data.retrieval import RetrievalData
+from limbeck.evaluate.retrieval import median_latency, ranking_quality
+from limbeck.functional.teacher_scores import Normalisation
+from limbeck.loops.retrieved import (
+    Council,
+    Texts,
+    VectorScorer,
+    kept_vectors,
+    ranked,
+    reads_pairs,
+)
+from limbeck.run.run import Run
+
+Row = dict[str, Any]
+LEXICAL = "bm25"
+ROLES = ("product", "baseline")
+# Documents that are ranked for each query: as many as recall looks at.
+DEPTH = 100
+# Queries of which the median latency is taken, and documents that such a one asks for.
+TIMED, SHOWN = 50, 10
+
+
+def retriever_rows(
+    run: Run,
+    entries: Mapping[str, Any],
+    teachers: Sequence[Any],
+    data: RetrievalData,
+    normalise: Normalisation = "min-max",
+) -> list[Row]:
+    """Rows of sparse retrievers, their teachers, the teachers' ensemble and BM25.
+
+    Args:
+        run: keeps what teachers say of the corpus.
+        entries: sparse retrievers by name: the product, its baseline, references.
+        teachers: frozen.
+        data: the test queries are reported.
+        normalise: how the ensemble brings scores to one scale.
+
+    Returns:
+        Rows ``{"name", "role", "quality", "cost"}``.
+    """
+    rows = [
+        retriever_row(name, ROLES[place] if place < 2 else "reference", one, data)
+        for place, (name, one) in enumerate(entries.items())
+    ]
+    return rows + _taught(run, teachers, data, normalise)
+
+
+def retriever_row(name: str, role: str, one: Any, data: RetrievalData) -> Row:
+    """The row of a sparse retriever on the test queries.
+
+    Args:
+        name: of the row.
+        role: of the row.
+        one: a `SparseRetriever`.
+        data: its corpus is indexed.
+    """
+    quality = ranking_quality(one.ranked(data, data.test, DEPTH), data.test)
+    return {"name": name, "role": role, "quality": quality, "cost": one.cost(data)}
+
+
+def _taught(
+    run: Run, teachers: Sequence[Any], data: RetrievalData, normalise: Normalisation
+) -> list[Row]:
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
+
+    asked, corpus = Texts(list(data.test.queries.values())), Texts(list(data.documents.values()))
+    several: list[tuple[str, Any]] = [("teacher", one) for one in teachers]
+    if not any(isinstance(one, LexicalTeacher) for one in teachers):
+        several.append(("reference", LexicalTeacher(corpus.texts, LEXICAL)))
+    scorers = {
+        one.name: VectorScorer(
+            kept_vectors(run, one, "queries", asked).__getitem__,
+            kept_vectors(run, one, "documents", corpus),
+        )
+        for _, one in several
+        if not reads_pairs(one)
+    }
+    own = [scorers[one.name] for one in teachers if one.name in scorers]
+    council = Council(own, normalise)
+    places, scores = ranked(council, len(asked.texts), len(corpus.texts), DEPTH)
+    rows = []
+    if len(own) > 1:
+        rows.append(_row("ensemble", "ensemble", data, places, scores, {}))
+    for role, one in several:
+        if one.name in scorers:
+            alone = Council([scorers[one.name]], "none", 1.0)
+            found = ranked(alone, len(asked.texts), len(corpus.texts), DEPTH)
+            vectors = scorers[one.name].documents
+            rows.append(_row(one.name, role, data, *found, _cost(one, vectors, asked.texts)))
+        else:
+            again = _read_again(one, asked.texts, corpus.texts, places)
+            rows.append(_row(one.name, role, data, *again, _sizes(one)))
+    return rows
+
+
+def _row(
+    name: str, role: str, data: RetrievalData, places: Any, scores: Any, cost: Mapping[str, float]
+) -> Row:
+    ids = list(data.documents)
+    found = {
+        query: {ids[place]: float(score) for place, score in zip(row, said, strict=True)}
+        for query, row, said in zip(data.test.queries, places, scores, strict=True)
+    }
+    quality = ranking_quality(found, data.test)
+    return {"name": name, "role": role, "quality": quality, "cost": dict(cost)}
+
+
+def _read_again(
+    teacher: Any, queries: Sequence[str], documents: Sequence[str], places: Any
+) -> tuple[Any, Any]:
+    """What a teacher that reads pairs makes of what the others rank highest."""
+    scores = np.empty(places.shape, np.float32)
+    for row, (query, found) in enumerate(zip(queries, places, strict=True)):
+        texts = [documents[place] for place in found]
+        scores[row] = teacher.pairs([query] * len(texts), texts)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return np.take_along_axis(places, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _cost(teacher: Any, vectors: Any, queries: Sequence[str]) -> dict[str, float]:
+    """Parameters and index of a bi-encoder, and what a query takes by plain products."""
+    compressed = sparse.issparse(vectors)
+    parts = (vectors.data, vectors.indices, vectors.indptr) if compressed else (vectors,)
+
+    def search(text: str) -> None:
+        said = teacher.queries([text]) @ vectors.T
+        scores = said.toarray()[0] if compressed else said[0]
+        np.argpartition(-scores, min(SHOWN, len(scores) - 1))
+
+    return {
+        **_sizes(teacher),
+        "index_bytes": sum(one.nbytes for one in parts),
+        "latency_ms": round(median_latency(search, queries[:TIMED]), 4),
+    }
+
+
+def _sizes(teacher: Any) -> dict[str, float]:
+    model = getattr(teacher, "model", None)
+    if model is None:
+        return {}
+    return {"parameters": sum(one.numel() for one in model.parameters())}

@@ -1,0 +1,203 @@
+"""Retrieving: teachers of retrieval by name, and what they say of a corpus, kept raw in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from limbeck import keyed
+from limbeck.data.retrieval import Judged, RetrievalData
+from limbeck.errors import ArgumentError, UnknownNameError, nearest
+from limbeck.loops.hosted import train_hosted
+from limbeck.loops.optim import Optim
+from limbeck.loops.text_encoders import Fresh, fresh_encoder
+from limbeck.naming import distinct, split_name
+from limbeck.run.run import Run
+from limbeck.settings import settings
+
+KINDS = ("bm25", "dense", "hf")
+BM25_OPTIONS = ("stopwords", "k1", "b")
+
+
+@settings
+class RetrieverTeaching:
+    """How a dense bi-encoder given by name is trained on the training queries.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: queries a step; the documents of the others are what theirs is told from.
+        optim: how it learns.
+        scale: what cosines are multiplied by before the softmax over the batch.
+    """
+
+    steps: Annotated[int, Field(ge=1)] = 500
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    optim: Optim = Optim(name="adamw", lr=5e-4, weight_decay=0.01, schedule="linear", warmup=0.1)
+    scale: Annotated[float, Field(gt=0)] = 20.0
+
+
+def retrievers(given: Any, name: str = "teacher") -> list[Any]:
+    """What the user gave as teachers, as a list whose names are checked before any work.
+
+    Args:
+        given: a name or an object, or several of them.
+        name: of the argument.
+
+    Raises:
+        ArgumentError: there is none, or an option is unknown.
+        UnknownNameError: a name stands for no teacher.
+    """
+    several = list(given) if isinstance(given, (list, tuple)) else [given]
+    several = [one for one in several if one is not None]
+    if not several:
+        raise ArgumentError(
+            f"there are zero {name}s; give at least one, such as --{name} bm25 or hf:FOLDER"
+        )
+    for one in several:
+        if isinstance(one, str):
+            _check_name(one)
+    return several
+
+
+def _check_name(name: str) -> None:
+    prefix, rest, options = split_name(name)
+    kind = prefix or rest
+    if kind not in KINDS or (prefix and prefix != "hf"):
+        raise UnknownNameError(
+            f"there is no teacher of retrieval {name!r}; {nearest(kind, ['bm25', 'dense', 'hf:'])}"
+        )
+    if kind == "dense":
+        Fresh.of(name)
+    elif kind == "bm25":
+        for option in options:
+            if option not in BM25_OPTIONS:
+                raise ArgumentError(
+                    f"{name} has no option {option!r}; {nearest(option, BM25_OPTIONS)}"
+                )
+    elif not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
+        raise UnknownNameError(f"{name}: there is no folder {rest}")
+
+
+def taught_retrievers(
+    run: Run, given: Sequence[Any], data: RetrievalData, teaching: RetrieverTeaching
+) -> list[Any]:
+    """Frozen teachers, those that are to be trained here being trained in stages of the run.
+
+    Args:
+        run: the folder.
+        given: as `retrievers` gives them.
+        data: the corpus, and the queries that a dense one is trained on.
+        teaching: how.
+
+    Returns:
+        A teacher for each, with different names.
+    """
+    found = [_retriever(run, place, one, data, teaching) for place, one in enumerate(given)]
+    for one, name in zip(found, distinct([one.name for one in found]), strict=True):
+        one.name = name
+    return found
+
+
+def _retriever(
+    run: Run, place: int, given: Any, data: RetrievalData, teaching: RetrieverTeaching
+) -> Any:
+    from limbeck.bridges.sentence_transformers.retrievers import (
+        DenseEncoder,
+        LexicalTeacher,
+        loaded,
+        retriever,
+    )
+
+    if not isinstance(given, str):
+        return retriever(given, getattr(given, "name", None) or f"teacher {place}")
+    prefix, rest, options = split_name(given)
+    if prefix == "hf":
+        folder = str(Path(rest).expanduser())
+        return loaded(folder, Path(rest).name)
+    if rest == "bm25":
+        return LexicalTeacher(list(data.documents.values()), **options)
+    return DenseEncoder(_dense(run, f"teacher-{place}", given, data, teaching), "dense")
+
+
+def _dense(
+    run: Run, stage: str, name: str, data: RetrievalData, teaching: RetrieverTeaching
+) -> Any:
+    """A dense bi-encoder trained on the training queries: mean of hidden states, length 1."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    from limbeck.bridges.sentence_transformers.encoders import bare
+
+    if not len(data.train):
+        raise ArgumentError(
+            f"{name} is trained on training queries and {data.name} has none; give a teacher that "
+            "is trained already, such as hf:FOLDER, or bm25"
+        )
+    body = bare(fresh_encoder(run, stage, name, data, dense=True))
+    width = body.get_embedding_dimension()
+    model = SentenceTransformer(
+        modules=[body, Pooling(width, "mean"), Normalize()],
+        similarity_fn_name="cosine",
+        device="cpu",
+    )
+    pairs = answered(data.train)
+    texts = data.documents
+
+    def examples(step: int) -> list[dict[str, Any]]:
+        chosen = batch_of(run, stage, step, len(pairs), teaching.batch_size)
+        asked = [pairs[place] for place in chosen]
+        return [
+            {"query": data.train.queries[query], "document_0": texts[document]}
+            for query, document in asked
+        ]
+
+    def learned(**key: Any) -> dict[str, Tensor]:
+        loss = MultipleNegativesRankingLoss(model, scale=teaching.scale)
+        train_hosted(run, stage, model, loss, examples, teaching.optim, teaching.steps)
+        return model.cpu().state_dict()
+
+    model.load_state_dict(run.stage(stage, learned, encoder=name, data=data, teaching=teaching))
+    return model
+
+
+def answered(judged: Judged) -> list[tuple[str, str]]:
+    """Queries with each document that is relevant for them."""
+    return [
+        (query, document)
+        for query in judged.queries
+        for document, grade in judged.relevant.get(query, {}).items()
+        if grade > 0
+    ]
+
+
+def batch_of(run: Run, stage: str, step: int, count: int, size: int) -> np.ndarray:
+    """This process's share of the numbers of a step's batch.
+
+    Each pass over all of them is in an order of its own, and no number depends on how many
+    processes there are.
+
+    Args:
+        run: its seed keys the order, and its engine tells the share.
+        stage: keys the order.
+        step: from 0.
+        count: how many there are to choose from.
+        size: of the whole batch.
+
+    Returns:
+        Numbers from 0 to `count` - 1.
+    """
+    places = np.arange(step * size, (step + 1) * size)
+    orders = {
+        epoch: keyed.permutation(keyed.key(run.seed, stage, "order", int(epoch)), count)
+        for epoch in np.unique(places // count)
+    }
+    chosen = np.array([orders[place // count][place % count] for place in places])
+    world, rank = run.engine.world, run.engine.rank
+    share = len(chosen) // world
+    return chosen[rank * share : (rank + 1) * share]

@@ -1,0 +1,1 @@
+"""Sparse retriever: see sparse_retriever.py."""

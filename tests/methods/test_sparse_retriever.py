@@ -1,0 +1,280 @@
+"""What is the sparse retriever's own; the contract is in tests/contract."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+import limbeck
+from limbeck.data.retrieval import Judged, RetrievalData
+from limbeck.errors import ArgumentError, ModelError, SettingsError
+from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
+from limbeck.method import complete
+from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, crop
+from limbeck.methods.sparse_retriever.sparse_retriever import SparseRetriever
+from limbeck.run import Run
+
+NOUNS = ("array", "matrix", "file", "plot", "axis", "row", "column", "label")
+VERBS = ("sort", "solve", "read", "draw", "sum", "join", "split", "count")
+
+
+def corpus(train=24):
+    documents = {
+        f"d{place}": f"{VERBS[place % 8]} every {NOUNS[place // 8]} of the given input by number"
+        for place in range(64)
+    }
+    asked = {f"q{place}": f"{VERBS[place % 8]} {NOUNS[place // 8]}" for place in range(64)}
+    right = {f"q{place}": {f"d{place}": 1} for place in range(64)}
+    names = list(asked)
+
+    def judged(part):
+        return Judged({one: asked[one] for one in part}, {one: right[one] for one in part})
+
+    return RetrievalData(
+        documents, judged(names[:train]), judged(names[40:44]), judged(names[44:]), name="words"
+    )
+
+
+def tiny(**settings):
+    given = {
+        "steps": 8, "batch_size": 4, "mined": 6, "sparsity_warmup": 4, "optim": {"lr": 1e-3},
+        "teaching": {"steps": 8, "batch_size": 4},
+    }  # fmt: skip
+    return SparseRetriever(**{**given, **settings})
+
+
+STUDENT = "bert?layers=1&width=16&vocabulary=150&length=16"
+DENSE = "dense?layers=1&width=16&vocabulary=150&length=16"
+INPUTS = {"student": STUDENT, "teacher": ["bm25", DENSE]}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return corpus()
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("sparse") / "run")
+    made, baselines, ready = complete(tiny(), run, {**INPUTS, "data": data})
+    rows, _ = made.compared(run, "sparse-retriever", baselines, ready)
+    return run, made, rows
+
+
+@pytest.fixture(scope="module")
+def product(finished):
+    return finished[1]
+
+
+def test_the_table_has_product_baselines_and_teachers(finished):
+    rows = {row["name"]: row for row in finished[2]}
+    assert {name: row["role"] for name, row in rows.items()} == {
+        "sparse-retriever": "product", "student alone": "baseline", "without idf": "reference",
+        "ensemble": "ensemble", "bm25": "teacher", "dense": "teacher",
+    }  # fmt: skip
+    for row in rows.values():
+        assert set(row["quality"]) == {"ndcg_at_10", "mrr_at_10", "recall_at_100"}
+    cost = rows["sparse-retriever"]["cost"]
+    assert {"parameters", "index_bytes", "document_dimensions", "flops", "latency_ms"} <= set(cost)
+    assert rows["bm25"]["quality"]["ndcg_at_10"] > 0.9
+
+
+def test_it_finds_documents(product, data):
+    product.index(data.documents)
+    best = product.search("sort array", k=3)
+    assert len(best) == 1
+    assert len(best[0]) <= 3
+    scores = list(best[0].values())
+    assert scores == sorted(scores, reverse=True)
+    one = next(iter(best[0]))
+    vectors = product.queries(["sort array"]) @ product.documents([data.documents[one]]).T
+    assert scores[0] == pytest.approx(float(vectors.toarray()[0, 0]), rel=1e-4)
+    assert product.search(["日本", ""]) == [{}, {}]
+    assert set(product.evaluate(data)) == {"ndcg_at_10", "mrr_at_10", "recall_at_100"}
+
+
+def test_what_is_asked_wrongly_is_told(product):
+    again = limbeck.products.SparseRetriever(product.encoder)
+    with pytest.raises(ArgumentError, match="index"):
+        again.search("sort")
+    with pytest.raises(ArgumentError, match="expected a list"):
+        product.documents("sort")
+    with pytest.raises(ArgumentError, match="no documents"):
+        again.index({})
+    with pytest.raises(ModelError, match="finds documents"):
+        product.predict()
+    with pytest.raises(ModelError, match="corpus with queries"):
+        product.measure(limbeck.data.names.resolve("digits"))
+
+
+def test_it_survives_saving(product, tmp_path, data):
+    product.save(tmp_path / "one")
+    again = limbeck.load(tmp_path / "one")
+    texts = list(data.documents.values())
+    assert (again.documents(texts) != product.documents(texts)).nnz == 0
+    assert (again.queries(texts) != product.queries(texts)).nnz == 0
+    assert "BertForMaskedLM" in again.summary()
+    again.save(tmp_path / "two")
+    for path in sorted((tmp_path / "one").rglob("*")):
+        if path.is_file():
+            copy = tmp_path / "two" / path.relative_to(tmp_path / "one")
+            assert copy.read_bytes() == path.read_bytes(), path.name
+    with pytest.raises(ArgumentError, match="network"):
+        limbeck.load(tmp_path / "one", network=torch.nn.Linear(1, 1))
+
+
+def test_a_pruning_retriever_survives_saving(data, tmp_path):
+    made = tiny(prune=0.3, activation="double_log1p", pooling="sum").distill(
+        tmp_path / "run", data=data, student=STUDENT, teacher="bm25"
+    )
+    again = limbeck.load(tmp_path / "run")
+    texts = list(data.documents.values())[:5]
+    assert again.pooling == made.pooling
+    assert (again.documents(texts) != made.documents(texts)).nnz == 0
+    with pytest.raises(ModelError, match="prune"):
+        made.export(tmp_path / "st", to="sentence-transformers")
+
+
+def test_exports(product, data, tmp_path):
+    told = product.export(tmp_path / "os", to="opensearch", data=data)
+    assert {"documents.jsonl", "idf.json", "mapping.json", "README.md", "tokenizer.json"} <= set(
+        told["files"]
+    )
+    lines = [json.loads(one) for one in (tmp_path / "os" / "documents.jsonl").open()]
+    table = json.loads((tmp_path / "os" / "idf.json").read_text())
+    product.index(data.documents)
+    found = product.search("solve matrix", k=64)[0]
+    tokens = product.tokenizer.tokenize("solve matrix")
+    for line in lines:
+        score = sum(table.get(one, 0) * line["tokens"].get(one, 0) for one in set(tokens))
+        assert score == pytest.approx(found.get(line["id"], 0.0), rel=1e-3, abs=1e-4)
+    product.export(tmp_path / "csr", to="csr", data=data)
+    kept = sparse.load_npz(tmp_path / "csr" / "documents.npz")
+    assert (kept != product.documents(list(data.documents.values()))).nnz == 0
+    with pytest.raises(ArgumentError, match="corpus"):
+        product.export(tmp_path / "none", to="csr")
+    with pytest.raises(ArgumentError, match="sentence-transformers"):
+        product.export(tmp_path / "none", to="sentence-transformer")
+
+
+def test_onnx_says_the_same(product, tmp_path):
+    pytest.importorskip("onnxscript")
+    told = product.export(tmp_path / "onnx", to="onnx")
+    assert told["largest_difference"] < 1e-4
+
+
+def test_sentence_transformers_alone_finds_the_same(product, data, tmp_path):
+    product.export(tmp_path / "st", to="sentence-transformers")
+    texts = list(data.documents.values())[:6]
+    code = (
+        "import sys, json; sys.modules['limbeck'] = None\n"
+        "from sentence_transformers import SparseEncoder\n"
+        f"one = SparseEncoder({str(tmp_path / 'st')!r}, device='cpu')\n"
+        f"documents = one.encode_document({texts!r})\n"
+        "found = one.similarity(one.encode_query(['sort array']), documents)\n"
+        "print(json.dumps(found.tolist()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    own = (product.queries(["sort array"]) @ product.documents(texts).T).toarray()
+    np.testing.assert_allclose(json.loads(done.stdout), own, rtol=1e-4)
+
+
+def test_without_training_queries_it_learns_from_crops(tmp_path):
+    data = corpus(train=0)
+    made = tiny(pretraining_steps=7).distill(
+        tmp_path / "run", data=data, student=STUDENT, teacher="bm25"
+    )
+    rows = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert '"student-pretraining"' in rows
+    assert made.index(data.documents).bytes > 0
+
+
+def test_learned_weights_of_query_tokens_move_and_stay_above_zero(data, tmp_path):
+    made = tiny(idf_lr=0.01).distill(tmp_path / "a", data=data, student=STUDENT, teacher="bm25")
+    kept = tiny().distill(tmp_path / "b", data=data, student=STUDENT, teacher="bm25")
+    assert (made.weights >= 0).all()
+    assert not torch.equal(made.weights, kept.weights)
+    assert made.weights[made.tokenizer.all_special_ids].sum() == 0
+
+
+def length_teacher(queries, documents):
+    return [
+        float(len(set(a.split()) & set(b.split()))) for a, b in zip(queries, documents, strict=True)
+    ]
+
+
+def test_a_teacher_of_pairs_needs_mined_candidates(data, tmp_path):
+    with pytest.raises(ArgumentError, match="in_batch"):
+        tiny().distill(tmp_path / "a", data=data, student=STUDENT, teacher=["bm25", length_teacher])
+    made = tiny(in_batch=False, documents_per_query=3).distill(
+        tmp_path / "b", data=data, student=STUDENT, teacher=["bm25", length_teacher]
+    )
+    assert made.documents(["sort"]).shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"documents_per_query": 1, "in_batch": False}, "nothing to rank"),
+        ({"documents_per_query": 1, "batch_size": 1}, "one document"),
+        ({"documents_per_query": 9, "mined": 6}, "mined is 6"),
+    ],
+)
+def test_settings_that_rank_nothing_are_refused(settings, said):
+    with pytest.raises(SettingsError, match=said):
+        tiny(**settings)
+
+
+def test_lessons_take_an_own_document_and_some_that_seem_right(data, tmp_path):
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
+
+    teacher = LexicalTeacher(list(data.documents.values()))
+    lesson = JudgedLesson(Run(tmp_path), data, [teacher], size=3, depth=8)
+    texts = list(data.documents.values())
+    for step in range(7):
+        for row in lesson.examples("student", 4)(step):
+            query, own, *others = row["label"]
+            assert own in lesson.right[query]
+            assert not set(others) & set(lesson.right[query])
+            assert set(others) <= set(lesson.wrong[query].tolist())
+            assert [row[f"document_{slot}"] for slot in range(3)] == [
+                texts[one] for one in (own, *others)
+            ]
+    assert lesson.examples("student", 4)(3) == lesson.examples("student", 4)(3)
+    seen = {row["label"][0] for step in range(6) for row in lesson.examples("student", 4)(step)}
+    assert seen == set(range(24))
+
+
+def test_crops_are_asked_of_teachers_as_they_come(data, tmp_path):
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
+
+    teacher = LexicalTeacher(list(data.documents.values()))
+    lesson = CroppedLesson(Run(tmp_path), data, [teacher], size=2)
+    rows = lesson.examples("crops", 4)(0)
+    labels = torch.tensor([row["label"] for row in rows])
+    assert all(row["query"] in " ".join(row["document_0"].split()) for row in rows)
+    said = lesson.council(labels[:, 0], labels[:, 1:].flatten())
+    assert said.shape == (4, 8)
+    assert crop("a b", 0.5, 0.5) == "a b"
+
+
+def test_scores_of_a_group_are_those_of_the_batch():
+    rng = np.random.default_rng(0)
+    queries, documents = rng.random((5, 3), np.float32), rng.random((9, 3), np.float32)
+    asked = np.array([[1, 2], [8, 0]])
+    for kind in (np.asarray, sparse.csr_matrix):
+        one = VectorScorer(kind(queries).__getitem__, kind(documents))
+        own, every = one.own(np.array([4, 2]), asked), one.every(np.array([4, 2]), asked.ravel())
+        np.testing.assert_allclose(own[0], every[0, :2], rtol=1e-5)
+        np.testing.assert_allclose(own[1], every[1, 2:], rtol=1e-5)
+    pairs = PairedScorer("pairs", np.array([[3, 1], [0, 8]]), np.array([[0.3, 0.1], [0.0, 0.8]]))
+    assert pairs.own(np.array([1]), np.array([[8, 0]])).tolist() == [[0.8, 0.0]]
+    with pytest.raises(ArgumentError, match="not asked"):
+        pairs.own(np.array([0]), np.array([[8]]))
+    with pytest.raises(ArgumentError, match="in_batch"):
+        Council([pairs])(torch.tensor([0]), torch.tensor([1, 2]))
