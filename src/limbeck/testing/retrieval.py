@@ -13,7 +13,7 @@ from limbeck import keyed
 from limbeck.data.retrieval import RetrievalData
 
 
-def bi_encoder(texts: Sequence[str], *, similarity: str = "cosine") -> Any:
+def bi_encoder(texts: Sequence[str], *, similarity: Any = "cosine") -> Any:
     """A dense bi-encoder of sentence-transformers that knows nothing, with a vocabulary of texts.
 
     Args:

@@ -165,7 +165,7 @@ def token_weights(
 
 
 def assembled(
-    documents: Transformer, weights: Tensor, pooling: SpladePooling, *, frozen: bool = True
+    documents: Any, weights: Tensor, pooling: SpladePooling, *, frozen: bool = True
 ) -> SparseEncoder:
     """Put an encoder together: a network for documents, a table of weights for queries.
 
@@ -188,7 +188,7 @@ def table_of(encoder: Any) -> SparseStaticEmbedding:
     return encoder[0].sub_modules["query"][0]
 
 
-def documents_of(encoder: Any) -> tuple[Transformer, SpladePooling]:
+def documents_of(encoder: Any) -> tuple[Any, Any]:
     """Network and pooling of an encoder that `assembled` made."""
     network, pooling = encoder[0].sub_modules["document"]
     return network, pooling
@@ -345,7 +345,7 @@ def quiet() -> Iterator[None]:
             told.enable_progress_bar()
 
 
-def bare(network: Transformer) -> Transformer:
+def bare(network: Any) -> Transformer:
     """The body of a masked language model alone, as a dense encoder wants it."""
     with tempfile.TemporaryDirectory() as folder, quiet():
         _write_model(network.model, Path(folder))

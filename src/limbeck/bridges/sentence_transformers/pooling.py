@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sentence_transformers.sparse_encoder.modules import SpladePooling
-from torch import Tensor
 
 from limbeck.errors import ModelError
 from limbeck.functional import splade_pool
@@ -34,7 +33,7 @@ class VocabularyPooling(SpladePooling):
         super().__init__(pooling, ACTIVATIONS[activation], width)  # type: ignore[arg-type]
         self.activation, self.prune = activation, prune
 
-    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Put ``sentence_embedding`` ``(N, V)`` beside ``token_embeddings`` ``(N, T, V)``."""
         features["sentence_embedding"] = splade_pool(
             features["token_embeddings"],
@@ -70,5 +69,5 @@ class VocabularyPooling(SpladePooling):
                 "train with prune unset"
             )
         return SpladePooling(
-            self.pooling_strategy, ACTIVATIONS[self.activation], self.embedding_dimension
+            self.pooling_strategy, self.activation_function, self.embedding_dimension
         )

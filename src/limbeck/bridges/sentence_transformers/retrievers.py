@@ -14,7 +14,8 @@ from limbeck.fingerprint import fingerprint
 from limbeck.networks.making import library
 
 EXTRA = "text"
-Vectors = npt.NDArray[np.float32] | sparse.csr_matrix
+# Dense ``(N, D)``, or CSR.
+Vectors = Any
 BATCH = 64
 
 

@@ -180,11 +180,11 @@ class _Keyed:
         """Collect nothing for a model card: that asks the network, and is written elsewhere."""
 
 
-class _SparseTrainer(_Keyed, SparseEncoderTrainer):  # type: ignore[misc]
+class _SparseTrainer(_Keyed, SparseEncoderTrainer):
     """For sparse encoders."""
 
 
-class _DenseTrainer(_Keyed, SentenceTransformerTrainer):  # type: ignore[misc]
+class _DenseTrainer(_Keyed, SentenceTransformerTrainer):
     """For dense encoders."""
 
 

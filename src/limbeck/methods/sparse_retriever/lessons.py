@@ -99,7 +99,7 @@ class JudgedLesson:
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
-        groups = None
+        groups: Numbers | None = None
         if self.size > 1 and self.wrong.shape[1]:
             groups = np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1))
 
