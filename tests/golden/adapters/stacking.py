@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from limbeck.bridges.sklearn import RegularizedStackingRegressor, linear, make_folds
 from limbeck.bridges.sklearn import oof_predictions as predictions_of
-from limbeck.functional import blends, stacking
+from limbeck.functional import blends, row_statistics, stacking
 from limbeck.functional.moments import intercepts, moments, ridge_path
 
 from ..harness import adapter
@@ -45,7 +45,7 @@ def redundancy_projection(inputs, params):
 @adapter(STEM, "meta_features")
 def meta_features(inputs, params):
     options = {"statistics": params["statistical"], "interactions": params["interactions"]}
-    return {"Z": stacking.row_statistics(inputs["X"], **options)}
+    return {"Z": row_statistics(inputs["X"], **options)}
 
 
 @adapter(STEM, "inverse_rmse_blend")
