@@ -14,6 +14,7 @@ from scipy import sparse
 from limbeck.bridges.sentence_transformers.encoders import (
     assembled,
     document_vectors,
+    documents_of,
     masked_lm,
     query_vectors,
     read_encoder,
@@ -203,6 +204,42 @@ def test_terms_are_ranking_and_flops_by_slot(encoder):
     teacher = scores(labels[:, 0], labels[:, 1:].flatten()).log_softmax(-1)
     wanted = (teacher.exp() * (teacher - student)).sum(-1).mean()
     assert terms["ranking"].item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_the_last_layer_and_the_pooling_work_as_one(encoder):
+    """No logits are made in between, slopes are those of both in turn, and nothing is left over."""
+    encoder.eval()
+    network, pooling = documents_of(encoder)
+    slopes, sizes = [], []
+    for as_one in (True, False):
+        pooling.fits = as_one
+        encoder.zero_grad()
+        seen = pooling.register_forward_hook(
+            lambda _module, given, _out: sizes.append(given[0]["token_embeddings"].shape[-1])
+        )
+        SparseDistillation(encoder, scores)(*batch_of(encoder))["ranking"].backward()
+        seen.remove()
+        slopes.append([one.grad.clone() for one in network.parameters() if one.grad is not None])
+    assert sizes == [network.model.config.hidden_size, network.model.config.vocab_size]
+    for slope, same in zip(*slopes, strict=True):
+        torch.testing.assert_close(slope, same, atol=1e-5, rtol=1e-4)
+    assert not pooling.head
+    assert "forward" not in vars(network.model.get_output_embeddings())
+
+
+def test_a_network_that_changes_its_logits_keeps_its_last_layer(encoder):
+    network, pooling = documents_of(encoder)
+    whole = network.model.forward
+
+    def halved(*args, **options):
+        found = whole(*args, **options)
+        found["logits"] = found["logits"] / 2
+        return found
+
+    network.model.forward = halved
+    expected = encoder.encode_document(TEXTS[:3]).to_dense().numpy()
+    np.testing.assert_allclose(document_vectors(encoder, TEXTS[:3]).toarray(), expected, atol=1e-6)
+    assert pooling.fits is False
 
 
 @pytest.mark.parametrize("ranking", ["kl", "margin-mse", "info-nce"])

@@ -14,6 +14,7 @@ from limbeck.functional.sparse_vectors import (
     bm25_idf,
     flops_regularizer,
     inference_free_query,
+    splade_head,
     splade_pool,
 )
 
@@ -203,3 +204,63 @@ def test_documents_of_special_tokens_only_are_none():
 def test_a_corpus_without_tokens_is_refused(documents, said):
     with pytest.raises(ArgumentError, match=said):
         bm25_idf(documents, 5, special=[0])
+
+
+def layer(rows=3, tokens=5, width=4, vocabulary=7, dtype=torch.float64):
+    draw = torch.Generator().manual_seed(2)
+    hidden = torch.randn(rows, tokens, width, generator=draw, dtype=dtype)
+    weight = torch.randn(vocabulary, width, generator=draw, dtype=dtype)
+    bias = torch.randn(vocabulary, generator=draw, dtype=dtype)
+    mask = torch.ones(rows, tokens).tril(2)
+    mask[-1] = 0
+    return hidden, weight, bias, mask
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("activation", ["log1p", "double_log1p"])
+@pytest.mark.parametrize("prune", [None, 0.5])
+def test_a_layer_and_its_pooling_as_one_are_both_in_turn(activation, prune, biased):
+    hidden, weight, bias, mask = layer()
+    leaves = [hidden, weight, *([bias] if biased else [])]
+    for one in leaves:
+        one.requires_grad_(True)
+    bias = bias if biased else None
+    options = {"activation": activation, "prune": prune}
+    found = splade_head(hidden, weight, bias, mask, **options)
+    logits = torch.nn.functional.linear(hidden, weight, bias)
+    expected = splade_pool(logits, mask, **options)
+    torch.testing.assert_close(found, expected)
+    assert not found[-1].any()
+    upstream = torch.rand(found.shape, dtype=found.dtype)
+    slopes = torch.autograd.grad((found * upstream).sum(), leaves)
+    for slope, same in zip(
+        slopes, torch.autograd.grad((expected * upstream).sum(), leaves), strict=True
+    ):
+        torch.testing.assert_close(slope, same)
+
+
+def test_a_layer_in_half_precision_pools_in_float32():
+    hidden, weight, bias, mask = layer(dtype=torch.float32)
+    weight.requires_grad_(True)
+    found = splade_head(hidden.bfloat16(), weight, bias, mask)
+    assert found.dtype == torch.float32
+    found.sum().backward()
+    assert weight.grad.dtype == torch.float32
+    torch.testing.assert_close(found, splade_head(hidden, weight, bias, mask), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"weight": torch.rand(7, 3)}, r"weight has shape \(7, 3\)"),
+        ({"bias": torch.rand(6)}, r"bias has shape \(6,\)"),
+        ({"mask": torch.ones(3, 4)}, r"mask has shape \(3, 4\)"),
+        ({"hidden": torch.rand(5, 4)}, "hidden"),
+        ({"hidden": torch.full((3, 5, 4), torch.nan)}, "NaN"),
+    ],
+)
+def test_a_layer_says_what_is_wrong(changed, said):
+    names = ("hidden", "weight", "bias", "mask")
+    whole = dict(zip(names, layer(dtype=torch.float32), strict=True))
+    with pytest.raises(ArgumentError, match=said):
+        splade_head(**{**whole, **changed})

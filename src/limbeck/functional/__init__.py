@@ -206,6 +206,7 @@ from limbeck.functional.sparse_vectors import (
     bm25_idf,
     flops_regularizer,
     inference_free_query,
+    splade_head,
     splade_pool,
 )
 from limbeck.functional.stack_columns import row_statistics
@@ -284,7 +285,8 @@ __all__ = [
     "risk_coverage_curve", "rkd_angle_loss", "rkd_distance_loss", "row_statistics", "scod_curve",
     "scod_risk_at_coverage", "shift_levels", "siamese_augment", "similarity_preserving_loss",
     "sliced_wasserstein", "smoothed_cosine", "soft_multilabel_loss", "soft_target_loss", "soften",
-    "spatial_attention", "splade_pool", "squared_error", "stages_reached", "standardise_logits",
+    "spatial_attention", "splade_head", "splade_pool", "squared_error", "stages_reached",
+    "standardise_logits",
     "standardised_divergence_loss", "start_epoch_upper_bound", "statistics_distance",
     "statistics_regulariser", "strided_groups", "surrogate_gap_direction", "surrogate_loss",
     "threshold_window", "token_divergence_loss", "top_k_accuracy", "total_variation", "transition",

@@ -137,11 +137,66 @@ def splade_pool(
         every = torch.where(real[..., None], widened(logits), 0.0)
         pooled = _activated(every, activation).sum(1)
     check_numbers(pooled, "logits", "places of the vectors")
-    if prune is None:
-        return pooled
-    if not 0 <= prune <= 1:
-        raise ArgumentError(f"prune is {prune}, expected a share of the largest entry, 0 to 1")
-    return torch.where(pooled > prune * pooled.amax(-1, keepdim=True), pooled, 0.0)
+    return pooled if prune is None else _pruned(pooled, prune)
+
+
+def splade_head(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor,
+    *,
+    activation: Activation = "log1p",
+    prune: float | None = None,
+) -> Tensor:
+    r"""Document vectors from what the last layer of a masked language model reads.
+
+    .. math:: d_v = \log(1 + \max_{t} \max(0, w_v^\top h_t + b_v))
+
+    The same as `splade_pool` of that layer's logits by their largest, which are never held all at
+    once: forward a document at a time, and only for its real tokens; backward only for the token
+    that won each place, T times fewer products than a layer and a maximum one after the other.
+
+    Args:
+        hidden: h ``(N, T, D)``.
+        weight: w, of the last layer ``(V, D)``.
+        bias: b ``(V,)``, or None.
+        mask: 1 (True) for real tokens and 0 for padding, ``(N, T)``.
+        activation: as `splade_pool` has it.
+        prune: as `splade_pool` has it.
+
+    Returns:
+        Vectors ``(N, V)``, at least 0, in float32 or wider; 0 for a document without a token.
+
+    Raises:
+        ArgumentError: shapes do not fit, an option is outside its range, or a hidden state of a
+            real token is NaN, on the CPU.
+
+    Example:
+        >>> hidden, weight = torch.tensor([[[1.0, 2.0], [3.0, 0.0]]]), torch.eye(2)
+        >>> splade_head(hidden, weight, None, torch.tensor([[1, 1]])).exp().tolist()
+        [[4.0, 3.0]]
+
+    Source: that of `splade_pool`; the order of the work is limbeck's.
+    """
+    check_dimensions(hidden, "hidden", 3, "(N, T, D): documents, tokens, hidden states")
+    check_floating(hidden, "hidden")
+    check_choice(activation, "activation", ("log1p", "double_log1p"))
+    shapes = {"weight": weight, "bias": bias, "mask": mask}
+    wanted = {
+        "weight": (weight.shape[0], hidden.shape[2]),
+        "bias": weight.shape[:1],
+        "mask": hidden.shape[:2],
+    }
+    for name, given in shapes.items():
+        if given is not None and given.shape != wanted[name]:
+            raise ArgumentError(
+                f"{name} has shape {tuple(given.shape)} and hidden {tuple(hidden.shape)}, expected "
+                f"{name} {tuple(wanted[name])}"
+            )
+    pooled = _activated(_Winners.apply(hidden, weight, bias, mask.bool()), activation)
+    check_numbers(pooled, "hidden", "places of the vectors")
+    return pooled if prune is None else _pruned(pooled, prune)
 
 
 def inference_free_query(
@@ -259,6 +314,12 @@ def _activated(value: Tensor, activation: Activation) -> Tensor:
     return value.log1p() if activation == "double_log1p" else value
 
 
+def _pruned(vectors: Tensor, prune: float) -> Tensor:
+    if not 0 <= prune <= 1:
+        raise ArgumentError(f"prune is {prune}, expected a share of the largest entry, 0 to 1")
+    return torch.where(vectors > prune * vectors.amax(-1, keepdim=True), vectors, 0.0)
+
+
 def _largest(logits: Tensor, real: Tensor) -> Tensor:
     """Largest logit ``(N, V)`` over real tokens; what comes of padding is at most 0."""
     if traced(logits):
@@ -288,3 +349,43 @@ class _Largest(torch.autograd.Function):
         if ctx.shape[1]:
             slope = slope.scatter(1, places[:, None], upstream[:, None])
         return slope, None
+
+
+class _Winners(torch.autograd.Function):
+    """Largest products of the tokens of a document with each row of a table, at least 0."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, real: Tensor
+    ) -> Tensor:
+        table = weight.to(hidden.dtype)
+        best = hidden.new_zeros(len(hidden), len(weight))
+        places = torch.zeros(best.shape, dtype=torch.long, device=hidden.device)
+        for row, (states, kept) in enumerate(zip(hidden, real, strict=True)):
+            tokens = kept.nonzero()[:, 0]
+            if len(tokens):
+                value, place = (states[tokens] @ table.T).max(0)
+                best[row], places[row] = value, tokens[place]
+        values = widened(best)
+        if bias is not None:
+            # Of a document without a token nothing is said, whatever the bias.
+            values = torch.where(real.any(1)[:, None], values + bias, 0.0)
+        values = values.relu()
+        ctx.save_for_backward(hidden, weight, bias, places, values > 0)
+        return values
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:
+        hidden, weight, bias, places, above = ctx.saved_tensors
+        slope = torch.where(above, upstream, 0.0)
+        table = weight.to(slope.dtype)
+        of_hidden = slope.new_zeros(hidden.shape)
+        of_weight = torch.zeros_like(table)
+        for states, down, along, place in zip(hidden, slope, of_hidden, places, strict=True):
+            rows = down.nonzero()[:, 0]
+            factor, tokens = down[rows, None], place[rows]
+            along.index_add_(0, tokens, factor * table[rows])
+            of_weight.index_add_(0, rows, factor * states[tokens].to(slope.dtype))
+        of_bias = None if bias is None else slope.sum(0).to(bias.dtype)
+        return of_hidden.to(hidden.dtype), of_weight.to(weight.dtype), of_bias, None

@@ -23,7 +23,7 @@ from sentence_transformers.sparse_encoder.modules import (
 )
 from torch import Tensor, nn
 
-from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
+from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling, as_one
 from limbeck.bridges.sentence_transformers.word_pieces import tokenizer_of
 from limbeck.errors import ModelError
 from limbeck.functional import bm25_idf
@@ -229,7 +229,8 @@ def document_vectors(encoder: Any, texts: Sequence[str], chunk: int = CHUNK) -> 
             name: value.to(device) if isinstance(value, Tensor) else value
             for name, value in network.preprocess(part).items()
         }
-        vectors = pooling(network(features))["sentence_embedding"]
+        with as_one(network, pooling):
+            vectors = pooling(network(features))["sentence_embedding"]
         rows.append(sparse.csr_matrix(vectors.float().cpu().numpy()))
     width = len(table_of(encoder).weight)
     if not rows:

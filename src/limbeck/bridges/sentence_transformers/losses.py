@@ -10,7 +10,8 @@ from sentence_transformers.base.losses.merged_forward import embed_columns
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather
 
-from limbeck.bridges.sentence_transformers.encoders import table_of
+from limbeck.bridges.sentence_transformers.encoders import documents_of, table_of
+from limbeck.bridges.sentence_transformers.pooling import as_one
 from limbeck.errors import ArgumentError
 from limbeck.functional import (
     candidate_scores,
@@ -80,7 +81,7 @@ class SparseDistillation(nn.Module):
         self.model = model
         # Out of the module's sight: a teacher is never trained, moved or saved with a student.
         self._teacher = (teacher,)
-        self.table = (table_of(model),)
+        self.table, self.documents = (table_of(model),), (documents_of(model),)
         self.ranking, self.in_batch = ranking, in_batch
         self.weight, self.sparsity, self.warmup_steps = weight, sparsity, warmup_steps
         self.threshold, self.step = threshold, step
@@ -101,7 +102,8 @@ class SparseDistillation(nn.Module):
             labels: row numbers ``(B, 1 + n)``.
         """
         query = self._queries(sentence_features[0])
-        columns = embed_columns(self.model, sentence_features[1:], separate_first=False)
+        with as_one(*self.documents[0]):
+            columns = embed_columns(self.model, sentence_features[1:], separate_first=False)
         slots = len(columns)
         # Query-major: the n documents of the first query, then the second's ...
         own = torch.stack(columns, 1).flatten(0, 1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from sentence_transformers.sparse_encoder.modules import SpladePooling
+from torch import Tensor, nn
 
 from limbeck.errors import ModelError
-from limbeck.functional import splade_pool
+from limbeck.functional import splade_head, splade_pool
 
 # What sentence-transformers calls the functions before its own logarithm.
 ACTIVATIONS = {"log1p": "relu", "double_log1p": "log1p_relu"}
@@ -32,9 +36,22 @@ class VocabularyPooling(SpladePooling):
     ) -> None:
         super().__init__(pooling, ACTIVATIONS[activation], width)  # type: ignore[arg-type]
         self.activation, self.prune = activation, prune
+        # Out of the module's sight: the last layer belongs to the network.
+        self.head: tuple[nn.Linear, ...] = ()
+        self.fits: bool | None = None
 
     def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Put ``sentence_embedding`` ``(N, V)`` beside ``token_embeddings`` ``(N, T, V)``."""
+        for head in self.head:
+            features["sentence_embedding"] = splade_head(
+                features["token_embeddings"],
+                head.weight,
+                head.bias,
+                features["attention_mask"],
+                activation=self.activation,  # type: ignore[arg-type]
+                prune=self.prune,
+            )
+            return features
         features["sentence_embedding"] = splade_pool(
             features["token_embeddings"],
             features["attention_mask"],
@@ -71,3 +88,64 @@ class VocabularyPooling(SpladePooling):
         return SpladePooling(
             self.pooling_strategy, self.activation_function, self.embedding_dimension
         )
+
+
+@contextmanager
+def as_one(network: Any, pooling: Any) -> Iterator[None]:
+    """Do the work of a network's last layer and of its pooling as one inside the block.
+
+    Logits of all tokens are not made then; nothing else differs. Where the pooling is no maximum of
+    ours, the last layer no linear one, or logits are changed after it, all stays as it is.
+
+    Args:
+        network: a `Transformer` of sentence-transformers.
+        pooling: what comes after it.
+    """
+    head = network.model.get_output_embeddings()
+    fits = isinstance(pooling, VocabularyPooling) and isinstance(head, nn.Linear)
+    if not fits or pooling.pooling_strategy != "max" or pooling.head:
+        yield
+        return
+    if pooling.fits is None:
+        pooling.fits = _ends_in(network, head)
+    if not pooling.fits:
+        yield
+        return
+    pooling.head = (head,)
+    try:
+        with _passed_through(head):
+            yield
+    finally:
+        pooling.head = ()
+
+
+@contextmanager
+def _passed_through(head: nn.Linear) -> Iterator[None]:
+    """Have a layer hand on what it gets inside the block."""
+    head.forward = lambda input: input  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del head.forward
+
+
+@torch.no_grad()
+def _ends_in(network: Any, head: nn.Linear) -> bool:
+    """Whether logits of a network are just what its last layer says."""
+    was = network.training
+    network.eval()
+    try:
+        tokens = {
+            name: value.to(head.weight.device) if isinstance(value, Tensor) else value
+            for name, value in network.preprocess(["a text"]).items()
+        }
+        read: list[Tensor] = []
+        seen = head.register_forward_pre_hook(lambda _module, given: read.append(given[0]))
+        try:
+            logits = network(tokens)["token_embeddings"]
+        finally:
+            seen.remove()
+        said = head(read[-1])
+        return said.shape == logits.shape and torch.allclose(said, logits, atol=1e-3, rtol=1e-3)
+    finally:
+        network.train(was)
