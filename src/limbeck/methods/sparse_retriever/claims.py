@@ -158,12 +158,13 @@ def _agreement(run: Run, teachers: Sequence[Any], data: Any) -> dict[str, float]
 
 def _density(folder: Path, seed: int) -> dict[str, float]:
     """How many of the documents that begin above the threshold end below half of it."""
-    counts = {}
-    for name, changes in {
+    arms: dict[str, dict[str, Any]] = {
         "start": {"steps": 1, "optim": {"lr": 1e-9}},
         "threshold": {"sparsity": PRESSED, "threshold": THRESHOLD},
         "no threshold": {"sparsity": PRESSED},
-    }.items():
+    }
+    counts = {}
+    for name, changes in arms.items():
         product, ready = _made(folder, seed, name, **changes)
         texts = list(ready["data"].documents.values())
         counts[name] = np.diff(product.documents(texts).indptr)
