@@ -25,6 +25,7 @@ from limbeck.bridges.sentence_transformers.encoders import (
 )
 from limbeck.bridges.sentence_transformers.losses import SparseDistillation
 from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
+from limbeck.bridges.sentence_transformers.remembered import RememberedTokens
 from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, loaded, retriever
 from limbeck.bridges.sentence_transformers.word_pieces import tokenizer_of, word_pieces
 from limbeck.errors import (
@@ -76,6 +77,44 @@ def examples_of(size=4, slots=2):
         return found
 
     return at
+
+
+def test_remembered_tokens_are_those_of_the_model(encoder):
+    remembered = RememberedTokens(encoder.preprocess, encoder.tokenizer, most=12)
+    long = " ".join(WORDS * 4)
+    batches = [[TEXTS[0], "", long], [long, TEXTS[1], TEXTS[0]], TEXTS[2:4], TEXTS[10:30]]
+    for task in ("query", "document"):
+        for texts in batches:
+            plain = encoder.preprocess(texts, prompt=None, task=task)
+            found = remembered(texts, prompt=None, task=task)
+            assert found.keys() == plain.keys()
+            for name, value in plain.items():
+                if isinstance(value, torch.Tensor):
+                    assert found[name].dtype == value.dtype
+                    assert torch.equal(found[name], value), (task, name)
+                else:
+                    assert found[name] == value
+    assert len(remembered._rows) <= 12
+
+
+def test_a_text_is_cut_once(encoder):
+    asked = []
+
+    def preprocess(texts, **options):
+        asked.extend(texts)
+        return encoder.preprocess(texts, **options)
+
+    remembered = RememberedTokens(preprocess, encoder.tokenizer)
+    for texts in (TEXTS[:4], TEXTS[2:6], TEXTS[:6]):
+        remembered(texts, task="document")
+    assert asked == TEXTS[:6]
+
+
+def test_features_that_are_no_rows_of_tokens_are_passed_on(encoder):
+    remembered = RememberedTokens(
+        lambda texts, **options: {"pixels": torch.ones(len(texts))}, encoder.tokenizer
+    )
+    assert remembered(["a", "b"])["pixels"].shape == (2,)
 
 
 def scores(queries, documents):

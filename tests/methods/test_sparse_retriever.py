@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,18 @@ from scipy import sparse
 
 import limbeck
 from limbeck.data.retrieval import Judged, RetrievalData
-from limbeck.errors import ArgumentError, ModelError, SettingsError
+from limbeck.errors import (
+    ArgumentError,
+    ModelError,
+    NoEffectWarning,
+    NotFiniteError,
+    SettingsError,
+)
 from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
 from limbeck.method import complete
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, crop
 from limbeck.methods.sparse_retriever.sparse_retriever import SparseRetriever
+from limbeck.products.retriever_exporting import _lines
 from limbeck.run import Run
 
 NOUNS = ("array", "matrix", "file", "plot", "axis", "row", "column", "label")
@@ -161,6 +169,12 @@ def test_exports(product, data, tmp_path):
         product.export(tmp_path / "none", to="sentence-transformer")
 
 
+def test_weights_that_round_to_nothing_are_left_out(data):
+    vectors = sparse.csr_matrix(np.array([[0.0, 2.0, 1e-7]]))
+    one = SimpleNamespace(documents={"a": "text"})
+    assert next(_lines(one, vectors, ["x", "y", "z"]))["tokens"] == {"y": 2.0}
+
+
 def test_onnx_says_the_same(product, tmp_path):
     pytest.importorskip("onnxscript")
     told = product.export(tmp_path / "onnx", to="onnx")
@@ -228,6 +242,58 @@ def test_a_teacher_of_pairs_needs_mined_candidates(data, tmp_path):
 def test_settings_that_rank_nothing_are_refused(settings, said):
     with pytest.raises(SettingsError, match=said):
         tiny(**settings)
+
+
+def constant(queries, documents):
+    return [1.0] * len(queries)
+
+
+def undefined(queries, documents):
+    return [float("nan")] * len(queries)
+
+
+class Vectors:
+    """A teacher whose vectors are of these sizes, whatever the texts are."""
+
+    def __init__(self, asked, found):
+        self.asked, self.found = asked, found
+        self.name, self.fingerprint = "vectors", f"{asked} {found}"
+
+    def queries(self, texts):
+        return np.ones((len(texts), self.asked), np.float32)
+
+    def documents(self, texts):
+        return np.ones((len(texts) - self.found // 9, self.found), np.float32)
+
+
+@pytest.mark.parametrize("teacher", [["bm25", constant], [Vectors(3, 3)]])
+def test_a_teacher_without_an_opinion_is_told_of(data, tmp_path, teacher):
+    with pytest.warns(NoEffectWarning, match="same score") as told:
+        tiny(steps=2, in_batch=False).distill(
+            tmp_path / "run", data=data, student=STUDENT, teacher=teacher
+        )
+    assert not any("bm25" in str(one.message) for one in told)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "settings", "error", "said"),
+    [
+        (["bm25", undefined], {"in_batch": False}, NotFiniteError, "teacher 1 gave scores"),
+        ([Vectors(3, 4)], {}, ArgumentError, "width 3 for queries and of 4"),
+        ([Vectors(9, 9)], {}, ArgumentError, r"expected \(64, D\)"),
+        (["bm25", lambda a, b: ["x"]], {"in_batch": False}, ArgumentError, "no numbers"),
+        (["bm25"], {"documents_per_query": 90, "mined": 200}, ArgumentError, "set documents_per"),
+        (["bm25?k1=abc"], {}, ArgumentError, "expected a number from 0 to 100"),
+        (["bm25?b=2"], {}, ArgumentError, "expected a number from 0 to 1"),
+        (["bm25?stopwords=eng"], {}, ArgumentError, "did you mean en"),
+        ([3], {}, ArgumentError, "teacher 0 is of the type int"),
+    ],
+)
+def test_what_teachers_cannot_say_is_refused(data, tmp_path, teacher, settings, error, said):
+    with pytest.raises(error, match=said):
+        tiny(steps=2, **settings).distill(
+            tmp_path / "run", data=data, student=STUDENT, teacher=teacher
+        )
 
 
 def test_lessons_take_an_own_document_and_some_that_seem_right(data, tmp_path):

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from limbeck.errors import ArgumentError
+from limbeck.errors import ArgumentError, NotFiniteError
 from limbeck.fingerprint import fingerprint
 from limbeck.functional import heterogeneous_scores
 from limbeck.functional.teacher_scores import Normalisation
@@ -56,7 +56,13 @@ class VectorScorer:
 
     def every(self, queries: Numbers, documents: Numbers) -> Numbers:
         """Raw scores ``(B, M)``."""
-        said = self.queries(queries) @ self.documents[documents].T
+        asked, found = self.queries(queries), self.documents[documents]
+        if asked.shape[1] != found.shape[1]:
+            raise ArgumentError(
+                f"a teacher gave vectors of width {asked.shape[1]} for queries and of "
+                f"{found.shape[1]} for documents, expected the same"
+            )
+        said = asked @ found.T
         return np.asarray(said.toarray() if sparse.issparse(said) else said)
 
 
@@ -160,9 +166,16 @@ def kept_vectors(run: Run, teacher: Any, side: str, texts: Texts) -> Vectors:
 
 def _encoded(teacher: Any, side: str, texts: Any) -> dict[str, Tensor]:
     made = getattr(teacher, side)(texts.texts)
-    if not sparse.issparse(made):
-        return {"values": torch.from_numpy(np.ascontiguousarray(made, dtype=np.float32))}
-    made = sparse.csr_matrix(made, dtype=np.float32)
+    compressed = sparse.issparse(made)
+    made = (sparse.csr_matrix if compressed else np.ascontiguousarray)(made, dtype=np.float32)
+    if made.ndim != 2 or made.shape[0] != len(texts.texts):
+        raise ArgumentError(
+            f"{teacher.name} gave vectors of shape {made.shape} for {len(texts.texts)} {side}, "
+            f"expected ({len(texts.texts)}, D)"
+        )
+    _check_finite(made.data if compressed else made, teacher, f"vectors of {side}")
+    if not compressed:
+        return {"values": torch.from_numpy(made)}
     return {
         "data": torch.from_numpy(made.data),
         "indices": torch.from_numpy(made.indices.astype(np.int32)),
@@ -202,7 +215,18 @@ def _read(teacher: Any, queries: Texts, documents: Texts, candidates: Numbers) -
     for row, (query, places) in enumerate(zip(queries.texts, candidates, strict=True)):
         texts = [documents.texts[place] for place in places]
         said[row] = teacher.pairs([query] * len(texts), texts)
+    _check_finite(said, teacher, "scores")
     return {"scores": torch.from_numpy(said)}
+
+
+def _check_finite(values: Numbers, teacher: Any, what: str) -> None:
+    """Refuse what would be stored, and spoil every run that reads it."""
+    lost = values.size - int(np.isfinite(values).sum())
+    if lost:
+        raise NotFiniteError(
+            f"{teacher.name} gave {what} of which {lost} of {values.size} numbers are NaN or "
+            "infinite; mend the teacher or leave it out"
+        )
 
 
 def _word(what: str, teacher: Any) -> str:

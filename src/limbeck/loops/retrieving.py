@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,9 @@ from limbeck.settings import settings
 
 KINDS = ("bm25", "dense", "hf")
 BM25_OPTIONS = ("stopwords", "k1", "b")
+BM25_RANGES = {"k1": (0.0, 100.0), "b": (0.0, 1.0)}
+# Languages of bm25s.
+STOPWORDS = ("en", "de", "nl", "fr", "es", "pt", "it", "ru", "sv", "no", "zh", "tr", "ko", "da")
 
 
 @settings
@@ -79,8 +82,24 @@ def _check_name(name: str) -> None:
                 raise ArgumentError(
                     f"{name} has no option {option!r}; {nearest(option, BM25_OPTIONS)}"
                 )
+        _check_bm25(name, options)
     elif not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
         raise UnknownNameError(f"{name}: there is no folder {rest}")
+
+
+def _check_bm25(name: str, options: Mapping[str, Any]) -> None:
+    for option, (least, most) in BM25_RANGES.items():
+        value = options.get(option, least)
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise ArgumentError(
+                f"{name}: {option} is {value!r}, expected a number from {least:g} to {most:g}"
+            )
+    language = options.get("stopwords")
+    if language not in (None, False, *STOPWORDS):
+        raise ArgumentError(
+            f"{name}: there are no stop words {language!r}; {nearest(str(language), STOPWORDS)}, "
+            "or false for none"
+        )
 
 
 def taught_retrievers(

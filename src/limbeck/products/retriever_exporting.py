@@ -220,5 +220,7 @@ def _lines(
         held = slice(vectors.indptr[row], vectors.indptr[row + 1])
         order = np.argsort(-vectors.data[held], kind="stable")
         pairs = zip(vectors.indices[held][order], vectors.data[held][order], strict=True)
-        tokens = {names[place]: round(float(weight), DIGITS) for place, weight in pairs}
+        rounded = ((names[place], round(float(weight), DIGITS)) for place, weight in pairs)
+        # Search engines refuse a document with a weight of 0.
+        tokens = {name: weight for name, weight in rounded if weight > 0}
         yield {"id": one, "text": text, "tokens": tokens}

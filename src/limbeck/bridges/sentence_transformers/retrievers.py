@@ -217,7 +217,13 @@ class CalledTeacher:
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
         """What the function says ``(N,)``."""
-        said = np.asarray(self.function(list(queries), list(documents)), dtype=np.float32)
+        given = self.function(list(queries), list(documents))
+        try:
+            said = np.asarray(given, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"{self.name} gave scores that are no numbers ({error}), expected one a pair"
+            ) from None
         if said.shape != (len(queries),):
             raise ArgumentError(
                 f"{self.name} gave scores of shape {said.shape} for {len(queries)} pairs, expected "
@@ -251,7 +257,7 @@ def retriever(model: Any, name: str) -> Any:
     if callable(model):
         return CalledTeacher(model, name)
     raise ArgumentError(
-        f"teacher {name} is a {type(model).__name__}, expected a name, a SentenceTransformer, "
+        f"{name} is of the type {type(model).__name__}, expected a name, a SentenceTransformer, "
         "SparseEncoder or CrossEncoder, or a function of queries and documents"
     )
 

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from limbeck.bridges.sentence_transformers.encoders import quiet
+from limbeck.bridges.sentence_transformers.remembered import RememberedTokens
 from limbeck.errors import ArgumentError
 
 Examples = Callable[[int], list[dict[str, Any]]]
@@ -113,6 +114,7 @@ def hosted(
         for one in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(one)
         trainer.course, telling.trainer = course, trainer
+        trainer.data_collator.preprocess_fn = RememberedTokens(model.preprocess, model.tokenizer)
         trainer.train()
     model.eval()
 

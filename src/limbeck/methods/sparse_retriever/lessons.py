@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from limbeck import keyed
 from limbeck.data.retrieval import RetrievalData
-from limbeck.errors import DataError
+from limbeck.errors import ArgumentError, DataError, NoEffectWarning
 from limbeck.functional import strided_groups
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.retrieved import (
@@ -29,6 +30,8 @@ from limbeck.run.run import Run
 Numbers = npt.NDArray[Any]
 # Words of a crop of a document that stands in for a query.
 SHORTEST, LONGEST = 4, 16
+# Queries by which teachers that say nothing are found.
+LOOKED_AT = 32
 
 
 class JudgedLesson:
@@ -44,6 +47,7 @@ class JudgedLesson:
         scale: of their mean.
 
     Raises:
+        ArgumentError: the corpus holds fewer documents than a query takes.
         DataError: no training query has a relevant document.
     """
 
@@ -87,15 +91,38 @@ class JudgedLesson:
         most = max(len(one) for one in self.right)
         found, _ = ranked(miners, len(self.queries), len(self.texts), depth + most)
         self.wrong = _without(found, self.right, depth)
+        self._check_candidates(data)
+        candidates = _with(self.wrong, self.right)
         scorers: list[Any] = []
         for one in teachers:
             if one.name in vectors:
                 scorers.append(vectors[one.name])
                 continue
-            candidates = _with(self.wrong, self.right)
             said = kept_pairs(run, one, asked, corpus, candidates)
             scorers.append(PairedScorer(one.name, candidates, said))
+        for one, scorer in zip(teachers, scorers, strict=True):
+            self._check_spread(one.name, scorer, candidates)
         self.council = Council(scorers, normalise, scale)
+
+    def _check_candidates(self, data: RetrievalData) -> None:
+        found, asked = self.wrong.shape[1], self.size - 1
+        if 0 < found < asked:
+            raise ArgumentError(
+                f"documents_per_query is {self.size}, and {data.name} leaves {found} documents "
+                f"beside those that answer a query; set documents_per_query to {found + 1} or less"
+            )
+
+    def _check_spread(self, name: str, scorer: Any, candidates: Numbers) -> None:
+        """Tell of a teacher that finds all candidates alike, from which nothing is learned."""
+        queries = np.array(self.answered[:LOOKED_AT])
+        said = scorer.own(queries, candidates[queries])
+        if self.wrong.shape[1] and (said.max(1) == said.min(1)).all():
+            warnings.warn(
+                f"{name} gives all documents the same score, for each of {len(queries)} queries: "
+                "nothing is learned from it; leave it out",
+                NoEffectWarning,
+                stacklevel=2,
+            )
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
