@@ -165,9 +165,9 @@ def kept_vectors(run: Run, teacher: Any, side: str, texts: Texts) -> Vectors:
 
 
 def _encoded(teacher: Any, side: str, texts: Any) -> dict[str, Tensor]:
-    made = getattr(teacher, side)(texts.texts)
-    compressed = sparse.issparse(made)
-    made = (sparse.csr_matrix if compressed else np.ascontiguousarray)(made, dtype=np.float32)
+    given = getattr(teacher, side)(texts.texts)
+    compressed = sparse.issparse(given)
+    made: Any = (sparse.csr_matrix if compressed else np.ascontiguousarray)(given, dtype=np.float32)
     if made.ndim != 2 or made.shape[0] != len(texts.texts):
         raise ArgumentError(
             f"{teacher.name} gave vectors of shape {made.shape} for {len(texts.texts)} {side}, "
