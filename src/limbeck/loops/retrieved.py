@@ -165,7 +165,7 @@ def kept_vectors(run: Run, teacher: Any, side: str, texts: Texts) -> Vectors:
 
 
 def _encoded(teacher: Any, side: str, texts: Any) -> dict[str, Tensor]:
-    made = getattr(teacher, side)(texts.texts)
+    made: Any = getattr(teacher, side)(texts.texts)
     compressed = sparse.issparse(made)
     made = (sparse.csr_matrix if compressed else np.ascontiguousarray)(made, dtype=np.float32)
     if made.ndim != 2 or made.shape[0] != len(texts.texts):
