@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,6 +206,43 @@ def test_bm25_is_a_dot_product():
     assert not said[1].any()
     with pytest.raises(ArgumentError, match="BM25"):
         teacher.documents(TEXTS[:3])
+
+
+def test_bm25_is_the_same_in_every_process(tmp_path):
+    """bm25s numbers words in the order of their hashes; what one process keeps another reads."""
+    script = tmp_path / "made.py"
+    script.write_text(
+        "import sys\n"
+        "from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher\n"
+        f"made = LexicalTeacher({TEXTS!r})\n"
+        f"vectors = made.documents({TEXTS!r}).toarray(), made.queries({TEXTS[:3]!r}).toarray()\n"
+        "print(*[one.tobytes().hex() for one in vectors])\n"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1]
+    assert said[0].strip()
+
+
+def test_half_precision_leaves_scores_in_full(encoder):
+    seen = []
+
+    def teacher(queries, documents):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return torch.rand(len(queries), len(documents)) * 30
+
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = SparseDistillation(encoder, teacher)(*batch_of(encoder))
+    assert seen == [False]
+    assert terms["ranking"].dtype == torch.float32
 
 
 def test_teachers_of_every_kind(encoder, tmp_path):

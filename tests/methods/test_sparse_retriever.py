@@ -11,6 +11,7 @@ import torch
 from scipy import sparse
 
 import limbeck
+from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import (
     ArgumentError,
@@ -18,7 +19,9 @@ from limbeck.errors import (
     NoEffectWarning,
     NotFiniteError,
     SettingsError,
+    UnusualUseWarning,
 )
+from limbeck.loops import retrieving
 from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
 from limbeck.method import complete
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, crop
@@ -57,6 +60,7 @@ def tiny(**settings):
 
 STUDENT = "bert?layers=1&width=16&vocabulary=150&length=16"
 DENSE = "dense?layers=1&width=16&vocabulary=150&length=16"
+RAW = {"in_batch": False, "normalise": "none"}
 INPUTS = {"student": STUDENT, "teacher": ["bm25", DENSE]}
 
 
@@ -269,7 +273,7 @@ class Vectors:
 @pytest.mark.parametrize("teacher", [["bm25", constant], [Vectors(3, 3)]])
 def test_a_teacher_without_an_opinion_is_told_of(data, tmp_path, teacher):
     with pytest.warns(NoEffectWarning, match="same score") as told:
-        tiny(steps=2, in_batch=False).distill(
+        tiny(steps=2, in_batch=False, documents_per_query=3).distill(
             tmp_path / "run", data=data, student=STUDENT, teacher=teacher
         )
     assert not any("bm25" in str(one.message) for one in told)
@@ -278,10 +282,20 @@ def test_a_teacher_without_an_opinion_is_told_of(data, tmp_path, teacher):
 @pytest.mark.parametrize(
     ("teacher", "settings", "error", "said"),
     [
-        (["bm25", undefined], {"in_batch": False}, NotFiniteError, "teacher 1 gave scores"),
+        (
+            ["bm25", undefined],
+            {"in_batch": False, "normalise": "none"},
+            NotFiniteError,
+            "teacher 1 gave scores",
+        ),
         ([Vectors(3, 4)], {}, ArgumentError, "width 3 for queries and of 4"),
         ([Vectors(9, 9)], {}, ArgumentError, r"expected \(64, D\)"),
-        (["bm25", lambda a, b: ["x"]], {"in_batch": False}, ArgumentError, "no numbers"),
+        (
+            ["bm25", lambda a, b: ["x"]],
+            {"in_batch": False, "normalise": "none"},
+            ArgumentError,
+            "no numbers",
+        ),
         (["bm25"], {"documents_per_query": 90, "mined": 200}, ArgumentError, "set documents_per"),
         (["bm25?k1=abc"], {}, ArgumentError, "expected a number from 0 to 100"),
         (["bm25?b=2"], {}, ArgumentError, "expected a number from 0 to 1"),
@@ -344,3 +358,80 @@ def test_scores_of_a_group_are_those_of_the_batch():
         pairs.own(np.array([0]), np.array([[8]]))
     with pytest.raises(ArgumentError, match="in_batch"):
         Council([pairs])(torch.tensor([0]), torch.tensor([1, 2]))
+
+
+def test_another_corpus_of_the_same_ids_is_read_anew(product, data):
+    """And what the user indexed stays."""
+    product.index({"mine": "a text of mine"})
+    texts = list(data.documents.values())
+    shifted = dict(zip(data.documents, texts[1:] + texts[:1], strict=True))
+    other = RetrievalData(shifted, data.train, data.validation, data.test)
+    first, second = product.evaluate(data), product.evaluate(other)
+    assert first != second
+    assert product.evaluate(data) == first
+    assert product.cost(other)["index_bytes"] > 0
+    assert list(product.search("text of mine", 1)[0]) == ["mine"]
+
+
+def test_masked_and_cropped_pretraining_are_stages_of_their_own(data, tmp_path):
+    method = tiny(pretraining_steps=2, steps=2)
+    method.distill(tmp_path, data=data, student=f"{STUDENT}&pretraining=2", teacher=["bm25"])
+
+
+def test_no_query_is_its_own_negative_where_a_dense_teacher_learns(data, tmp_path, monkeypatch):
+    """Queries with many answers would otherwise come several times in a batch."""
+    many = {one: dict.fromkeys(list(data.documents)[:20], 1) for one in data.train.queries}
+    train = Judged(data.train.queries, many)
+    given = RetrievalData(data.documents, train, data.validation, data.test)
+    seen = []
+    learn = retrieving.train_hosted
+
+    def watched(run, stage, model, loss, examples, *rest, **options):
+        seen.extend([one["query"] for one in examples(step)] for step in range(5))
+        return learn(run, stage, model, loss, examples, *rest, **options)
+
+    monkeypatch.setattr(retrieving, "train_hosted", watched)
+    settings = retrieving.RetrieverTeaching(steps=2, batch_size=16)
+    retrieving.taught_retrievers(Run(tmp_path), [DENSE], given, settings)
+    assert all(len(set(batch)) == len(batch) == 16 for batch in seen)
+
+
+def test_a_query_that_nearly_all_documents_answer_takes_nothing_from_others(data, tmp_path):
+    queries = list(data.train.queries)
+    answers = {one: dict(data.train.relevant[one]) for one in queries}
+    answers[queries[0]] = dict.fromkeys(data.documents, 1)
+    answers[queries[1]] = dict.fromkeys(list(data.documents)[:-3], 1)
+    given = RetrievalData(
+        data.documents, Judged(data.train.queries, answers), data.validation, data.test
+    )
+    teacher = LexicalTeacher(list(given.documents.values()))
+    with pytest.warns(UnusualUseWarning, match="1 training queries of data are left out"):
+        lesson = JudgedLesson(Run(tmp_path), given, [teacher], size=3, depth=10)
+    assert lesson.answered == list(range(1, len(queries)))
+    assert lesson.wrong.shape[1] == 10
+    for row in lesson.answered:
+        assert not set(lesson.wrong[row]) & set(lesson.right[row])
+
+
+def test_scores_of_which_only_the_order_is_left_are_warned_of():
+    with pytest.warns(UnusualUseWarning, match="of two scores one becomes the least"):
+        tiny(in_batch=False)
+
+
+def test_names_of_tokens_are_changed_for_search_engines_alone(product, data, tmp_path):
+    product.export(tmp_path / "csr", to="csr", data=data)
+    product.export(tmp_path / "opensearch", to="opensearch", data=data)
+    known = set(product.tokenizer.get_vocab())
+    found = json.loads((tmp_path / "csr" / "idf.json").read_text())
+    assert set(found) <= known
+    found = json.loads((tmp_path / "opensearch" / "idf.json").read_text())
+    assert not any("." in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("student", "said"),
+    [("bert?width=200", "width is 200"), ("bert?length=2", "length is 2")],
+)
+def test_a_fresh_student_that_cannot_be_made_is_told(data, tmp_path, student, said):
+    with pytest.raises(ArgumentError, match=said):
+        tiny().distill(tmp_path, data=data, student=student, teacher=["bm25"])

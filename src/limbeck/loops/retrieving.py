@@ -83,6 +83,8 @@ def _check_name(name: str) -> None:
                     f"{name} has no option {option!r}; {nearest(option, BM25_OPTIONS)}"
                 )
         _check_bm25(name, options)
+    elif options:
+        raise ArgumentError(f"{name}: a teacher that is loaded takes no options; leave them out")
     elif not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
         raise UnknownNameError(f"{name}: there is no folder {rest}")
 
@@ -165,16 +167,21 @@ def _dense(
         similarity_fn_name="cosine",
         device="cpu",
     )
-    pairs = answered(data.train)
-    texts = data.documents
+    right = answered(data.train)
+    asked = list(right)
+    size = min(teaching.batch_size, len(asked))
 
     def examples(step: int) -> list[dict[str, Any]]:
-        chosen = batch_of(run, stage, step, len(pairs), teaching.batch_size)
-        asked = [pairs[place] for place in chosen]
-        return [
-            {"query": data.train.queries[query], "document_0": texts[document]}
-            for query, document in asked
-        ]
+        # No query twice in a batch: documents of the others are what its own is told from.
+        key = run.at(stage, step).key
+        chosen = _share(run, keyed.permutation(key, len(asked))[:size], size)
+        draws = keyed.uniform(key, chosen, 1)[:, 0]
+        found = []
+        for place, draw in zip(chosen.tolist(), draws.tolist(), strict=True):
+            query, documents = asked[place], right[asked[place]]
+            text = data.documents[documents[int(draw * len(documents))]]
+            found.append({"query": data.train.queries[query], "document_0": text})
+        return found
 
     def learned(**key: Any) -> dict[str, Tensor]:
         loss = MultipleNegativesRankingLoss(model, scale=teaching.scale)
@@ -185,14 +192,13 @@ def _dense(
     return model
 
 
-def answered(judged: Judged) -> list[tuple[str, str]]:
-    """Queries with each document that is relevant for them."""
-    return [
-        (query, document)
+def answered(judged: Judged) -> dict[str, list[str]]:
+    """The documents that are relevant for each query that has some."""
+    found = {
+        query: [one for one, grade in judged.relevant.get(query, {}).items() if grade > 0]
         for query in judged.queries
-        for document, grade in judged.relevant.get(query, {}).items()
-        if grade > 0
-    ]
+    }
+    return {query: documents for query, documents in found.items() if documents}
 
 
 def batch_of(run: Run, stage: str, step: int, count: int, size: int) -> np.ndarray:
@@ -217,6 +223,15 @@ def batch_of(run: Run, stage: str, step: int, count: int, size: int) -> np.ndarr
         for epoch in np.unique(places // count)
     }
     chosen = np.array([orders[place // count][place % count] for place in places])
-    world, rank = run.engine.world, run.engine.rank
-    share = len(chosen) // world
-    return chosen[rank * share : (rank + 1) * share]
+    return _share(run, chosen, size)
+
+
+def _share(run: Run, chosen: np.ndarray, size: int) -> np.ndarray:
+    """This process's part of a batch's numbers, which all processes drew."""
+    if size % run.engine.world:
+        raise ArgumentError(
+            f"a batch of {size} is shared by {run.engine.world} processes, expected a multiple; "
+            "set batch_size, of the method and of its teaching"
+        )
+    share = len(chosen) // run.engine.world
+    return chosen[run.engine.rank * share : (run.engine.rank + 1) * share]

@@ -26,6 +26,9 @@ from limbeck.run.run import At, Run
 
 # Of tokens that a masked language model learns from: masked, and in batches of so many texts.
 MASKED, BATCH = 0.15, 32
+SHORTEST = 3
+# A head of attention takes so much of the width.
+HEAD_WIDTH = 64
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,19 @@ class Fresh:
                 raise ArgumentError(
                     f"{name}: {option} is {value!r}, expected a whole number of at least {least}"
                 )
-        return cls(**options)
+        found = cls(**options)
+        heads = max(1, found.width // HEAD_WIDTH)
+        if found.width % heads:
+            raise ArgumentError(
+                f"{name}: width is {found.width}, expected at most {2 * HEAD_WIDTH - 1} or a "
+                f"multiple of {HEAD_WIDTH}: each head of attention takes {HEAD_WIDTH}"
+            )
+        if found.length < SHORTEST:
+            raise ArgumentError(
+                f"{name}: length is {found.length}, expected at least {SHORTEST}: two tokens stand "
+                "around every text"
+            )
+        return found
 
 
 def fresh_encoder(
@@ -111,7 +126,7 @@ def fresh_encoder(
         )
         made = masked_lm(folder, length=spec.length)
     if spec.pretraining:
-        _fill_masks(run, f"{stage}-pretraining", made, corpus.texts, spec)
+        _fill_masks(run, f"{stage}-masked", made, corpus.texts, spec)
     return made
 
 

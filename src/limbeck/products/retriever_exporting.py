@@ -108,7 +108,8 @@ def _opensearch(
 ) -> None:
     assert data is not None
     vectors = retriever.documents(list(data.documents.values()))
-    names = token_names(retriever)
+    # Search engines read a full stop in a name as the way to a field of a field.
+    names = [name.replace(".", "U+002E") for name in token_names(retriever)]
     lines = (json.dumps(line, ensure_ascii=False) for line in _lines(data, vectors, names))
     files.write_text(part / "documents.jsonl", "".join(f"{line}\n" for line in lines))
     _write_table(retriever, part, names)
@@ -197,7 +198,7 @@ def token_names(retriever: SparseRetriever) -> list[str]:
     """What each dimension of a vector is called: its token, and a number where there is none."""
     names = retriever.tokenizer.convert_ids_to_tokens(range(len(retriever.tokenizer)))
     return [
-        *(one.replace(".", "U+002E") for one in names),
+        *names,
         *(f"dimension-{place}" for place in range(len(names), len(retriever.weights))),
     ]
 

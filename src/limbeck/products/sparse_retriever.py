@@ -51,7 +51,8 @@ class SparseRetriever:
         self._bridge: Any = encoders
         self._tokens = encoders.plain_tokens(self.tokenizer)
         self._index: SparseIndex | None = None
-        self._vectors: Any = None
+        # Of the corpus that was last evaluated on, by its content.
+        self._evaluated: tuple[str, Any, SparseIndex] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -99,9 +100,17 @@ class SparseRetriever:
         """
         if not documents:
             raise ArgumentError("there are no documents to index; give texts by id")
-        self._vectors = self.documents(list(documents.values()))
-        self._index = SparseIndex(self._vectors, list(documents), weights=self.weights.numpy())
+        self._index = self._indexed(documents)[1]
         return self._index
+
+    def _indexed(self, documents: Mapping[str, str]) -> tuple[Any, SparseIndex]:
+        """Vectors of documents and their index, made once for those evaluated on."""
+        content = fingerprint(list(documents.items()))
+        if self._evaluated is None or self._evaluated[0] != content:
+            vectors = self.documents(list(documents.values()))
+            index = SparseIndex(vectors, list(documents), weights=self.weights.numpy())
+            self._evaluated = (content, vectors, index)
+        return self._evaluated[1:]
 
     def search(self, queries: str | Sequence[str], k: int = 10) -> list[dict[str, float]]:
         """The best documents of the index for each query.
@@ -127,27 +136,24 @@ class SparseRetriever:
         """Scores of the best documents by query id, over the whole corpus.
 
         Args:
-            data: its corpus is indexed, unless it is already.
+            data: its corpus is indexed; what `index` made stays.
             judged: the queries.
             k: how many documents a query.
         """
-        if self._index is None or list(self._index.ids) != list(data.documents):
-            self.index(data.documents)
-        found = self.search(list(judged.queries.values()), k)
+        _, index = self._indexed(data.documents)
+        found = index.search(self._tokens(list(judged.queries.values())), k)
         return dict(zip(judged.queries, found, strict=True))
 
     def cost(self, data: RetrievalData) -> dict[str, float]:
         """Parameters, size and density of the index, and what a test query takes."""
-        if self._index is None or list(self._index.ids) != list(data.documents):
-            self.index(data.documents)
-        assert self._index is not None
+        vectors, index = self._indexed(data.documents)
         texts = list(data.test.queries.values())
         network, _ = self._bridge.documents_of(self.encoder)
         found = retrieval_cost(
-            self._vectors,
+            vectors,
             self.queries(texts),
-            index_bytes=self._index.bytes,
-            answer=self.search,
+            index_bytes=index.bytes,
+            answer=lambda text: index.search(self._tokens([text])),
             texts=texts[:TIMED],
         )
         return {"parameters": sum(one.numel() for one in network.parameters()), **found}

@@ -131,6 +131,19 @@ class SparseDistillation(nn.Module):
         rows: Tensor,
         slots: int,
     ) -> Tensor:
+        # Half precision would round scores to an eighth: they are products in full.
+        with torch.autocast(query.device.type, enabled=False):
+            return self._ranked(query, own, documents, labels, rows, slots)
+
+    def _ranked(
+        self,
+        query: Tensor,
+        own: Tensor,
+        documents: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        slots: int,
+    ) -> Tensor:
         # Where among the documents of all processes this one's begin.
         first = _rank_of_process() * len(query)
         if self.in_batch:

@@ -160,16 +160,21 @@ class LexicalTeacher:
         self._stopwords = stopwords
         index = self._bm25s.BM25(method="lucene", k1=k1, b=b)
         index.index(self._words(corpus), show_progress=False)
-        self._places: dict[str, int] = dict(index.vocab_dict)
-        held, width = index.scores, max(self._places.values(), default=0) + 1
-        count = len(corpus)
+        self._index = index
+        # bm25s numbers words in an order that differs from process to process, and what one keeps
+        # another reads.
+        held, count = index.scores, len(corpus)
+        width = len(held["indptr"]) - 1
+        # The last of them is the empty word, which no document holds.
+        words = sorted(word for word, place in index.vocab_dict.items() if place < width)
+        self._places = {word: place for place, word in enumerate(words)}
         by_word = sparse.csc_matrix(
             (held["data"], held["indices"], held["indptr"]),
-            shape=(count, len(held["indptr"]) - 1),
+            shape=(count, width),
             dtype=np.float32,
         )
         self._corpus = list(corpus)
-        self._vectors = sparse.csr_matrix(by_word[:, : max(width, 1)])
+        self._vectors = sparse.csr_matrix(by_word[:, [index.vocab_dict[word] for word in words]])
         self._width = self._vectors.shape[1]
         self.fingerprint = fingerprint("bm25", list(corpus), stopwords, k1, b)
 
@@ -195,6 +200,12 @@ class LexicalTeacher:
                 "others; make it of these documents"
             )
         return self._vectors
+
+    def search(self, text: str, k: int) -> None:
+        """Find the best documents of the corpus as bm25s does, for whoever takes the time."""
+        words = self._bm25s.tokenize([text], stopwords=self._stopwords, show_progress=False)
+        k = min(k, len(self._corpus))
+        self._index.retrieve(words, k=k, show_progress=False, backend_selection="numpy")
 
     def _words(self, texts: Sequence[str]) -> list[list[str]]:
         found: list[list[str]] = self._bm25s.tokenize(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from limbeck import keyed
 from limbeck.data.retrieval import RetrievalData
-from limbeck.errors import ArgumentError, DataError, NoEffectWarning
+from limbeck.errors import ArgumentError, DataError, NoEffectWarning, UnusualUseWarning
 from limbeck.functional import strided_groups
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.retrieved import (
@@ -70,7 +70,17 @@ class JudgedLesson:
             [rows[one] for one, grade in judged.relevant.get(query, {}).items() if grade > 0]
             for query in judged.queries
         ]
-        self.answered = [row for row, right in enumerate(self.right) if right]
+        answered = [row for row, right in enumerate(self.right) if right]
+        most = len(self.texts) - (size - 1)
+        # Where none is left the documents are too few, which is told below.
+        self.answered = [row for row in answered if len(self.right[row]) <= most] or answered
+        if len(self.answered) < len(answered):
+            warnings.warn(
+                f"{len(answered) - len(self.answered)} training queries of {data.name} are left "
+                f"out: nearly all documents answer them, and {size - 1} that do not are compared",
+                UnusualUseWarning,
+                stacklevel=2,
+            )
         if not self.answered:
             raise DataError(f"{data.name} has no training query with a relevant document")
         self.queries = list(judged.queries.values())
@@ -233,8 +243,9 @@ def _example(query: str, row: int, documents: list[int], texts: Sequence[str]) -
 def _without(found: Numbers, right: Sequence[Sequence[int]], depth: int) -> Numbers:
     """Ranked lists ``(Q, m)`` without the documents that do answer."""
     kept = [row[~np.isin(row, answers)][:depth] for row, answers in zip(found, right, strict=True)]
-    shortest = min(len(row) for row in kept)
-    return np.stack([row[:shortest] for row in kept])
+    longest = max(len(row) for row in kept)
+    # A list that is short, as nearly all documents answer its query, begins anew.
+    return np.stack([np.resize(row if len(row) else found[0][:1], longest) for row in kept])
 
 
 def _with(wrong: Numbers, right: Sequence[Sequence[int]]) -> Numbers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,13 @@ from torch import nn
 
 from limbeck import keyed
 from limbeck.data.retrieval import RetrievalData
-from limbeck.errors import ArgumentError, SettingsError, UnknownNameError, nearest
+from limbeck.errors import (
+    ArgumentError,
+    SettingsError,
+    UnknownNameError,
+    UnusualUseWarning,
+    nearest,
+)
 from limbeck.functional.sparse_vectors import Activation, TokenPooling
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.hosted import train_hosted
@@ -100,11 +107,25 @@ class SparseRetriever:
             raise SettingsError(
                 "a batch holds one document, so that there is nothing to rank; raise batch_size"
             )
+        if self._hard:
+            warnings.warn(
+                "documents_per_query is 2, in_batch false and normalise min-max: of two scores one "
+                "becomes the least and the other the most, whatever lay between them; raise "
+                "documents_per_query or set normalise to none",
+                UnusualUseWarning,
+                stacklevel=2,
+            )
         if self.mined < self.documents_per_query - 1:
             raise SettingsError(
                 f"mined is {self.mined} and documents_per_query {self.documents_per_query}, "
                 "expected as many mined documents as a query takes beside its own"
             )
+
+    @property
+    def _hard(self) -> bool:
+        """Whether normalisation leaves nothing of teachers' scores but their order."""
+        scaled = self.ranking != "info-nce" and self.normalise == "min-max"
+        return scaled and not self.in_batch and self.documents_per_query == 2
 
     def assemble(self, run: Run, ready: Mapping[str, Any]) -> dict[str, Any]:
         """The student as a masked language model, and the teachers as frozen retrievers.
@@ -165,7 +186,6 @@ class SparseRetriever:
         weights = query_weights(run, student, data if self.idf == "bm25" else None)
         pooling = VocabularyPooling(self.activation, self.pooling, self.prune, len(weights))
         encoder = assembled(copy.deepcopy(student), weights, pooling, frozen=self.idf_lr is None)
-        teachers = [] if self.ranking == "info-nce" else teachers
         if self.pretraining_steps:
             crops = self._crops(run, teachers, data)
             self._learn(run, f"{stage}-pretraining", encoder, crops, self.pretraining_steps)
@@ -197,10 +217,12 @@ class SparseRetriever:
         from limbeck.bridges.sentence_transformers.encoders import table_of
         from limbeck.bridges.sentence_transformers.losses import SparseDistillation
 
+        # Where labels alone teach, teachers still say which wrong documents tempt.
+        council = None if self.ranking == "info-nce" else lesson.council
         loss = SparseDistillation(
             encoder,
-            lesson.council,
-            ranking=self.ranking if lesson.council else "info-nce",
+            council,
+            ranking=self.ranking if council else "info-nce",
             in_batch=self.in_batch,
             weight=self.weight,
             sparsity=self.sparsity,
@@ -221,8 +243,14 @@ def _check_student(given: Any) -> None:
             f"the student is a {type(given).__name__}, expected a masked language model as a "
             "Transformer module of sentence-transformers, or a name such as bert?layers=2&width=128"
         )
-    prefix, rest, _ = split_name(given)
+    prefix, rest, options = split_name(given)
     if prefix == "hf":
+        length = options.pop("length", 1)
+        if options or type(length) is not int or length < 1:
+            raise ArgumentError(
+                f"{given}: expected no option but length, a whole number of tokens, such as "
+                f"hf:{rest}?length=128"
+            )
         if not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
             raise UnknownNameError(f"{given}: there is no folder {rest}")
     elif prefix or rest != "bert":
