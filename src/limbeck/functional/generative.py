@@ -15,6 +15,8 @@ from torch import Tensor
 from limbeck.errors import ArgumentError
 from limbeck.functional.point_sets import CHUNK, chunks, distances, two_sets
 
+# Of a set with itself: the smaller, the fewer kernels are computed in both orders.
+OWN_CHUNK = 256
 BANDWIDTHS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -216,25 +218,16 @@ def _discrepancy(
     x: Tensor, y: Tensor, kernel: Callable[[Tensor, Tensor], Tensor], chunk: int
 ) -> float:
     """Squared maximum mean discrepancy without bias: no row is paired with itself."""
-    own = [
-        _kernel_sum(one, one, kernel, chunk, others=True) / (len(one) * (len(one) - 1))
-        for one in (x, y)
-    ]
-    return sum(own) - 2 * _kernel_sum(x, y, kernel, chunk) / (len(x) * len(y))
+    own = [_own_sum(one, kernel, chunk) / (len(one) * (len(one) - 1)) for one in (x, y)]
+    between = sum(kernel(part, y).sum().item() for _, part in chunks(x, chunk))
+    return sum(own) - 2 * between / (len(x) * len(y))
 
 
-def _kernel_sum(
-    x: Tensor,
-    y: Tensor,
-    kernel: Callable[[Tensor, Tensor], Tensor],
-    chunk: int,
-    *,
-    others: bool = False,
-) -> float:
+def _own_sum(x: Tensor, kernel: Callable[[Tensor, Tensor], Tensor], chunk: int) -> float:
+    """Kernels of all pairs of different rows; those in one order stand for both."""
     total = 0.0
-    for start, part in chunks(x, chunk):
-        block = kernel(part, y)
-        if others:
-            block.diagonal(start).zero_()
-        total += block.sum().item()
+    for start, part in chunks(x, min(chunk, OWN_CHUNK)):
+        block = kernel(part, x[start:])
+        block.diagonal().zero_()
+        total += block[:, : len(part)].sum().item() + 2 * block[:, len(part) :].sum().item()
     return total
