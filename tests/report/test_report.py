@@ -16,8 +16,9 @@ from PIL import Image
 
 from limbeck import cards, files
 from limbeck.errors import RunError
+from limbeck.evaluate.words import table_cells
 from limbeck.experiment import Request, perform
-from limbeck.report import write_report
+from limbeck.report import page, write_report
 from limbeck.report.story import POINTS, read_story, sentence
 from limbeck.run.exhibits import Bars, Chart, Line, Matrix, Sheet, write_exhibits
 from limbeck.run.galleries import evolution, wall
@@ -264,3 +265,15 @@ def test_the_sentence_follows_from_the_inputs():
         "cifar10-small distilled into a synthetic dataset with network convnet?width=32"
     )
     assert sentence(small, {"data": "digits"}) == "digits distilled into a synthetic dataset"
+
+
+def test_retrievers_are_drawn_against_what_their_index_costs():
+    cost = {"flops": 2.0, "index_bytes": 5000, "latency_ms": 0.1, "query_dimensions": 3.0}
+    quality = {"ndcg_at_10": 0.5, "mrr_at_10": 0.4, "recall_at_100": 0.9}
+    rows = [
+        {"name": "one", "role": "product", "quality": quality, "cost": cost},
+        {"name": "bm25", "role": "teacher", "quality": quality, "cost": {"latency_ms": 0.3}},
+    ]
+    labels = [drawn["caption"] for drawn in page._costs(rows)]
+    assert labels[1:] == ["bytes of the index", "latency of one query, ms"]
+    assert "latency is for one query" in page._caption(rows, 1, table_cells(rows)[0])

@@ -20,9 +20,14 @@ from limbeck.run.exhibits import Drawing, Gallery
 TEMPLATES = Path(__file__).parent
 # Letters of a name before it is broken, beside a row of pictures.
 NAME = 14
-# What quality is drawn against: of models that answer, of sets that models are trained on, of
-# generators.
+# What quality is drawn against: of retrievers, of models that answer, of sets that models are
+# trained on, of generators.
 COSTS = (
+    {
+        "flops": "multiplications of a query and a document",
+        "index_bytes": "bytes of the index",
+        "latency_ms": "latency of one query, ms",
+    },
     {
         "latency_ms": "latency of one sample, ms",
         "macs": "multiply-adds of one sample",
@@ -122,7 +127,8 @@ def _caption(rows: Sequence[Mapping[str, Any]], seeds: int, heads: Sequence[str]
         spread += ", mean ± standard deviation of its networks"
     one = [word for head, word in (("MACs", "MACs"), ("ms", "latency")) if head in heads]
     verb = "are" if "MACs" in one else "is"
-    unit = "evaluation of the network" if "evaluations" in heads else "sample"
+    units = {"evaluations": "evaluation of the network", "of queries": "query"}
+    unit = next((said for head, said in units.items() if head in heads), "sample")
     return f"Test split, {spread}." + (
         f" {' and '.join(one)} {verb} for one {unit}." if one else ""
     )
