@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 
 from limbeck.errors import SettingsError
+from limbeck.plain import unworded
 from limbeck.settings import settings
 
 
@@ -123,3 +124,16 @@ def test_values_that_do_not_go_together_are_refused_in_the_words_of_the_class():
 
     with pytest.raises(SettingsError, match=r"^Range\.low is 3\.0, expected below 1\.0$"):
         Range(low=3)
+
+
+def test_none_is_a_word_where_it_can_be_chosen():
+    """From a command line or a file the word comes as no value at all."""
+
+    @settings
+    class Choice:
+        scale: Literal["min-max", "none"] = "min-max"
+        band: Literal["low", "none"] | None = "low"
+        rate: float | None = 1.0
+
+    chosen = Choice(**unworded({"scale": "none", "band": "none", "rate": "none"}))
+    assert (chosen.scale, chosen.band, chosen.rate) == ("none", None, None)

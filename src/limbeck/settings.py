@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from limbeck.errors import SettingsError, nearest
+from limbeck.plain import NONE
 
 T = TypeVar("T")
 
@@ -42,6 +43,12 @@ def settings(cls: type[T]) -> type[T]:
     @functools.wraps(construct)
     def speaking(self: Any, *args: Any, **values: Any) -> None:
         full = {name: _over(defaults.get(name), value) for name, value in values.items()}
+        # On command lines and in files the word none says that there is no value; where it is one
+        # of the words to choose from, it is that word.
+        fields = checked.__pydantic_fields__
+        for name, value in full.items():
+            if value is None and name in fields and NONE in get_args(fields[name].annotation):
+                full[name] = NONE
         try:
             construct(self, *args, **full)
         except ValidationError as error:
