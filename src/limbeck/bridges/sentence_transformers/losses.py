@@ -111,7 +111,10 @@ class SparseDistillation(nn.Module):
         with torch.no_grad():
             active = (documents > 0).sum(-1, dtype=torch.float32)
             self.active = active.mean()
-        terms = {"ranking": self.weight * self._rank(query, own, documents, labels, rows, slots)}
+        # Half precision would round scores to an eighth: they are products in full.
+        with torch.autocast(query.device.type, enabled=False):
+            ranking = self._rank(query, own, documents, labels, rows, slots)
+        terms = {"ranking": self.weight * ranking}
         flops = flops_regularizer(documents, slots=slots, threshold=self.threshold)
         terms["flops"] = self.pressure * flops
         return terms
@@ -123,19 +126,6 @@ class SparseDistillation(nn.Module):
         )
 
     def _rank(
-        self,
-        query: Tensor,
-        own: Tensor,
-        documents: Tensor,
-        labels: Tensor,
-        rows: Tensor,
-        slots: int,
-    ) -> Tensor:
-        # Half precision would round scores to an eighth: they are products in full.
-        with torch.autocast(query.device.type, enabled=False):
-            return self._ranked(query, own, documents, labels, rows, slots)
-
-    def _ranked(
         self,
         query: Tensor,
         own: Tensor,
