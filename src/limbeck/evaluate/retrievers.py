@@ -129,15 +129,17 @@ def _read_again(
 
 
 def _cost(teacher: Any, vectors: Any, queries: Sequence[str]) -> dict[str, float]:
-    """Parameters and index of a bi-encoder, and what a query takes: by its own search where it has
-    one, else by plain products."""
+    """Parameters and index of a bi-encoder, and what a query takes: of BM25 by bm25s' own search,
+    else by plain products."""
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
+
     compressed = sparse.issparse(vectors)
     parts = (vectors.data, vectors.indices, vectors.indptr) if compressed else (vectors,)
 
     by_token = vectors.T.tocsr() if compressed else vectors.T
 
     def search(text: str) -> None:
-        if hasattr(teacher, "search"):
+        if isinstance(teacher, LexicalTeacher):
             teacher.search(text, SHOWN)
             return
         said = teacher.queries([text]) @ by_token

@@ -51,6 +51,11 @@ class Fresh:
     pretraining: int = 0
     lexical: bool = True
 
+    @property
+    def heads(self) -> int:
+        """Of attention: one for each 64 of the width, and one where it is narrower."""
+        return max(1, self.width // HEAD_WIDTH)
+
     @classmethod
     def of(cls, name: str) -> Fresh:
         """Read a name.
@@ -78,8 +83,7 @@ class Fresh:
                     f"{name}: {option} is {value!r}, expected a whole number of at least {least}"
                 )
         found = cls(**options)
-        heads = max(1, found.width // HEAD_WIDTH)
-        if found.width % heads:
+        if found.width % found.heads:
             raise ArgumentError(
                 f"{name}: width is {found.width}, expected at most {2 * HEAD_WIDTH - 1} or a "
                 f"multiple of {HEAD_WIDTH}: each head of attention takes {HEAD_WIDTH}"
@@ -122,6 +126,7 @@ def fresh_encoder(
             layers=spec.layers,
             width=spec.width,
             length=spec.length,
+            heads=spec.heads,
             lexical=spec.lexical and not dense,
         )
         made = masked_lm(folder, length=spec.length)

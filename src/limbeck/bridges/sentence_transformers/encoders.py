@@ -30,7 +30,6 @@ from limbeck.functional import bm25_idf
 from limbeck.networks.making import library
 
 EXTRA = "text"
-HEAD_WIDTH = 64
 # Of a lexical start: the share that is left of weights of places, and by how many deviations
 # products of unlike tokens are held below 0: few rise above it, from which others are learned.
 FAINT, NOISE = 0.1, 3.0
@@ -47,6 +46,7 @@ def write_masked_lm(
     layers: int,
     width: int,
     length: int,
+    heads: int = 1,
     lexical: bool = False,
 ) -> None:
     """Write a masked language model that knows nothing yet, with its tokenizer.
@@ -55,8 +55,9 @@ def write_masked_lm(
         folder: for the files, as transformers lays them out.
         content: tokenizer as `word_pieces` made it.
         layers: of the transformer.
-        width: D; a head of attention takes 64 of it, or all where it is narrower.
+        width: D, a multiple of `heads`.
         length: tokens after which texts are cut.
+        heads: of attention.
         lexical: begin as a model that says of each place the token that stands there, and of no
             other that it could: its vectors of documents are the tokens that occur, as those of
             trained masked language models begin, and not noise over the whole vocabulary.
@@ -67,7 +68,7 @@ def write_masked_lm(
         vocab_size=len(tokenizer),
         hidden_size=width,
         num_hidden_layers=layers,
-        num_attention_heads=max(1, width // HEAD_WIDTH),
+        num_attention_heads=heads,
         intermediate_size=4 * width,
         max_position_embeddings=length,
         pad_token_id=tokenizer.pad_token_id,

@@ -49,8 +49,8 @@ class SparseRetriever:
     to one scale for every query.
 
     Args:
-        ranking: ``"kl"`` or ``"margin-mse"`` from the teachers, ``"info-nce"`` from judged
-            documents alone.
+        ranking: ``"kl"`` or ``"margin-mse"`` from the teachers, ``"info-nce"`` from what was
+            judged alone, beside wrong documents that the teachers rank high.
         in_batch: rank the documents of all queries of a batch, not the query's own alone.
         normalise: how scores of a teacher are brought to one scale: ``"min-max"``, ``"z-score"``
             or ``"none"``.
