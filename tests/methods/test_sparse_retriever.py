@@ -166,7 +166,7 @@ def test_exports(product, data, tmp_path):
         assert score == pytest.approx(found.get(line["id"], 0.0), rel=1e-3, abs=1e-4)
     product.export(tmp_path / "csr", to="csr", data=data)
     kept = sparse.load_npz(tmp_path / "csr" / "documents.npz")
-    assert (kept != product.documents(list(data.documents.values()))).nnz == 0
+    assert (kept != product.searchable(list(data.documents.values()))).nnz == 0
     with pytest.raises(ArgumentError, match="corpus"):
         product.export(tmp_path / "none", to="csr")
     with pytest.raises(ArgumentError, match="sentence-transformers"):

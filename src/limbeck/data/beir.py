@@ -101,7 +101,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not empty, with their numbers from 1."""
     opener: Any = gzip.open if file.suffix == ".gz" else open
     try:
-        with opener(file, "rt", encoding="utf-8") as lines:
+        with opener(file, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield number, line.rstrip("\r\n")
@@ -167,7 +167,7 @@ def _grades(file: Path) -> Grades:
 
 
 def _is_grade(cell: str) -> bool:
-    return cell.strip().removeprefix("-").isdigit()
+    return cell.strip().removeprefix("-").isdecimal()
 
 
 def _check_named(

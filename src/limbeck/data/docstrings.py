@@ -85,7 +85,10 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _docstrings(package: str) -> Iterator[tuple[str, str]]:
     """Names and docstrings of what a package defines at the top of its public modules."""
-    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    try:
+        found = importlib.util.find_spec(package) if package.isidentifier() else None
+    except ValueError:  # such as __main__, which no file defines
+        found = None
     if found is None or not found.submodule_search_locations:
         raise DataError(
             f"there is no installed package {package!r}; write names as they are imported, such "

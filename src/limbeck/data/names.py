@@ -103,6 +103,11 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
     root = os.environ.get(ROOT)
     if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):
         return read_folder(Path(root) / rest, **options)
+    if Path(rest).expanduser().is_dir():
+        raise UnknownNameError(
+            f"{rest} is a folder and no name of a data set; write folder:{rest}, which reads it in "
+            f"whichever layout it is, or name the layout: {', '.join(READERS)}"
+        )
     names = [*SETS, *(f"{prefix}:PATH" for prefix in READERS)]
     where = f"and {ROOT} is not set" if not root else "and the data root has no such folder"
     if root and Path(root).is_dir():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
 from limbeck import keyed
-from limbeck.errors import DataError
+from limbeck.errors import DataError, UnusualUseWarning
 from limbeck.fingerprint import fingerprint
 
 SPLITS = ("train", "validation", "test")
@@ -78,6 +79,15 @@ class RetrievalData:
             raise DataError(f"{self.name} has no test queries; give qrels of a test split")
         for name in SPLITS:
             self._check(name, getattr(self, name))
+        known = set(self.train.queries.values())
+        both = sum(text in known for text in self.test.queries.values())
+        if both:
+            warnings.warn(
+                f"{self.name}: {both} of {len(self.test)} test queries are training queries too, "
+                "of which the table tells what was learned by heart; leave them out of one split",
+                UnusualUseWarning,
+                stacklevel=3,
+            )
 
     @cached_property
     def fingerprint(self) -> str:

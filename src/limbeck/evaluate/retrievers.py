@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,6 +77,8 @@ def _taught(
     from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
 
     asked, corpus = Texts(list(data.test.queries.values())), Texts(list(data.documents.values()))
+    # Scores that came as data may be of training queries only.
+    teachers = [one for one in teachers if not hasattr(one, "knows") or one.knows(asked.texts)]
     several: list[tuple[str, Any]] = [("teacher", one) for one in teachers]
     if not any(isinstance(one, LexicalTeacher) for one in teachers):
         several.append(("reference", LexicalTeacher(corpus.texts, LEXICAL)))
@@ -89,18 +93,26 @@ def _taught(
     own = [scorers[one.name] for one in teachers if one.name in scorers]
     council = Council(own, normalise)
     places, scores = ranked(council, len(asked.texts), len(corpus.texts), DEPTH)
+    costs = {
+        name: _cost(one, scorers[name].documents, asked.texts)
+        for name, one in ((one.name, one) for _, one in several)
+        if name in scorers
+    }
     rows = []
     if len(own) > 1:
-        rows.append(_row("ensemble", "ensemble", data, places, scores, {}))
+        together = [costs[one.name] for one in teachers if one.name in costs]
+        parts = {part for cost in together for part in cost}
+        total = {part: sum(cost.get(part, 0) for cost in together) for part in sorted(parts)}
+        rows.append(_row("ensemble", "ensemble", data, places, scores, total))
     for role, one in several:
         if one.name in scorers:
             alone = Council([scorers[one.name]], "none", 1.0)
             found = ranked(alone, len(asked.texts), len(corpus.texts), DEPTH)
-            vectors = scorers[one.name].documents
-            rows.append(_row(one.name, role, data, *found, _cost(one, vectors, asked.texts)))
+            rows.append(_row(one.name, role, data, *found, costs[one.name]))
         else:
-            again = _read_again(one, asked.texts, corpus.texts, places)
-            rows.append(_row(one.name, role, data, *again, _sizes(one)))
+            found, latency = _read_again(one, asked.texts, corpus.texts, places)
+            cost = {**_sizes(one), "latency_ms": latency}
+            rows.append(_row(one.name, role, data, *found, cost))
     return rows
 
 
@@ -118,14 +130,18 @@ def _row(
 
 def _read_again(
     teacher: Any, queries: Sequence[str], documents: Sequence[str], places: Any
-) -> tuple[Any, Any]:
-    """What a teacher that reads pairs makes of what the others rank highest."""
+) -> tuple[tuple[Any, Any], float]:
+    """What a teacher that reads pairs makes of what the others rank highest, and a query's ms."""
     scores = np.empty(places.shape, np.float32)
+    taken = []
     for row, (query, found) in enumerate(zip(queries, places, strict=True)):
         texts = [documents[place] for place in found]
+        begun = time.perf_counter()
         scores[row] = teacher.pairs([query] * len(texts), texts)
+        taken.append(1000 * (time.perf_counter() - begun))
     order = np.argsort(-scores, axis=1, kind="stable")
-    return np.take_along_axis(places, order, 1), np.take_along_axis(scores, order, 1)
+    found = np.take_along_axis(places, order, 1), np.take_along_axis(scores, order, 1)
+    return found, round(statistics.median(taken), 4)
 
 
 def _cost(teacher: Any, vectors: Any, queries: Sequence[str]) -> dict[str, float]:

@@ -20,6 +20,8 @@ from limbeck.run.run import Run
 
 # Queries that are scored against the whole corpus at once.
 CHUNK = 64
+# Queries whose pairs are stored together.
+PART = 256
 Numbers = npt.NDArray[Any]
 Vectors = Any
 
@@ -199,15 +201,23 @@ def kept_pairs(
     Returns:
         Raw scores ``(Q, m)``.
     """
-    found = run.stage(
-        _word("pairs", teacher),
-        _read,
-        teacher=teacher,
-        queries=queries,
-        documents=documents,
-        candidates=candidates,
-    )
-    return found["scores"].numpy()
+    parts = []
+    starts = range(0, len(candidates), PART)
+    # Part by part: reading pairs may take hours, and a stop shall not cost all of them.
+    with run.progress(f"{run.dir.name} {_word('pairs', teacher)}", len(starts)) as shown:
+        for number, start in enumerate(starts):
+            rows = slice(start, start + PART)
+            found = run.stage(
+                f"{_word('pairs', teacher)}-{number}",
+                _read,
+                teacher=teacher,
+                queries=Texts(queries.texts[rows]),
+                documents=documents,
+                candidates=candidates[rows],
+            )
+            parts.append(found["scores"].numpy())
+            shown.advance()
+    return np.concatenate(parts)
 
 
 def _read(teacher: Any, queries: Texts, documents: Texts, candidates: Numbers) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,10 @@ from limbeck.naming import distinct, split_name
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
-KINDS = ("bm25", "dense", "hf")
+KINDS = ("bm25", "dense", "hf", "scores")
 BM25_OPTIONS = ("stopwords", "k1", "b")
 BM25_RANGES = {"k1": (0.0, 100.0), "b": (0.0, 1.0)}
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Languages of bm25s.
 STOPWORDS = ("en", "de", "nl", "fr", "es", "pt", "it", "ru", "sv", "no", "zh", "tr", "ko", "da")
 
@@ -70,10 +72,9 @@ def retrievers(given: Any, name: str = "teacher") -> list[Any]:
 def _check_name(name: str) -> None:
     prefix, rest, options = split_name(name)
     kind = prefix or rest
-    if kind not in KINDS or (prefix and prefix != "hf"):
-        raise UnknownNameError(
-            f"there is no teacher of retrieval {name!r}; {nearest(kind, ['bm25', 'dense', 'hf:'])}"
-        )
+    if kind not in KINDS or bool(prefix) != (kind in ("hf", "scores")):
+        known = ["bm25", "dense", "hf:FOLDER", "scores:FILE"]
+        raise UnknownNameError(f"there is no teacher of retrieval {name!r}; {nearest(kind, known)}")
     if kind == "dense":
         Fresh.of(name)
     elif kind == "bm25":
@@ -85,7 +86,16 @@ def _check_name(name: str) -> None:
         _check_bm25(name, options)
     elif options:
         raise ArgumentError(f"{name}: a teacher that is loaded takes no options; leave them out")
-    elif not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
+    elif kind == "scores":
+        if not Path(rest).expanduser().is_file():
+            raise UnknownNameError(f"{name}: there is no file {rest}")
+    else:
+        check_place(name, rest)
+
+
+def check_place(name: str, rest: str) -> None:
+    """Raise `UnknownNameError` unless ``hf:`` is followed by a folder or what may be a hub name."""
+    if not Path(rest).expanduser().is_dir() and not HUB_NAME.fullmatch(rest):
         raise UnknownNameError(f"{name}: there is no folder {rest}")
 
 
@@ -105,7 +115,12 @@ def _check_bm25(name: str, options: Mapping[str, Any]) -> None:
 
 
 def taught_retrievers(
-    run: Run, given: Sequence[Any], data: RetrievalData, teaching: RetrieverTeaching
+    run: Run,
+    given: Sequence[Any],
+    data: RetrievalData,
+    teaching: RetrieverTeaching,
+    *,
+    check: Callable[[list[Any]], object] | None = None,
 ) -> list[Any]:
     """Frozen teachers, those that are to be trained here being trained in stages of the run.
 
@@ -114,39 +129,50 @@ def taught_retrievers(
         given: as `retrievers` gives them.
         data: the corpus, and the queries that a dense one is trained on.
         teaching: how.
+        check: raises where those that are ready are of no use, before the others are trained.
 
     Returns:
         A teacher for each, with different names.
     """
-    found = [_retriever(run, place, one, data, teaching) for place, one in enumerate(given)]
+    places = range(len(given))
+    ready = {
+        place: _ready(place, given[place], data)
+        for place in places
+        if not _is_trained_here(given[place])
+    }
+    if check is not None:
+        check(list(ready.values()))
+    found = [
+        ready[place] if place in ready else _dense(run, place, given[place], data, teaching)
+        for place in places
+    ]
     for one, name in zip(found, distinct([one.name for one in found]), strict=True):
         one.name = name
     return found
 
 
-def _retriever(
-    run: Run, place: int, given: Any, data: RetrievalData, teaching: RetrieverTeaching
-) -> Any:
-    from limbeck.bridges.sentence_transformers.retrievers import (
-        DenseEncoder,
-        LexicalTeacher,
-        loaded,
-        retriever,
-    )
+def _is_trained_here(given: Any) -> bool:
+    return isinstance(given, str) and split_name(given)[:2] == ("", "dense")
+
+
+def _ready(place: int, given: Any, data: RetrievalData) -> Any:
+    """A teacher that needs no training."""
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, loaded, retriever
+    from limbeck.bridges.sentence_transformers.tabled import tabled
 
     if not isinstance(given, str):
         return retriever(given, getattr(given, "name", None) or f"teacher {place}")
     prefix, rest, options = split_name(given)
+    path = Path(rest).expanduser()
     if prefix == "hf":
-        folder = str(Path(rest).expanduser())
-        return loaded(folder, Path(rest).name)
-    if rest == "bm25":
-        return LexicalTeacher(list(data.documents.values()), **options)
-    return DenseEncoder(_dense(run, f"teacher-{place}", given, data, teaching), "dense")
+        return loaded(str(path), path.name)
+    if prefix == "scores":
+        return tabled(path, data)
+    return LexicalTeacher(list(data.documents.values()), **options)
 
 
 def _dense(
-    run: Run, stage: str, name: str, data: RetrievalData, teaching: RetrieverTeaching
+    run: Run, place: int, name: str, data: RetrievalData, teaching: RetrieverTeaching
 ) -> Any:
     """A dense bi-encoder trained on the training queries: mean of hidden states, length 1."""
     from sentence_transformers import SentenceTransformer
@@ -154,7 +180,9 @@ def _dense(
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
     from limbeck.bridges.sentence_transformers.encoders import bare
+    from limbeck.bridges.sentence_transformers.retrievers import DenseEncoder
 
+    stage = f"teacher-{place}"
     if not len(data.train):
         raise ArgumentError(
             f"{name} is trained on training queries and {data.name} has none; give a teacher that "
@@ -189,7 +217,7 @@ def _dense(
         return model.cpu().state_dict()
 
     model.load_state_dict(run.stage(stage, learned, encoder=name, data=data, teaching=teaching))
-    return model
+    return DenseEncoder(model, "dense")
 
 
 def answered(judged: Judged) -> dict[str, list[str]]:

@@ -107,7 +107,7 @@ def _opensearch(
     retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
 ) -> None:
     assert data is not None
-    vectors = retriever.documents(list(data.documents.values()))
+    vectors = retriever.searchable(list(data.documents.values()))
     # Search engines read a full stop in a name as the way to a field of a field.
     names = [name.replace(".", "U+002E") for name in token_names(retriever)]
     lines = (json.dumps(line, ensure_ascii=False) for line in _lines(data, vectors, names))
@@ -124,7 +124,7 @@ def _csr(
     retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
 ) -> None:
     assert data is not None
-    vectors = retriever.documents(list(data.documents.values()))
+    vectors = retriever.searchable(list(data.documents.values()))
     sparse.save_npz(part / "documents.npz", vectors)
     files.write_text(part / "ids.json", json.dumps(list(data.documents)) + "\n")
     _write_table(retriever, part, token_names(retriever))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -86,6 +86,13 @@ class SparseRetriever:
         """Vectors of documents, CSR ``(N, V)``."""
         return self._bridge.document_vectors(self.encoder, _several(texts, "documents"))
 
+    def searchable(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """Vectors of documents without what no query weighs, such as special tokens ``(N, V)``."""
+        heard = sparse.diags_array((self.weights > 0).float().numpy())
+        found = sparse.csr_matrix(self.documents(texts) @ heard, dtype="float32")
+        found.eliminate_zeros()
+        return found
+
     def index(self, documents: Mapping[str, str]) -> SparseIndex:
         """Encode documents and keep their index, which `search` looks into.
 
@@ -107,10 +114,27 @@ class SparseRetriever:
         """Vectors of documents and their index, made once for those evaluated on."""
         content = fingerprint(list(documents.items()))
         if self._evaluated is None or self._evaluated[0] != content:
-            vectors = self.documents(list(documents.values()))
+            vectors = self.searchable(list(documents.values()))
             index = SparseIndex(vectors, list(documents), weights=self.weights.numpy())
             self._evaluated = (content, vectors, index)
         return self._evaluated[1:]
+
+    def attach(self, index: SparseIndex) -> None:
+        """Look into an index that was made before, such as ``SparseIndex.load(path)``.
+
+        Args:
+            index: as `index` gave it: weights of query tokens are in it.
+
+        Raises:
+            ArgumentError: it is of another vocabulary, or has no weights in it.
+        """
+        if index.vocabulary != len(self.weights) or not index.weighted:
+            weighted = "with" if index.weighted else "without"
+            raise ArgumentError(
+                f"the index is of {index.vocabulary:,} tokens {weighted} weights of queries, "
+                f"expected {len(self.weights):,} with weights; make it with index(documents)"
+            )
+        self._index = index
 
     def search(self, queries: str | Sequence[str], k: int = 10) -> list[dict[str, float]]:
         """The best documents of the index for each query.
@@ -128,9 +152,8 @@ class SparseRetriever:
         """
         if self._index is None:
             raise ArgumentError("nothing is indexed yet; call index(documents) first")
-        return self._index.search(
-            self._tokens([queries] if isinstance(queries, str) else queries), k
-        )
+        asked = [queries] if isinstance(queries, str) else _several(queries, "queries")
+        return self._index.search(self._tokens(asked), k)
 
     def ranked(self, data: RetrievalData, judged: Judged, k: int) -> dict[str, dict[str, float]]:
         """Scores of the best documents by query id, over the whole corpus.
@@ -304,4 +327,10 @@ class SparseRetriever:
 def _several(texts: Sequence[str], name: str) -> list[str]:
     if isinstance(texts, str):
         raise ArgumentError(f"{name} is one text, expected a list of texts; write [{texts[:20]!r}]")
-    return list(texts)
+    if not isinstance(texts, Iterable):
+        raise ArgumentError(f"{name} is a {type(texts).__name__}, expected texts")
+    found = list(texts)
+    other = next((one for one in found if not isinstance(one, str)), None)
+    if other is not None or None in found:
+        raise ArgumentError(f"{name} holds {other!r}, expected texts; leave out what has none")
+    return found

@@ -133,6 +133,11 @@ def masked_lm(folder: str | Path, *, length: int | None = None) -> Transformer:
             f"hf:{folder} has a vocabulary of {size} and a tokenizer of {tokens} tokens; take the "
             "tokenizer that the model was trained with"
         )
+    places = getattr(found.model.config, "max_position_embeddings", None)
+    if length is not None and places is not None and length > places:
+        raise ModelError(
+            f"hf:{folder} has places for {places} tokens, and length is {length}; lower it"
+        )
     # No path of this machine shall get into what is saved.
     found.model.config.name_or_path = ""
     return found

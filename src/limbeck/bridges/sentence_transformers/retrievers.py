@@ -247,7 +247,8 @@ def retriever(model: Any, name: str) -> Any:
     """The teacher that a model, or a plain function, is.
 
     Args:
-        model: a `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`; what has ``queries`` and
+        model: a `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`, or a
+            `limbeck.products.SparseRetriever`; what has ``queries`` and
             ``documents``, or ``pairs``, and a ``fingerprint``, is one already; a function of
             queries and documents.
         name: what to call it.
@@ -257,6 +258,8 @@ def retriever(model: Any, name: str) -> Any:
     """
     from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
+    # A product of this library holds one.
+    model = getattr(model, "encoder", model)
     if isinstance(model, SparseEncoder):
         return SparseTeacher(model, name)
     if isinstance(model, SentenceTransformer):

@@ -218,7 +218,9 @@ class _Telling(TrainerCallback):
 def _undisturbed() -> Iterator[None]:
     """Put the caller's random generators back after the block: their trainer seeds them all."""
     plain, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        yield
-    random.setstate(plain)
-    np.random.set_state(numbers)  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(numbers)  # noqa: NPY002

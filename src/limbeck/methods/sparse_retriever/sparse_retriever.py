@@ -26,7 +26,12 @@ from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.hosted import train_hosted
 from limbeck.loops.optim import Optim
 from limbeck.loops.retrieved import reads_pairs
-from limbeck.loops.retrieving import RetrieverTeaching, retrievers, taught_retrievers
+from limbeck.loops.retrieving import (
+    RetrieverTeaching,
+    check_place,
+    retrievers,
+    taught_retrievers,
+)
 from limbeck.loops.text_encoders import Fresh, fresh_encoder, query_weights
 from limbeck.method import method
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson
@@ -71,6 +76,7 @@ class SparseRetriever:
         steps: on training queries; where there are none, on crops.
         batch_size: queries a step, of all processes together.
         optim: how the encoder learns, in either phase.
+        each_teacher: compare with a student of each teacher alone, too.
         teaching: how a dense bi-encoder given by name is trained.
 
     Source: arXiv 2411.04403; ``threshold`` and ``"double_log1p"``: arXiv 2504.14839.
@@ -95,6 +101,7 @@ class SparseRetriever:
     steps: Annotated[int, Field(ge=1)] = 2000
     batch_size: Annotated[int, Field(ge=1)] = 12
     optim: Optim = Optim("adamw", lr=2e-5, weight_decay=0.01, schedule="linear", warmup=0.1)
+    each_teacher: bool = False
     teaching: RetrieverTeaching = RetrieverTeaching()
 
     def __post_init__(self) -> None:
@@ -137,14 +144,17 @@ class SparseRetriever:
         data: RetrievalData = ready["data"]
         _check_student(ready["student"])
         given = retrievers(ready["teacher"])
-        teachers = taught_retrievers(run, given, data, self.teaching)
-        paired = [one.name for one in teachers if reads_pairs(one)]
-        if paired and (self.in_batch or len(paired) == len(teachers)):
-            raise ArgumentError(
-                f"{' and '.join(paired)} reads query and document together, so that it can score "
-                "candidates that were mined and no others; set in_batch to false and give a "
-                "bi-encoder or bm25 beside it, which mines"
-            )
+
+        def check(known: list[Any]) -> None:
+            paired = [one.name for one in known if reads_pairs(one)]
+            if paired and (self.in_batch or len(paired) == len(given)):
+                raise ArgumentError(
+                    f"{' and '.join(paired)} reads query and document together, so that it can "
+                    "score candidates that were mined and no others; set in_batch to false and "
+                    "give a bi-encoder or bm25 beside it, which mines"
+                )
+
+        teachers = taught_retrievers(run, given, data, self.teaching, check=check)
         return {**ready, "teacher": teachers, "student": _student(run, ready["student"], data)}
 
     def distill(
@@ -175,6 +185,11 @@ class SparseRetriever:
         if self.idf != "ones":
             plain = dataclasses.replace(self, idf="ones")
             found["without idf"] = plain._made(run, "plain", student, teacher, data)
+        if self.each_teacher and len(teacher) > 1:
+            miners = [one for one in teacher if not reads_pairs(one)]
+            for place, one in enumerate(miners):
+                made = self._made(run, f"single-{place}", student, [one], data)
+                found[f"of {one.name} alone"] = made
         return found
 
     def _made(
@@ -251,8 +266,7 @@ def _check_student(given: Any) -> None:
                 f"{given}: expected no option but length, a whole number of tokens, such as "
                 f"hf:{rest}?length=128"
             )
-        if not Path(rest).expanduser().is_dir() and rest.count("/") != 1:
-            raise UnknownNameError(f"{given}: there is no folder {rest}")
+        check_place(given, rest)
     elif prefix or rest != "bert":
         raise UnknownNameError(
             f"there is no student {given!r} for retrieval; {nearest(rest, ['bert', 'hf:FOLDER'])}"
