@@ -152,3 +152,19 @@ def test_names_of_all_kinds_find_it(write, monkeypatch):
     assert len(resolve("letters?samples=5").documents) == 5
     with pytest.raises(DataError, match="no option 'title'; did you mean titles"):
         resolve("letters?title=false")
+
+
+def test_byte_order_marks_and_strange_digits(write):
+    folder = write()
+    queries = folder / "queries.jsonl"
+    queries.write_bytes(b"\xef\xbb\xbf" + queries.read_bytes())
+    assert len(read_beir(folder).test) == 2
+    (folder / "qrels" / "test.tsv").write_text(table([*TEST, ("q52", "d0", "²")]))
+    with pytest.raises(DataError, match="whole number"):
+        read_beir(folder)
+
+
+def test_test_queries_that_were_trained_on_are_told_of(write):
+    folder = write(qrels__test=table([*TEST, ("q1", "d1", 1)]))
+    with pytest.warns(UnusualUseWarning, match="1 of 3 test queries are training queries"):
+        read_beir(folder)

@@ -106,3 +106,8 @@ def test_a_small_set_takes_no_time():
 def test_what_is_wrong_is_named(name, said):
     with pytest.raises(DataError, match=said):
         resolve(name)
+
+
+def test_a_name_that_no_file_defines_is_told():
+    with pytest.raises(DataError, match="__main__"):
+        docstrings(packages="__main__")

@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.data import digits
 from limbeck.data.names import ROOT, resolve
-from limbeck.errors import ArgumentError, DataError
+from limbeck.errors import ArgumentError, DataError, UnknownNameError
 
 DATA_ROOT = os.environ.get(ROOT)
 
@@ -119,3 +119,8 @@ def test_real_sets_are_read(name, shape):
     batch = data.normalise(data.columns(data.train, np.arange(0, len(data.train), 7)))
     assert abs(float(batch["x"].mean())) < 0.05
     assert float(batch["x"].std()) == pytest.approx(1, abs=0.05)
+
+
+def test_a_folder_without_its_layout_is_told_how(tmp_path):
+    with pytest.raises(UnknownNameError, match="folder:"):
+        resolve(str(tmp_path))

@@ -6,27 +6,31 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
 
 import limbeck
 from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
+from limbeck.bridges.sentence_transformers.tabled import tabled
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import (
     ArgumentError,
+    DataError,
     ModelError,
     NoEffectWarning,
     NotFiniteError,
     SettingsError,
     UnusualUseWarning,
 )
-from limbeck.loops import retrieving
+from limbeck.loops import retrieved, retrieving
 from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
 from limbeck.method import complete
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, crop
 from limbeck.methods.sparse_retriever.sparse_retriever import SparseRetriever
 from limbeck.products.retriever_exporting import _lines
+from limbeck.products.sparse_index import SparseIndex
 from limbeck.run import Run
 
 NOUNS = ("array", "matrix", "file", "plot", "axis", "row", "column", "label")
@@ -121,6 +125,13 @@ def test_what_is_asked_wrongly_is_told(product):
         product.predict()
     with pytest.raises(ModelError, match="corpus with queries"):
         product.measure(limbeck.data.names.resolve("digits"))
+
+
+@pytest.mark.parametrize("given", [3, ["a", None], [2]])
+def test_what_is_no_text_is_told(product, data, given):
+    product.index(data.documents)
+    with pytest.raises(ArgumentError, match="expected texts"):
+        product.search(given)
 
 
 def test_it_survives_saving(product, tmp_path, data):
@@ -435,3 +446,121 @@ def test_names_of_tokens_are_changed_for_search_engines_alone(product, data, tmp
 def test_a_fresh_student_that_cannot_be_made_is_told(data, tmp_path, student, said):
     with pytest.raises(ArgumentError, match=said):
         tiny().distill(tmp_path, data=data, student=student, teacher=["bm25"])
+
+
+@pytest.fixture
+def table(data, tmp_path):
+    """Scores that say the opposite of nothing: the own document 2, its neighbour 1."""
+    names = list(data.documents)
+    path = tmp_path / "asked.tsv"
+    lines = ["query-id\tcorpus-id\tscore"]
+    for query, right in data.train.relevant.items():
+        own = next(iter(right))
+        lines += [f"{query}\t{own}\t2", f"{query}\t{names[names.index(own) - 1]}\t1"]
+        lines += [f"{query}\t{names[(names.index(own) + 5) % 64]}\t-3"]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_scores_that_came_as_data_teach(data, table, tmp_path):
+    method = tiny()
+    inputs = {**INPUTS, "teacher": ["bm25", f"scores:{table}"], "data": data}
+    made, baselines, ready = complete(method, Run(tmp_path / "run"), inputs)
+    told = ready["teacher"][1]
+    assert told.name == "asked"
+    rows, _ = made.compared(Run(tmp_path / "run"), "sparse-retriever", baselines, ready)
+    # It was asked of training queries alone, and the table is of test queries.
+    assert "asked" not in [row["name"] for row in rows]
+    query, right = next(iter(data.train.relevant.items()))
+    vectors = told.queries([data.train.queries[query], "never asked"])
+    scores = (vectors @ told.documents(list(data.documents.values())).T).toarray()
+    assert scores[0].max() == scores[0, list(data.documents).index(next(iter(right)))] == 5.0
+    assert not scores[1].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("query-id\tcorpus-id\n", "no column score"),
+        ("query-id\tcorpus-id\tscore\n", "holds no scores"),
+        ("query-id\tcorpus-id\tscore\nq0\tnowhere\t1\n", "'nowhere'"),
+        ("query-id\tcorpus-id\tscore\nq99\td0\t1\n", "'q99'"),
+        ("query-id\tcorpus-id\tscore\nq0\td0\tinf\n", "inf"),
+    ],
+)
+def test_tables_of_scores_that_do_not_fit_are_refused(data, tmp_path, text, said):
+    path = tmp_path / "asked.tsv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        tabled(path, data)
+
+
+def test_tables_of_scores_are_read_in_every_form(data, table, tmp_path):
+    frame = pd.read_csv(table, sep="\t")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_csv(tmp_path / "a.tsv.gz", index=False, sep="\t")
+    words = {tabled(one, data).fingerprint for one in [table, *tmp_path.glob("a.*")]}
+    assert len(words) == 1
+
+
+def test_a_retriever_is_a_teacher_too(product, data, tmp_path):
+    made, _, ready = complete(
+        tiny(each_teacher=True), Run(tmp_path / "run"), {**INPUTS, "teacher": product, "data": data}
+    )
+    assert ready["teacher"][0].fingerprint
+    assert made.summary()
+
+
+def test_students_of_each_teacher_stand_beside(data, tmp_path):
+    method = tiny(each_teacher=True)
+    _, baselines, _ = complete(method, Run(tmp_path / "run"), {**INPUTS, "data": data})
+    assert list(baselines) == [
+        "student alone", "without idf", "of bm25 alone", "of dense alone",
+    ]  # fmt: skip
+
+
+def test_a_reader_of_pairs_is_refused_before_anything_is_trained(data, tmp_path):
+    run = Run(tmp_path / "run")
+    inputs = {**INPUTS, "teacher": [DENSE, lambda queries, texts: [0.0] * len(texts)]}
+    with pytest.raises(ArgumentError, match="in_batch to false"):
+        tiny().distill(run, **inputs, data=data)
+    assert not list((run.dir / "stages").glob("teacher*"))
+
+
+def test_an_index_that_was_saved_is_looked_into_again(product, data, tmp_path):
+    product.index(data.documents).save(tmp_path / "index.safetensors")
+    found = product.search("sort array")
+    product.save(tmp_path / "product")
+    again = type(product).load(tmp_path / "product")
+    again.attach(SparseIndex.load(tmp_path / "index.safetensors"))
+    assert again.search("sort array") == found
+    with pytest.raises(ArgumentError, match="tokens without"):
+        again.attach(SparseIndex(sparse.csr_matrix([[1.0]]), ["a"]))
+
+
+def test_special_tokens_are_not_indexed(product, data):
+    kept = product.searchable(list(data.documents.values()))
+    assert not kept[:, product.tokenizer.all_special_ids].nnz
+
+
+def test_pairs_that_were_read_stay_read(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(retrieved, "PART", 10)
+    asked = []
+
+    class Reader:
+        name = fingerprint = "reader"
+
+        def pairs(self, queries, documents):
+            asked.append(queries[0])
+            if len(asked) == 15:
+                raise KeyboardInterrupt
+            return np.array([float(len(text)) for text in documents])
+
+    inputs = {"student": STUDENT, "teacher": ["bm25", Reader()], "data": data}
+    with pytest.raises(KeyboardInterrupt):
+        tiny(**RAW).distill(tmp_path / "run", **inputs)
+    tiny(**RAW).distill(tmp_path / "run", **inputs)
+    # The first ten of 24 were stored; those of the part that broke are asked anew.
+    assert len(asked) == 15 + 14

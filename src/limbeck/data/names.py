@@ -103,7 +103,7 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
     root = os.environ.get(ROOT)
     if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):
         return read_folder(Path(root) / rest, **options)
-    if Path(rest).expanduser().is_dir():
+    if "/" in rest and Path(rest).expanduser().is_dir():
         raise UnknownNameError(
             f"{rest} is a folder and no name of a data set; write folder:{rest}, which reads it in "
             f"whichever layout it is, or name the layout: {', '.join(READERS)}"
