@@ -101,7 +101,8 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
         check_options(SETS[rest], options)
         return SETS[rest](**options)
     root = os.environ.get(ROOT)
-    if root and (Path(root) / rest).is_dir() and rest not in ("", ".", ".."):
+    inside = rest not in ("", ".", "..") and not Path(rest).is_absolute()
+    if root and inside and (Path(root) / rest).is_dir():
         return read_folder(Path(root) / rest, **options)
     if "/" in rest and Path(rest).expanduser().is_dir():
         raise UnknownNameError(
