@@ -564,3 +564,9 @@ def test_pairs_that_were_read_stay_read(data, tmp_path, monkeypatch):
     tiny(**RAW).distill(tmp_path / "run", **inputs)
     # The first ten of 24 were stored; those of the part that broke are asked anew.
     assert len(asked) == 15 + 14
+
+
+def test_a_table_of_scores_cannot_teach_crops(data, table, tmp_path):
+    inputs = {**INPUTS, "teacher": f"scores:{table}", "data": data}
+    with pytest.raises(ArgumentError, match="asked cannot be asked about crops"):
+        tiny(pretraining_steps=2).distill(tmp_path / "run", **inputs)

@@ -171,6 +171,9 @@ class CroppedLesson:
         size: n, documents a query; all but the first are drawn by chance.
         normalise: how scores of teachers are brought to one scale.
         scale: of their mean.
+
+    Raises:
+        ArgumentError: there are teachers, and none can be asked about texts that come up here.
     """
 
     def __init__(
@@ -190,8 +193,15 @@ class CroppedLesson:
         scorers = [
             VectorScorer(self._ask(one), kept_vectors(run, one, "documents", corpus))
             for one in teachers
-            if not reads_pairs(one)
+            # Scores that came as data are of queries that somebody asked.
+            if not reads_pairs(one) and not hasattr(one, "knows")
         ]
+        if teachers and not scorers:
+            raise ArgumentError(
+                f"{' and '.join(one.name for one in teachers)} cannot be asked about crops of "
+                "documents; give a bi-encoder or bm25 beside it, or learn from judged queries "
+                "alone, with pretraining_steps 0"
+            )
         self.council = Council(scorers, normalise, scale) if scorers else None
 
     def examples(self, stage: str, batch_size: int) -> Any:

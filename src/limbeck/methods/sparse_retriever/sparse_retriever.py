@@ -204,19 +204,21 @@ class SparseRetriever:
         if self.pretraining_steps:
             crops = self._crops(run, teachers, data)
             self._learn(run, f"{stage}-pretraining", encoder, crops, self.pretraining_steps)
-        lesson = self._crops(run, teachers, data)
-        if len(data.train):
-            lesson = JudgedLesson(
-                run,
-                data,
-                teachers,
-                size=self.documents_per_query,
-                depth=self.mined,
-                normalise=self.normalise,
-                scale=self.score_scale,
-            )
+        judged = len(data.train) > 0
+        lesson = (self._judged if judged else self._crops)(run, teachers, data)
         self._learn(run, stage, encoder, lesson, self.steps)
         return Product(encoder.cpu(), {"normalise": self.normalise})
+
+    def _judged(self, run: Run, teachers: list[Any], data: RetrievalData) -> Any:
+        return JudgedLesson(
+            run,
+            data,
+            teachers,
+            size=self.documents_per_query,
+            depth=self.mined,
+            normalise=self.normalise,
+            scale=self.score_scale,
+        )
 
     def _crops(self, run: Run, teachers: list[Any], data: RetrievalData) -> Any:
         return CroppedLesson(
