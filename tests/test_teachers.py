@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from limbeck import keyed
+from limbeck.averaging import MeanOf
 from limbeck.data import Batch, InputSpace
 from limbeck.errors import ArgumentError, DataError, ModelError
 from limbeck.functional import mean_logits, mean_probabilities
 from limbeck.networks import CNN
+from limbeck.outputs import Outputs
 from limbeck.teachers import column, ensemble, random_one, teacher
 
 
@@ -281,3 +283,39 @@ def test_zero_teachers_are_refused():
 def test_impossible_weights_are_refused(weights):
     with pytest.raises(ArgumentError, match="at least 0"):
         ensemble(*members(), weights=weights)
+
+
+class Springs(nn.Module):
+    """Energies and forces of atoms laid flat."""
+
+    def __init__(self, stiffness):
+        super().__init__()
+        self.stiffness = nn.Parameter(torch.tensor(stiffness))
+
+    def forward(self, graph):
+        forces = -self.stiffness * graph["positions"]
+        energy = torch.zeros(2).index_add(0, graph["frame"], -(forces * graph["positions"]).sum(1))
+        return {"energy": energy / 2, "forces": forces, "virial": torch.zeros(2, 3, 3)}
+
+
+def test_energies_and_forces_are_averaged():
+    graph = {"positions": torch.randn(5, 3), "frame": torch.tensor([0, 0, 1, 1, 1])}
+    members = [teacher(Springs(1.0)), teacher(Springs(3.0))]
+    both = ensemble(*members, combine=MeanOf("energy", "forces", "extra.virial"))
+    said = both(graph)
+    torch.testing.assert_close(said.forces, -2 * graph["positions"])
+    assert said.extra["member_energy"].shape == (2, 2)
+    assert said.read("extra.virial").shape == (2, 3, 3)
+    alone = ensemble(members[0], combine=MeanOf("forces"))(graph)
+    assert torch.equal(alone.forces, members[0](graph).forces)
+    heavy = ensemble(*members, weights=[3.0, 1.0], combine=MeanOf("forces"))(graph)
+    torch.testing.assert_close(heavy.forces, -1.5 * graph["positions"])
+    with pytest.raises(ModelError, match="no output 'scores'"):
+        ensemble(*members, combine=MeanOf("scores"))(graph)
+
+
+def test_what_cannot_be_averaged_is_told():
+    with pytest.raises(ArgumentError, match="names"):
+        MeanOf()
+    with pytest.raises(ArgumentError, match="by member"):
+        MeanOf("energy").outputs([Outputs(energy=torch.ones(2))], torch.ones(1, 2))

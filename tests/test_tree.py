@@ -29,7 +29,7 @@ FLOORS = [
     {"data"},
     {"networks"},
     {"outputs", "features", "labels", "samplers"},
-    {"columns", "routes", "teachers", "objectives", "cache", "selection", "bridges"},
+    {"averaging", "columns", "routes", "teachers", "objectives", "cache", "selection", "bridges"},
     {"run"},
     {"loops"},
     {"evaluate"},

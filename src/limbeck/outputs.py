@@ -77,7 +77,7 @@ def of(model: nn.Module, batch: Batch, features: Sequence[str] = ()) -> Outputs:
 
     Args:
         model: called with ``batch["x"]``; where the batch has no ``"x"``, with the columns that
-            the model's ``forward`` names.
+            the model's ``forward`` names, or with the whole where it takes a ``graph``.
         batch: the samples.
         features: module paths (with ``*``) whose outputs shall be kept as features.
 
@@ -164,6 +164,9 @@ def _call(model: nn.Module, batch: Batch) -> Any:
         x = _beside_weights(model, batch["x"])
         return last_exit(model, x) if is_only_stages(model) else model(x)
     accepted = inspect.signature(unwrapped(model).forward).parameters
+    if "graph" in accepted:
+        # Graphs of unequal size laid flat: what belongs to atoms, edges and frames goes together.
+        return model(batch)
     given = {name: batch[name] for name in accepted if name in batch}
     if not given:
         raise ModelError(

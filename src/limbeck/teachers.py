@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import outputs as reading
+from limbeck.averaging import MeanOf as MeanOf
 from limbeck.checks import check_weights
 from limbeck.columns import column as column
 from limbeck.columns import predicted as predicted
@@ -182,7 +183,7 @@ class EnsembleTeacher:
         self,
         members: tuple[Teacher, ...],
         weights: Tensor | None,
-        combine: Combine,
+        combine: Combine | MeanOf,
         route: Route | None,
     ) -> None:
         self.members = members
@@ -212,6 +213,8 @@ class EnsembleTeacher:
             asked = [number for number in asked if bool((weights[number] > 0).any())]
             weights = weights[asked]
         said = [self.members[number](batch) for number in asked]
+        if isinstance(self.combine, MeanOf):
+            return self.combine.outputs(said, weights)
         member_logits = _stack(
             [outputs.read("logits") for outputs in said], [self.members[n] for n in asked]
         )
@@ -272,7 +275,7 @@ class EnsembleTeacher:
 def ensemble(
     *teachers: Teacher,
     weights: Sequence[float] | Tensor | None = None,
-    combine: Combine = mean_probabilities,
+    combine: Combine | MeanOf = mean_probabilities,
     route: Route | None = None,
 ) -> EnsembleTeacher:
     """Make several teachers one.
@@ -281,7 +284,8 @@ def ensemble(
         teachers: at least one; all must give the same classes.
         weights: one number a member, at least 0; None weighs all alike.
         combine: from member logits ``(K, N, C)`` and weights to logits ``(N, C)``:
-            `mean_probabilities` or `mean_logits` of `limbeck.functional`, or your own.
+            `mean_probabilities` or `mean_logits` of `limbeck.functional`, or your own; or
+            ``MeanOf("energy", "forces")`` for members that give other things than logits.
         route: from the batch and K to weights ``(K,)`` or ``(K, N)``, anew for each batch; a
             member whose weights are all 0 is not run. Instead of `weights`.
 

@@ -102,7 +102,7 @@ def test_optimisers_are_those_of_torch(optim, expected):
         ({"lr": float("nan")}, r"Optim\.lr is nan"),
         (
             {"name": "sdg"},
-            r"Optim\.name is 'sdg': .*'sgd', 'adam', 'adamw' or 'lamb'",
+            r"Optim\.name is 'sdg': .*'sgd', 'adam', 'adamw', 'adamax' or 'lamb'",
         ),
         ({"momentum": 1.0}, r"Optim\.momentum is 1\.0"),
         ({"betas": (0.9, 1.5)}, r"Optim\.betas\.1 is 1\.5"),
@@ -157,3 +157,14 @@ def test_a_fused_step_on_the_processor_is_the_plain_one(name):
 def test_elsewhere_torch_decides_how_a_step_is_made():
     there = nn.Parameter(torch.empty(3, device="meta"))
     assert not Optim(name="adam").build([there]).defaults["fused"]
+
+
+def test_exponential_decay_is_torchs_by_epochs():
+    optim = Optim(lr=0.5, schedule="exponential", decay=0.9, plateaus=8)
+    found = scheduled(
+        lambda o: torch_schedules.LambdaLR(o, lambda step: 0.9 ** (step * 8 // STEPS))
+    )
+    assert rates(optim) == pytest.approx(found)
+    with pytest.raises(SettingsError, match="plateaus"):
+        Optim(schedule="exponential").build([nn.Parameter(torch.zeros(1))])
+    assert type(Optim("adamax").build([nn.Parameter(torch.zeros(1))])) is torch.optim.Adamax

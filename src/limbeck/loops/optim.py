@@ -23,16 +23,18 @@ class Optim:
     """How parameters learn.
 
     Args:
-        name: ``"sgd"``, ``"adam"``, ``"adamw"``, or ``"lamb"`` for batches of thousands.
+        name: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"adamax"``, or ``"lamb"`` for batches of
+            thousands.
         lr: highest learning rate.
         weight_decay: per step, as the optimiser means it.
         decay_vectors: whether it goes for biases and other weights of one dimension too.
         momentum: of SGD.
         nesterov: of SGD.
-        betas: of Adam, AdamW and LAMB.
-        schedule: ``"constant"``, ``"cosine"`` or ``"linear"`` to zero, or ``"steps"``.
+        betas: of Adam, AdamW, Adamax and LAMB.
+        schedule: ``"constant"``, ``"cosine"`` or ``"linear"`` to zero, ``"steps"``, or
+            ``"exponential"``, multiplied by `decay` after each of the `plateaus`.
         milestones: of ``"steps"``: shares of the whole at which the rate is multiplied by `decay`.
-        decay: of ``"steps"``.
+        decay: of ``"steps"`` and ``"exponential"``.
         restart: of ``"steps"``: momentum and other state start anew at every milestone.
         stretch: of ``"cosine"``: 1 falls to zero, 2 to one half.
         plateaus: number of equal parts of the whole, such as epochs, in each of which the rate
@@ -41,14 +43,14 @@ class Optim:
         clip: largest norm of the gradient of one model, or None.
     """
 
-    name: Literal["sgd", "adam", "adamw", "lamb"] = "adamw"
+    name: Literal["sgd", "adam", "adamw", "adamax", "lamb"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     decay_vectors: bool = True
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    schedule: Literal["constant", "cosine", "linear", "steps"] = "constant"
+    schedule: Literal["constant", "cosine", "linear", "steps", "exponential"] = "constant"
     milestones: tuple[Share, ...] = ()
     decay: Annotated[float, Field(gt=0)] = 0.1
     restart: bool = False
@@ -71,10 +73,16 @@ class Optim:
         """Make the optimiser of some parameters.
 
         Raises:
-            SettingsError: Nesterov's step is asked for without momentum, or a restart without
-                milestones.
+            SettingsError: Nesterov's step is asked for without momentum, a restart without
+                milestones, or exponential decay without plateaus.
         """
         import torch
+
+        if self.schedule == "exponential" and not self.plateaus:
+            raise SettingsError(
+                "schedule is 'exponential' and plateaus 0, so that the rate would never fall; set "
+                "plateaus to the number of epochs"
+            )
 
         if self.restart and not (self.schedule == "steps" and self.milestones):
             raise SettingsError(
@@ -100,6 +108,8 @@ class Optim:
             from limbeck.loops.lamb import Lamb
 
             return Lamb(groups, **shared)
+        if self.name == "adamax":
+            return torch.optim.Adamax(groups, **shared)
         kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
         return kind(groups, **shared, fused=_fusible(groups))
 
@@ -142,6 +152,8 @@ class Optim:
             return self.lr * (1 - rest)
         if self.schedule == "steps":
             return self.lr * self.decay ** self._passed(step, steps)
+        if self.schedule == "exponential":
+            return self.lr * self.decay**step
         return self.lr
 
     def restarts(self, step: int, steps: int) -> bool:

@@ -18,6 +18,7 @@ from torch import nn
 
 from limbeck import cards, keyed
 from limbeck.data import Data, InputSpace, from_arrays, sequential
+from limbeck.data.data import TASKS
 from limbeck.data.names import resolve
 from limbeck.errors import Interrupted, LimbeckError
 from limbeck.files import MANIFEST, load_tensors
@@ -84,6 +85,14 @@ class Contract:
     def data(self) -> Any:
         """The data of the preset."""
         return resolve(self.inputs["data"])
+
+    @cached_property
+    def own(self) -> Any:
+        """The room of a task whose data are no arrays; None for those that are."""
+        from importlib import import_module
+
+        task = self.data.task
+        return None if task in TASKS else import_module(f"limbeck.testing.{task}")
 
     def card_is_complete(self) -> None:
         """Facts, headings in order, presets and claims are there."""
@@ -200,16 +209,14 @@ class Contract:
         }
         if "teacher" in self.card.takes:
             cases["zero teachers"] = lambda: {"teacher": []}
-        if self.data.task == "retrieval":
-            from limbeck.testing.retrieval import bad_inputs
-
-            cases |= bad_inputs(self.data)
+        if self.own is not None:
+            cases |= self.own.bad_inputs(self.data)
         elif "teacher" in self.card.takes:
             cases |= {
                 "a teacher of other classes": lambda: {"teacher": self._modules(outputs=3)},
                 "a teacher for another size": lambda: {"teacher": self._modules(size=(5, 5))},
             }
-        if "student" in self.card.takes and self.data.task != "retrieval":
+        if "student" in self.card.takes and self.own is None:
             cases["a student of other classes"] = lambda: {"student": self._modules(outputs=3)[0]}
         for name, change in cases.items():
             place = self.folder / f"bad {name}"
@@ -224,10 +231,8 @@ class Contract:
     def _modules(
         self, outputs: int | None = None, size: tuple[int, ...] | None = None
     ) -> list[nn.Module]:
-        if self.data.task == "retrieval":
-            from limbeck.testing.retrieval import bi_encoder
-
-            return [bi_encoder(list(self.data.documents.values()))]
+        if self.own is not None:
+            return list(self.own.teachers(self.data))
         space = self.data.input_space
         if size is not None:
             space = InputSpace(size=size, channels=1)

@@ -36,6 +36,15 @@ def bi_encoder(texts: Sequence[str], *, similarity: Any = "cosine") -> Any:
     )
 
 
+def teachers(data: RetrievalData) -> list[Any]:
+    """Teachers that a method may not change.
+
+    Args:
+        data: a corpus whose words make a vocabulary.
+    """
+    return [bi_encoder(list(data.documents.values()))]
+
+
 def bad_inputs(data: RetrievalData) -> dict[str, Callable[[], dict[str, Any]]]:
     """What a method of retrieval must refuse, by what is wrong with it.
 
