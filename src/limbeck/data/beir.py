@@ -123,7 +123,13 @@ def _texts(file: Path, titles: bool) -> dict[str, str]:
         if name in found:
             raise DataError(f"{file}, line {number}: id {name!r} comes a second time; give new ids")
         parts = [entry.get("title") if titles else None, text]
-        found[name] = " ".join(str(part).strip() for part in parts if part).strip()
+        other = next((one for one in parts if not isinstance(one, str | None)), None)
+        if other is not None:
+            raise DataError(
+                f"{file}, line {number}: title or text of {name!r} is a {type(other).__name__}, "
+                "expected a text; write it as one"
+            )
+        found[name] = " ".join(part.strip() for part in parts if part).strip()
     if not found:
         raise DataError(f"{file} holds no line")
     return found

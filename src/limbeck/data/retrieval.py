@@ -54,8 +54,8 @@ class RetrievalData:
         name: what to call the data set.
 
     Raises:
-        DataError: there is no document or no test query, a judged document or query does not
-            exist, or a test query has no relevant document.
+        DataError: there is no document or no test query, a document or query holds no text, a
+            judged one does not exist, or a test query has no relevant document.
 
     Example:
         >>> answers = Judged({"q": "what swims"}, {"q": {"b": 1}})
@@ -77,6 +77,7 @@ class RetrievalData:
             raise DataError(f"{self.name} has no documents")
         if not len(self.test):
             raise DataError(f"{self.name} has no test queries; give qrels of a test split")
+        _check_texts(self.documents, f"{self.name}: document")
         for name in SPLITS:
             self._check(name, getattr(self, name))
         known = set(self.train.queries.values())
@@ -142,6 +143,7 @@ class RetrievalData:
 
     def _check(self, name: str, split: Judged) -> None:
         what = f"{self.name}: the {name} split"
+        _check_texts(split.queries, f"{what}: query")
         for query, judged in split.relevant.items():
             if query not in split.queries:
                 raise DataError(f"{what} judges documents for query {query!r}, which has no text")
@@ -162,6 +164,14 @@ class RetrievalData:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={len(getattr(self, name))}" for name in SPLITS)
         return f"RetrievalData({self.name!r}, documents={len(self.documents)}, {sizes})"
+
+
+def _check_texts(texts: Mapping[str, str], what: str) -> None:
+    """Raise `DataError` unless all of some texts by id are texts, and hold something."""
+    for one, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            said = repr(text) if isinstance(text, str) else f"a {type(text).__name__}"
+            raise DataError(f"{what} {one!r} is {said}, expected a text; leave it out")
 
 
 def _within(split: Judged, documents: Mapping[str, str]) -> Judged:

@@ -59,6 +59,7 @@ FIGURES: dict[str, Figure] = {
     "top5": _share(shown=False),
     "exact": _share(),
     "ndcg_at_10": _share("nDCG@10"),
+    "validation_ndcg_at_10": _share(shown=False),
     "mrr_at_10": _share("MRR@10"),
     "recall_at_100": _share("R@100"),
     "f1": _share(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from torch import nn
 
 from limbeck.data.retrieval import RetrievalData
+from limbeck.errors import DataError
 from limbeck.evaluate.retrieval import median_latency, ranking_quality
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.retrieved import (
@@ -30,6 +33,8 @@ ROLES = ("product", "baseline")
 DEPTH = 100
 # Queries of which the median latency is taken, and documents that such a one asks for.
 TIMED, SHOWN = 50, 10
+# What settings are chosen by.
+CHOSEN = "ndcg_at_10"
 
 
 def retriever_rows(
@@ -52,22 +57,31 @@ def retriever_rows(
         Rows ``{"name", "role", "quality", "cost"}``.
     """
     rows = [
-        retriever_row(name, ROLES[place] if place < 2 else "reference", one, data)
+        retriever_row(
+            name, ROLES[place] if place < 2 else "reference", one, data, run.engine.device
+        )
         for place, (name, one) in enumerate(entries.items())
     ]
     return rows + _taught(run, teachers, data, normalise)
 
 
-def retriever_row(name: str, role: str, one: Any, data: RetrievalData) -> Row:
+def retriever_row(name: str, role: str, one: Any, data: RetrievalData, device: Any = None) -> Row:
     """The row of a sparse retriever on the test queries.
+
+    Where there are queries to choose on, ``validation_ndcg_at_10`` stands beside, by which settings
+    can be chosen that the test queries have no say in.
 
     Args:
         name: of the row.
         role: of the row.
         one: a `SparseRetriever`.
         data: its corpus is indexed.
+        device: where documents are encoded; None leaves the retriever where it is.
     """
-    quality = ranking_quality(one.ranked(data, data.test, DEPTH), data.test)
+    quality = ranking_quality(one.ranked(data, data.test, DEPTH, device=device), data.test)
+    if len(data.validation):
+        found = ranking_quality(one.ranked(data, data.validation, SHOWN), data.validation, [CHOSEN])
+        quality[f"validation_{CHOSEN}"] = found[CHOSEN]
     return {"name": name, "role": role, "quality": quality, "cost": one.cost(data)}
 
 
@@ -78,10 +92,12 @@ def _taught(
 
     asked, corpus = Texts(list(data.test.queries.values())), Texts(list(data.documents.values()))
     # Scores that came as data may be of training queries only.
-    teachers = [one for one in teachers if not hasattr(one, "knows") or one.knows(asked.texts)]
+    teachers = [one for one in teachers if one.knows(asked.texts).all()]
     several: list[tuple[str, Any]] = [("teacher", one) for one in teachers]
     if not any(isinstance(one, LexicalTeacher) for one in teachers):
-        several.append(("reference", LexicalTeacher(corpus.texts, LEXICAL)))
+        # A corpus without a word has no such row.
+        with contextlib.suppress(DataError):
+            several.append(("reference", LexicalTeacher(corpus.texts, LEXICAL)))
     scorers = {
         one.name: VectorScorer(
             kept_vectors(run, one, "queries", asked).__getitem__,
@@ -90,8 +106,11 @@ def _taught(
         for _, one in several
         if not reads_pairs(one)
     }
+    if not scorers:
+        return []
     own = [scorers[one.name] for one in teachers if one.name in scorers]
-    council = Council(own, normalise)
+    # Where no teacher ranks the corpus, BM25 says what those that read pairs are asked about.
+    council = Council(own or list(scorers.values()), normalise)
     places, scores = ranked(council, len(asked.texts), len(corpus.texts), DEPTH)
     costs = {
         name: _cost(one, scorers[name].documents, asked.texts)
@@ -146,9 +165,11 @@ def _read_again(
 
 def _cost(teacher: Any, vectors: Any, queries: Sequence[str]) -> dict[str, float]:
     """Parameters and index of a bi-encoder, and what a query takes: of BM25 by bm25s' own search,
-    else by plain products."""
+    else by plain products. Scores that came as data cost whoever made them."""
     from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
 
+    if not teacher.any_query:
+        return {}
     compressed = sparse.issparse(vectors)
     parts = (vectors.data, vectors.indices, vectors.indptr) if compressed else (vectors,)
 
@@ -171,6 +192,6 @@ def _cost(teacher: Any, vectors: Any, queries: Sequence[str]) -> dict[str, float
 
 def _sizes(teacher: Any) -> dict[str, float]:
     model = getattr(teacher, "model", None)
-    if model is None:
+    if not isinstance(model, nn.Module):
         return {}
     return {"parameters": sum(one.numel() for one in model.parameters())}

@@ -55,7 +55,8 @@ def train_hosted(
 
     Raises:
         RunError: a term is not finite, or documents have no active dimension any more.
-        Interrupted: the user asked to stop; the state was saved.
+        Interrupted: the user asked to stop; the state was saved, or, where documents were empty,
+            the one before stays.
     """
     from limbeck.bridges.sentence_transformers.trainer import Course, hosted
 
@@ -86,7 +87,7 @@ def train_hosted(
                 raise watch.not_finite(str(error)) from error
     if watch.stopped:
         raise Interrupted(
-            f"stopped in stage {stage} at step {watch.step} of {steps}; the state is saved"
+            f"stopped in stage {stage} at step {watch.step} of {steps}; {watch.left()}"
         )
     watch.save(done=True)
 
@@ -167,6 +168,15 @@ class _Watch:
             return False
         return step < self.steps and self.run.goes_on(self, None, self.steps)
 
+    def left(self) -> str:
+        """What a run that ends here leaves behind: no state of empty documents."""
+        if not self.empty:
+            return "the state is saved"
+        kept = newest(self.run.dir / "checkpoints" / self.stage)
+        if not kept:
+            return "documents were empty from the first step on, and no checkpoint is kept"
+        return f"documents are empty, and the checkpoint of step {kept} is kept"
+
     def save(self, done: bool = False) -> None:
         """Write a checkpoint."""
         state = {
@@ -221,9 +231,8 @@ class _Watch:
         self.empty = 0 if active else self.empty + 1
         if self.empty < EMPTY_STEPS:
             return
-        kept = newest(self.run.dir / "checkpoints" / self.stage)
         raise RunError(
             f"documents of stage {self.stage} have had no active dimension for {EMPTY_STEPS} steps "
-            f"at step {self.step}, so that no gradient is left; the checkpoint of step {kept} is "
-            "kept. Lower sparsity or raise sparsity_warmup, in another folder"
+            f"at step {self.step}, so that no gradient is left: {self.left()}. Lower sparsity or "
+            "raise sparsity_warmup, in another folder"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +33,8 @@ class Scorer(Protocol):
     def own(self, queries: Numbers, documents: Numbers) -> Numbers:
         """Raw scores ``(B, n)`` of queries ``(B,)`` with candidates ``(B, n)``."""
 
-    def every(self, queries: Numbers, documents: Numbers) -> Numbers:
-        """Raw scores ``(B, M)`` of queries ``(B,)`` with documents ``(M,)``."""
+    def every(self, queries: Numbers, documents: Numbers | None) -> Numbers:
+        """Raw scores ``(B, M)`` of queries ``(B,)`` with documents ``(M,)``, or with all."""
 
 
 class VectorScorer:
@@ -56,16 +57,22 @@ class VectorScorer:
         each = asked[np.repeat(np.arange(len(queries)), documents.shape[1])]
         return np.asarray(each.multiply(found).sum(1)).reshape(documents.shape)
 
-    def every(self, queries: Numbers, documents: Numbers) -> Numbers:
-        """Raw scores ``(B, M)``."""
-        asked, found = self.queries(queries), self.documents[documents]
-        if asked.shape[1] != found.shape[1]:
+    def every(self, queries: Numbers, documents: Numbers | None) -> Numbers:
+        """Raw scores ``(B, M)``; all documents are not copied for each part of the queries."""
+        asked = self.queries(queries)
+        if asked.shape[1] != self.documents.shape[1]:
             raise ArgumentError(
                 f"a teacher gave vectors of width {asked.shape[1]} for queries and of "
-                f"{found.shape[1]} for documents, expected the same"
+                f"{self.documents.shape[1]} for documents, expected the same"
             )
-        said = asked @ found.T
+        said = asked @ (self._turned if documents is None else self.documents[documents].T)
         return np.asarray(said.toarray() if sparse.issparse(said) else said)
+
+    @cached_property
+    def _turned(self) -> Vectors:
+        """All documents, by dimension ``(D, N)``."""
+        turned = self.documents.T
+        return turned.tocsr() if sparse.issparse(turned) else turned
 
 
 class PairedScorer:
@@ -91,7 +98,7 @@ class PairedScorer:
         places = same.argmax(-1)
         return np.take_along_axis(self.scores[queries], places, axis=1)
 
-    def every(self, queries: Numbers, documents: Numbers) -> Numbers:
+    def every(self, queries: Numbers, documents: Numbers | None) -> Numbers:
         """Raise `ArgumentError`: not all pairs of a batch were read."""
         raise ArgumentError(
             f"{self.name} reads query and document together, so that scores of every query with "
@@ -120,10 +127,9 @@ class Council:
         said = [torch.from_numpy(getattr(one, kind)(rows, asked)) for one in self.scorers]
         return self._mixed(said).to(queries.device)
 
-    def over(self, queries: Numbers, documents: int) -> Tensor:
+    def over(self, queries: Numbers) -> Tensor:
         """Scores of some queries with the whole corpus ``(B, N)``."""
-        every = np.arange(documents)
-        return self._mixed([torch.from_numpy(one.every(queries, every)) for one in self.scorers])
+        return self._mixed([torch.from_numpy(one.every(queries, None)) for one in self.scorers])
 
     def _mixed(self, said: Sequence[Tensor]) -> Tensor:
         raw = [one.float() for one in said]
@@ -145,6 +151,11 @@ class Texts:
 def reads_pairs(teacher: Any) -> bool:
     """Whether a teacher must read query and document together."""
     return not hasattr(teacher, "documents")
+
+
+def reads_crops(teacher: Any) -> bool:
+    """Whether a teacher scores any document for texts that come up only in training."""
+    return teacher.any_query and not reads_pairs(teacher)
 
 
 def kept_vectors(run: Run, teacher: Any, side: str, texts: Texts) -> Vectors:
@@ -259,10 +270,30 @@ def ranked(council: Council, queries: int, documents: int, depth: int) -> tuple[
     depth = min(depth, documents)
     places, values = [], []
     for start in range(0, queries, CHUNK):
-        scores = council.over(np.arange(start, min(start + CHUNK, queries)), documents)
-        order = torch.argsort(scores, dim=1, descending=True, stable=True)[:, :depth]
-        places.append(order.numpy())
-        values.append(scores.gather(1, order).numpy())
+        scores = council.over(np.arange(start, min(start + CHUNK, queries))).numpy()
+        order = np.array([best(row, depth) for row in scores])
+        places.append(order)
+        values.append(np.take_along_axis(scores, order, axis=1))
     if not places:
         return np.zeros((0, depth), np.int64), np.zeros((0, depth), np.float32)
     return np.concatenate(places), np.concatenate(values)
+
+
+def best(scores: Numbers, depth: int) -> Numbers:
+    """Places of the largest scores, best first, and of equals the earlier.
+
+    Args:
+        scores: of all documents ``(N,)``, of which most may be equal.
+        depth: m, from 1 to N.
+
+    Returns:
+        Row numbers ``(m,)``.
+
+    Example:
+        >>> best(np.array([0.0, 2.0, 0.0, 3.0, 0.0]), 4).tolist()
+        [3, 1, 0, 2]
+    """
+    least = np.partition(scores, -depth)[-depth]
+    above = np.flatnonzero(scores > least)
+    equal = np.flatnonzero(scores == least)[: depth - len(above)]
+    return np.concatenate([above[np.argsort(-scores[above], kind="stable")], equal])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +14,17 @@ from limbeck import keyed
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import ArgumentError, UnknownNameError, nearest
 from limbeck.loops.hosted import train_hosted
+from limbeck.loops.model_places import PREFIXES, place_of
 from limbeck.loops.optim import Optim
 from limbeck.loops.text_encoders import Fresh, fresh_encoder
 from limbeck.naming import distinct, split_name
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
-KINDS = ("bm25", "dense", "hf", "scores")
+KINDS = ("bm25", "dense", *PREFIXES, "scores")
+KNOWN = ("bm25", "dense", "hf:FOLDER", "package:NAME", "scores:FILE")
 BM25_OPTIONS = ("stopwords", "k1", "b")
 BM25_RANGES = {"k1": (0.0, 100.0), "b": (0.0, 1.0)}
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Languages of bm25s.
 STOPWORDS = ("en", "de", "nl", "fr", "es", "pt", "it", "ru", "sv", "no", "zh", "tr", "ko", "da")
 
@@ -72,9 +72,8 @@ def retrievers(given: Any, name: str = "teacher") -> list[Any]:
 def _check_name(name: str) -> None:
     prefix, rest, options = split_name(name)
     kind = prefix or rest
-    if kind not in KINDS or bool(prefix) != (kind in ("hf", "scores")):
-        known = ["bm25", "dense", "hf:FOLDER", "scores:FILE"]
-        raise UnknownNameError(f"there is no teacher of retrieval {name!r}; {nearest(kind, known)}")
+    if kind not in KINDS or bool(prefix) != (kind in (*PREFIXES, "scores")):
+        raise UnknownNameError(f"there is no teacher of retrieval {name!r}; {nearest(kind, KNOWN)}")
     if kind == "dense":
         Fresh.of(name)
     elif kind == "bm25":
@@ -90,13 +89,7 @@ def _check_name(name: str) -> None:
         if not Path(rest).expanduser().is_file():
             raise UnknownNameError(f"{name}: there is no file {rest}")
     else:
-        check_place(name, rest)
-
-
-def check_place(name: str, rest: str) -> None:
-    """Raise `UnknownNameError` unless ``hf:`` is followed by a folder or what may be a hub name."""
-    if not Path(rest).expanduser().is_dir() and not HUB_NAME.fullmatch(rest):
-        raise UnknownNameError(f"{name}: there is no folder {rest}")
+        place_of(prefix, rest)
 
 
 def _check_bm25(name: str, options: Mapping[str, Any]) -> None:
@@ -132,11 +125,12 @@ def taught_retrievers(
         check: raises where those that are ready are of no use, before the others are trained.
 
     Returns:
-        A teacher for each, with different names.
+        A teacher for each, with different names; those that are made here compute where the run
+        does, and models that were given stay where they are.
     """
     places = range(len(given))
     ready = {
-        place: _ready(place, given[place], data)
+        place: _ready(run, place, given[place], data)
         for place in places
         if not _is_trained_here(given[place])
     }
@@ -155,20 +149,26 @@ def _is_trained_here(given: Any) -> bool:
     return isinstance(given, str) and split_name(given)[:2] == ("", "dense")
 
 
-def _ready(place: int, given: Any, data: RetrievalData) -> Any:
+def _ready(run: Run, place: int, given: Any, data: RetrievalData) -> Any:
     """A teacher that needs no training."""
-    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, loaded, retriever
+    from limbeck.bridges.sentence_transformers.loading import loaded
+    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, retriever
     from limbeck.bridges.sentence_transformers.tabled import tabled
 
     if not isinstance(given, str):
-        return retriever(given, getattr(given, "name", None) or f"teacher {place}")
+        return retriever(given, _name_of(given) or f"teacher {place}")
     prefix, rest, options = split_name(given)
-    path = Path(rest).expanduser()
-    if prefix == "hf":
-        return loaded(str(path), path.name)
+    if prefix in PREFIXES:
+        return loaded(place_of(prefix, rest), Path(rest).name, run.engine.device)
     if prefix == "scores":
-        return tabled(path, data)
+        return tabled(Path(rest).expanduser(), data)
     return LexicalTeacher(list(data.documents.values()), **options)
+
+
+def _name_of(given: Any) -> str:
+    """What an object, or a function, is called; nothing where it has no name."""
+    names = (getattr(given, word, None) for word in ("name", "__name__"))
+    return next((one for one in names if isinstance(one, str) and one != "<lambda>"), "")
 
 
 def _dense(
@@ -217,7 +217,7 @@ def _dense(
         return model.cpu().state_dict()
 
     model.load_state_dict(run.stage(stage, learned, encoder=name, data=data, teaching=teaching))
-    return DenseEncoder(model, "dense")
+    return DenseEncoder(model.to(run.engine.device), "dense")
 
 
 def answered(judged: Judged) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import limbeck
 from limbeck import files
+from limbeck.data.names import resolve
 from limbeck.data.retrieval import RetrievalData
 from limbeck.errors import ArgumentError
 from limbeck.networks.making import library
@@ -23,10 +24,7 @@ from limbeck.products.graphs import ONNX_LIBRARIES, Graph, compare, write_onnx
 from limbeck.products.sparse_retriever import SparseRetriever
 
 SIDECAR = "retriever.json"
-# Formats that hold vectors of a corpus.
-OF_A_CORPUS = ("opensearch", "csr")
 DIGITS = 5
-Writer = Callable[[SparseRetriever, Path, dict[str, Any], RetrievalData | None], None]
 
 HOW_TO_LOAD = """# Documents as weighted tokens
 
@@ -66,21 +64,31 @@ about three digits.
 
 
 def export(
-    retriever: SparseRetriever, dir: str | Path, *, to: str, data: RetrievalData | None = None
+    retriever: SparseRetriever,
+    dir: str | Path,
+    *,
+    to: str,
+    data: str | RetrievalData | None = None,
+    device: Any = None,
 ) -> dict[str, Any]:
     """Write a retriever as `SparseRetriever.export` describes it.
 
     Raises:
         ArgumentError: the format is unknown, or its corpus is missing.
+        DataError: there is no such corpus.
         ModelError: a library is missing, or the format cannot say what the retriever does.
         RunError: the folder holds something else or cannot be written.
     """
-    check_known(to, FORMATS, "retriever")
+    check_known(to, {**ALONE, **OF_A_CORPUS}, "retriever")
     if to in OF_A_CORPUS and data is None:
         raise ArgumentError(
             f"{to} holds the documents of a corpus and none came; give data=DATA, on the command "
             "line --data NAME"
         )
+    corpus = None
+    if data is not None and to in OF_A_CORPUS:
+        corpus = resolve(data)
+        retriever.see(corpus)
     facts: dict[str, Any] = {
         "limbeck": limbeck.__version__,
         "format": to,
@@ -88,26 +96,30 @@ def export(
         "pooling": retriever.pooling,
         "vocabulary": len(retriever.weights),
     }
-    if data is not None and to in OF_A_CORPUS:
-        facts |= {"data": data.name, "documents": len(data.documents)}
+    if corpus is not None:
+        facts |= {"data": corpus.name, "documents": len(corpus.documents)}
     check_place(Path(dir), facts, SIDECAR, "retriever")
-    told = write_export(dir, facts, SIDECAR, lambda part: FORMATS[to](retriever, part, facts, data))
+
+    def write(part: Path) -> None:
+        if corpus is None:
+            ALONE[to](retriever, part, facts)
+            return
+        vectors = retriever.searchable(list(corpus.documents.values()), device=device)
+        OF_A_CORPUS[to](retriever, part, corpus, vectors)
+
+    told = write_export(dir, facts, SIDECAR, write)
     return told | {name: facts[name] for name in ("largest_difference",) if name in facts}
 
 
-def _sentence_transformers(
-    retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
-) -> None:
+def _sentence_transformers(retriever: SparseRetriever, part: Path, facts: dict[str, Any]) -> None:
     from limbeck.bridges.sentence_transformers.encoders import write_encoder
 
     write_encoder(retriever.encoder, part)
 
 
 def _opensearch(
-    retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
+    retriever: SparseRetriever, part: Path, data: RetrievalData, vectors: sparse.csr_matrix
 ) -> None:
-    assert data is not None
-    vectors = retriever.searchable(list(data.documents.values()))
     # Search engines read a full stop in a name as the way to a field of a field.
     names = [name.replace(".", "U+002E") for name in token_names(retriever)]
     lines = (json.dumps(line, ensure_ascii=False) for line in _lines(data, vectors, names))
@@ -121,18 +133,14 @@ def _opensearch(
 
 
 def _csr(
-    retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
+    retriever: SparseRetriever, part: Path, data: RetrievalData, vectors: sparse.csr_matrix
 ) -> None:
-    assert data is not None
-    vectors = retriever.searchable(list(data.documents.values()))
     sparse.save_npz(part / "documents.npz", vectors)
     files.write_text(part / "ids.json", json.dumps(list(data.documents)) + "\n")
     _write_table(retriever, part, token_names(retriever))
 
 
-def _onnx(
-    retriever: SparseRetriever, part: Path, facts: dict[str, Any], data: RetrievalData | None
-) -> None:
+def _onnx(retriever: SparseRetriever, part: Path, facts: dict[str, Any]) -> None:
     for name in ONNX_LIBRARIES:
         library(name, "export")
     facts["outputs"] = [{"name": "vectors"}]
@@ -141,9 +149,12 @@ def _onnx(
     _write_table(retriever, part, token_names(retriever))
 
 
-FORMATS: dict[str, Writer] = {
+ALONE: dict[str, Callable[[SparseRetriever, Path, dict[str, Any]], None]] = {
     "sentence-transformers": _sentence_transformers,
     "onnx": _onnx,
+}
+# Formats that hold vectors of a corpus.
+OF_A_CORPUS: dict[str, Callable[[SparseRetriever, Path, RetrievalData, Any], None]] = {
     "opensearch": _opensearch,
     "csr": _csr,
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +34,7 @@ class SparseIndex:
         ids: what to call the documents, D different ones.
         weights: of tokens on the side of queries, of at least 0, ``(V,)``. They are multiplied
             into the entries once, and a query is then no more than its tokens.
+        maker: fingerprint of the retriever that made them, which alone can cut queries for them.
 
     Raises:
         ArgumentError: shapes do not fit, or a weight is negative or not finite.
@@ -45,9 +48,15 @@ class SparseIndex:
     """
 
     def __init__(
-        self, documents: Any, ids: Sequence[str], *, weights: npt.ArrayLike | None = None
+        self,
+        documents: Any,
+        ids: Sequence[str],
+        *,
+        weights: npt.ArrayLike | None = None,
+        maker: str = "",
     ) -> None:
         rows, self.vocabulary = documents.shape
+        self.maker = maker
         self.ids = tuple(ids)
         if len(self.ids) != rows:
             raise ArgumentError(f"documents has {rows} rows and ids {len(self.ids)}, expected both")
@@ -91,8 +100,8 @@ class SparseIndex:
             document. Documents that share no token with the query are not among them.
 
         Raises:
-            ArgumentError: a token lies outside the vocabulary, vectors have another width or a
-                negative entry, or both sides have weights.
+            ArgumentError: a query is no list of tokens, one of which lies outside the vocabulary,
+                vectors have another width or a negative entry, or both sides have weights.
         """
         found = []
         for tokens, weights in self._parts(queries):
@@ -117,10 +126,10 @@ class SparseIndex:
         Raises:
             ArgumentError: as `search`.
         """
-        if k < 1:
-            raise ArgumentError(f"k is {k}, expected at least 1")
+        if not isinstance(k, Integral) or k < 1:
+            raise ArgumentError(f"k is {k!r}, expected a whole number of at least 1")
         scores = np.zeros(len(self.ids), dtype=np.float32)
-        for place, token in enumerate(dict.fromkeys(tokens)):
+        for place, token in enumerate(_different(tokens)):
             if not 0 <= token < self.vocabulary:
                 raise ArgumentError(
                     f"queries holds token {token}, expected 0 to {self.vocabulary - 1}; take the "
@@ -143,7 +152,7 @@ class SparseIndex:
             "entries": self._entries,
             "ids": names.copy(),
         }
-        facts = {"kind": KIND, "weighted": str(int(self.weighted))}
+        facts = {"kind": KIND, "weighted": str(int(self.weighted)), "maker": self.maker}
         files.save_tensors(
             Path(path), {name: torch.from_numpy(one) for name, one in tensors.items()}, facts
         )
@@ -161,7 +170,7 @@ class SparseIndex:
             raise CorruptFileError(f"{path} holds no {KIND}")
         index = cls.__new__(cls)
         index.ids = tuple(json.loads(tensors["ids"].numpy().tobytes()))
-        index.weighted = facts["weighted"] == "1"
+        index.weighted, index.maker = facts["weighted"] == "1", facts.get("maker", "")
         index._starts, index._documents, index._entries = (
             tensors[name].numpy() for name in ("starts", "documents", "entries")
         )
@@ -188,6 +197,17 @@ class SparseIndex:
         rows.eliminate_zeros()
         for start, end in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
             yield rows.indices[start:end].tolist(), rows.data[start:end]
+
+
+def _different(tokens: Iterable[int]) -> dict[int, None]:
+    """Tokens once each, in their order."""
+    try:
+        return dict.fromkeys(map(operator.index, tokens))
+    except TypeError:
+        raise ArgumentError(
+            f"queries holds {tokens!r}, expected a list of whole numbers of tokens for each query; "
+            "texts are what a SparseRetriever searches for"
+        ) from None
 
 
 def _best(scores: Scores, k: int) -> tuple[Positions, Scores]:

@@ -11,6 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from limbeck import files
+from limbeck.data.names import resolve
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.retrieval import retrieval_cost
@@ -57,7 +58,7 @@ class SparseRetriever:
     @property
     def fingerprint(self) -> str:
         """Short name of the content: a retriever is a teacher too."""
-        return fingerprint(self.encoder, self.pooling)
+        return fingerprint(self.encoder, self.pooling, self.tokenizer.model_max_length)
 
     @property
     def pooling(self) -> dict[str, Any]:
@@ -82,40 +83,50 @@ class SparseRetriever:
         """
         return self._bridge.query_vectors(self.encoder, _several(texts, "queries"))
 
-    def documents(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """Vectors of documents, CSR ``(N, V)``."""
-        return self._bridge.document_vectors(self.encoder, _several(texts, "documents"))
+    def documents(self, texts: Sequence[str], *, device: Any = None) -> sparse.csr_matrix:
+        """Vectors of documents, CSR ``(N, V)``.
 
-    def searchable(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        Args:
+            texts: of the documents.
+            device: where they are encoded, such as ``"cuda"``; the retriever goes back to where it
+                is, and stays there with None.
+        """
+        several = _several(texts, "documents")
+        with self._bridge.placed(self.encoder, device):
+            return self._bridge.document_vectors(self.encoder, several)
+
+    def searchable(self, texts: Sequence[str], *, device: Any = None) -> sparse.csr_matrix:
         """Vectors of documents without what no query weighs, such as special tokens ``(N, V)``."""
         heard = sparse.diags_array((self.weights > 0).float().numpy())
-        found = sparse.csr_matrix(self.documents(texts) @ heard, dtype="float32")
+        found = sparse.csr_matrix(self.documents(texts, device=device) @ heard, dtype="float32")
         found.eliminate_zeros()
         return found
 
-    def index(self, documents: Mapping[str, str]) -> SparseIndex:
+    def index(self, documents: Mapping[str, str], *, device: Any = None) -> SparseIndex:
         """Encode documents and keep their index, which `search` looks into.
 
         Args:
             documents: text by id.
+            device: where they are encoded, as `documents` has it.
 
         Returns:
             The index.
 
         Raises:
-            ArgumentError: there are none, or none has an active dimension.
+            ArgumentError: these are no texts by id, there are none, or one is empty.
+            DataError: none has an active dimension.
         """
-        if not documents:
-            raise ArgumentError("there are no documents to index; give texts by id")
-        self._index = self._indexed(documents)[1]
+        _check_documents(documents)
+        self._index = self._indexed(documents, device)[1]
         return self._index
 
-    def _indexed(self, documents: Mapping[str, str]) -> tuple[Any, SparseIndex]:
+    def _indexed(self, documents: Mapping[str, str], device: Any = None) -> tuple[Any, SparseIndex]:
         """Vectors of documents and their index, made once for those evaluated on."""
         content = fingerprint(list(documents.items()))
         if self._evaluated is None or self._evaluated[0] != content:
-            vectors = self.searchable(list(documents.values()))
-            index = SparseIndex(vectors, list(documents), weights=self.weights.numpy())
+            vectors = self.searchable(list(documents.values()), device=device)
+            weights = self.weights.numpy()
+            index = SparseIndex(vectors, list(documents), weights=weights, maker=self.fingerprint)
             self._evaluated = (content, vectors, index)
         return self._evaluated[1:]
 
@@ -126,13 +137,13 @@ class SparseRetriever:
             index: as `index` gave it: weights of query tokens are in it.
 
         Raises:
-            ArgumentError: it is of another vocabulary, or has no weights in it.
+            ArgumentError: another retriever made it, or none did.
         """
-        if index.vocabulary != len(self.weights) or not index.weighted:
-            weighted = "with" if index.weighted else "without"
+        if index.maker != self.fingerprint:
             raise ArgumentError(
-                f"the index is of {index.vocabulary:,} tokens {weighted} weights of queries, "
-                f"expected {len(self.weights):,} with weights; make it with index(documents)"
+                f"the index was made by {index.maker or 'no retriever'}, and this retriever is "
+                f"{self.fingerprint}: its tokens and weights are others; make it with "
+                "index(documents)"
             )
         self._index = index
 
@@ -155,15 +166,18 @@ class SparseRetriever:
         asked = [queries] if isinstance(queries, str) else _several(queries, "queries")
         return self._index.search(self._tokens(asked), k)
 
-    def ranked(self, data: RetrievalData, judged: Judged, k: int) -> dict[str, dict[str, float]]:
+    def ranked(
+        self, data: RetrievalData, judged: Judged, k: int, *, device: Any = None
+    ) -> dict[str, dict[str, float]]:
         """Scores of the best documents by query id, over the whole corpus.
 
         Args:
             data: its corpus is indexed; what `index` made stays.
             judged: the queries.
             k: how many documents a query.
+            device: where documents are encoded, as `documents` has it.
         """
-        _, index = self._indexed(data.documents)
+        _, index = self._indexed(data.documents, device)
         found = index.search(self._tokens(list(judged.queries.values())), k)
         return dict(zip(judged.queries, found, strict=True))
 
@@ -181,14 +195,15 @@ class SparseRetriever:
         )
         return {"parameters": sum(one.numel() for one in network.parameters()), **found}
 
-    def evaluate(self, data: RetrievalData) -> dict[str, float]:
-        """Quality on the test queries of some data."""
-        return self.measure(data)["quality"]
+    def evaluate(self, data: str | RetrievalData, *, device: Any = None) -> dict[str, float]:
+        """Quality on the test queries of some data, given by name or as an object."""
+        return self.measure(data, device=device)["quality"]
 
-    def measure(self, data: RetrievalData) -> dict[str, Any]:
+    def measure(self, data: str | RetrievalData, *, device: Any = None) -> dict[str, Any]:
         """A row of quality beside cost, on the test queries of some data."""
-        self.see(data)
-        return retriever_row("retriever", "product", self, data)
+        found = resolve(data)
+        self.see(found)
+        return retriever_row("retriever", "product", self, found, device)
 
     def see(self, data: Any) -> None:
         """Raise `ModelError` unless data is a corpus with queries."""
@@ -295,8 +310,9 @@ class SparseRetriever:
         dir: str | Path,
         *,
         to: str,
-        data: RetrievalData | None = None,
+        data: str | RetrievalData | None = None,
         origin: Origin | None = None,
+        device: Any = None,
     ) -> dict[str, Any]:
         """Write the retriever, or what it says of a corpus, in a form that other programs read.
 
@@ -306,8 +322,10 @@ class SparseRetriever:
                 encoder, its tokenizer and the table of query weights), ``"opensearch"`` (JSON
                 lines of weighted tokens, the table, and how to load both), or ``"csr"`` (vectors
                 as SciPy reads them).
-            data: whose corpus is encoded; of ``"opensearch"`` and ``"csr"``.
+            data: whose corpus is encoded, by name or as an object; of ``"opensearch"`` and
+                ``"csr"``.
             origin: not needed.
+            device: where documents are encoded, as `documents` has it.
 
         Returns:
             ``format``, ``folder``, ``files``, ``bytes``, and ``largest_difference`` where what was
@@ -321,7 +339,24 @@ class SparseRetriever:
         # Here, because the exporter reads what this module defines.
         from limbeck.products.retriever_exporting import export
 
-        return export(self, dir, to=to, data=data)
+        return export(self, dir, to=to, data=data, device=device)
+
+
+def _check_documents(documents: Any) -> None:
+    """Raise `ArgumentError` unless these are texts by id, and there are some."""
+    if not isinstance(documents, Mapping):
+        hint = "; give its documents" if isinstance(documents, RetrievalData) else ""
+        raise ArgumentError(
+            f"documents is a {type(documents).__name__}, expected texts by id, such as "
+            f'{{"a": "a text"}}{hint}'
+        )
+    if not documents:
+        raise ArgumentError("there are no documents to index; give texts by id")
+    for one, text in documents.items():
+        if not isinstance(text, str) or not text.strip():
+            raise ArgumentError(
+                f"documents holds {text!r} for {one!r}, expected texts; leave out what has none"
+            )
 
 
 def _several(texts: Sequence[str], name: str) -> list[str]:

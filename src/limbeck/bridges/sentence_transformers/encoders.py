@@ -211,6 +211,17 @@ def is_inference_free(encoder: Any) -> bool:
         return False
 
 
+@contextmanager
+def placed(encoder: Any, device: Any) -> Iterator[None]:
+    """Have an encoder on a device inside the block; None leaves it where it is."""
+    before = encoder.device
+    encoder.to(before if device is None else device)
+    try:
+        yield
+    finally:
+        encoder.to(before)
+
+
 @torch.no_grad()
 def document_vectors(encoder: Any, texts: Sequence[str], chunk: int = CHUNK) -> sparse.csr_matrix:
     """Vectors of documents, kept sparse as they are made.

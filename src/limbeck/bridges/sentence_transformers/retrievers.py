@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from limbeck.errors import ArgumentError, ModelError
+from limbeck.errors import ArgumentError, DataError, ModelError
 from limbeck.fingerprint import fingerprint
 from limbeck.networks.making import library
 
@@ -19,33 +20,22 @@ Vectors = Any
 BATCH = 64
 
 
-class Retriever(Protocol):
-    """What every teacher of retrieval has."""
+class Teacher:
+    """What every teacher of retrieval has, beside vectors of both sides or scores of pairs.
+
+    It is asked about any text, or, with `any_query` false, about queries alone whose scores it has.
+    """
 
     name: str
     fingerprint: str
+    any_query = True
+
+    def knows(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether it has something to say of each of these queries ``(N,)``."""
+        return np.ones(len(texts), dtype=bool)
 
 
-@runtime_checkable
-class BiEncoder(Retriever, Protocol):
-    """A retriever whose score is the dot product of two vectors."""
-
-    def queries(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of queries ``(N, D)``, dense or CSR."""
-
-    def documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of documents ``(N, D)``, dense or CSR."""
-
-
-@runtime_checkable
-class PairScorer(Retriever, Protocol):
-    """A retriever that must read query and document together."""
-
-    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Scores ``(N,)`` of N queries with one document each."""
-
-
-class DenseEncoder:
+class DenseEncoder(Teacher):
     """A bi-encoder of sentence-transformers; with a cosine as its similarity, vectors of length 1.
 
     Args:
@@ -55,7 +45,7 @@ class DenseEncoder:
 
     def __init__(self, model: Any, name: str) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.name, self.fingerprint = name, fingerprint(model)
+        self.name, self.fingerprint = name, _content(model)
         similarity = model.similarity_fn_name or "cosine"
         if similarity not in ("cosine", "dot"):
             raise ModelError(
@@ -79,7 +69,7 @@ class DenseEncoder:
         return np.asarray(made, dtype=np.float32)
 
 
-class SparseTeacher:
+class SparseTeacher(Teacher):
     """A sparse encoder of sentence-transformers, with or without a network for queries.
 
     Args:
@@ -89,7 +79,7 @@ class SparseTeacher:
 
     def __init__(self, model: Any, name: str) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.name, self.fingerprint = name, fingerprint(model)
+        self.name, self.fingerprint = name, _content(model)
 
     def queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of queries ``(N, V)``."""
@@ -107,7 +97,7 @@ class SparseTeacher:
         return sparse.csr_matrix((values, tuple(places)), shape=tuple(made.shape))
 
 
-class CrossTeacher:
+class CrossTeacher(Teacher):
     """A cross-encoder of sentence-transformers.
 
     Args:
@@ -118,7 +108,7 @@ class CrossTeacher:
     def __init__(self, model: Any, name: str) -> None:
         self.model = model
         model.eval().requires_grad_(False)
-        self.name, self.fingerprint = name, fingerprint(model)
+        self.name, self.fingerprint = name, _content(model)
         if model.num_labels != 1:
             raise ModelError(f"{name} has {model.num_labels} outputs, expected one: a score")
 
@@ -135,7 +125,7 @@ class CrossTeacher:
         return np.asarray(made, dtype=np.float32)
 
 
-class LexicalTeacher:
+class LexicalTeacher(Teacher):
     """BM25 by bm25s: the weights of its index are the vectors of documents.
 
     Args:
@@ -144,6 +134,9 @@ class LexicalTeacher:
         stopwords: language whose stop words are left out, or None.
         k1: how fast a word that is repeated stops counting.
         b: how much long documents are held back.
+
+    Raises:
+        DataError: the corpus holds no word.
     """
 
     def __init__(
@@ -159,7 +152,13 @@ class LexicalTeacher:
         self._bm25s = library("bm25s", EXTRA)
         self._stopwords = stopwords
         index = self._bm25s.BM25(method="lucene", k1=k1, b=b)
-        index.index(self._words(corpus), show_progress=False)
+        found = self._words(corpus)
+        if not any(found):
+            raise DataError(
+                f"{name} finds no word in the {len(corpus)} documents, of two letters at least and "
+                "no stop word; give another teacher"
+            )
+        index.index(found, show_progress=False)
         self._index = index
         # bm25s numbers words in an order that differs from process to process, and what one keeps
         # another reads.
@@ -214,7 +213,7 @@ class LexicalTeacher:
         return found
 
 
-class CalledTeacher:
+class CalledTeacher(Teacher):
     """A plain function as a teacher.
 
     Args:
@@ -243,71 +242,101 @@ class CalledTeacher:
         return said
 
 
+class GivenVectors(Teacher):
+    """What somebody else made, or a product of this library, with vectors of both sides.
+
+    Args:
+        given: has ``queries`` and ``documents``, as `DenseEncoder` has them.
+        name: what to call it.
+    """
+
+    def __init__(self, given: Any, name: str) -> None:
+        self.given, self.name, self.fingerprint = given, name, _content_of_given(given, name)
+        # Whose parameters are counted.
+        self.model = getattr(given, "encoder", None)
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of queries ``(N, D)``, dense or CSR."""
+        return self.given.queries(texts)
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of documents ``(N, D)``, dense or CSR."""
+        return self.given.documents(texts)
+
+
+class GivenPairs(Teacher):
+    """What somebody else made, which reads query and document together.
+
+    Args:
+        given: has ``pairs``, as `CrossTeacher` has it.
+        name: what to call it.
+    """
+
+    def __init__(self, given: Any, name: str) -> None:
+        self.given, self.name, self.fingerprint = given, name, _content_of_given(given, name)
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Scores ``(N,)``."""
+        said: npt.NDArray[np.float32] = self.given.pairs(queries, documents)
+        return said
+
+
 def retriever(model: Any, name: str) -> Any:
-    """The teacher that a model, or a plain function, is.
+    """The teacher that a model, or a plain function, is; the model itself stays as it was named.
 
     Args:
         model: a `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`, or a
-            `limbeck.products.SparseRetriever`; what has ``queries`` and
-            ``documents``, or ``pairs``, and a ``fingerprint``, is one already; a function of
-            queries and documents.
+            `limbeck.products.SparseRetriever`; what has ``queries`` and ``documents``, or
+            ``pairs``; a function of queries and documents.
         name: what to call it.
 
     Raises:
-        ArgumentError: it is none of these.
+        ArgumentError: it is none of these, or what it holds cannot be told from something else.
     """
     from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
-    # A product of this library holds one.
-    model = getattr(model, "encoder", model)
+    if isinstance(model, Teacher):
+        made = copy.copy(model)
+        made.name = name
+        return made
+    if _can(model, "queries", "documents"):
+        return GivenVectors(model, name)
+    if _can(model, "pairs"):
+        return GivenPairs(model, name)
     if isinstance(model, SparseEncoder):
         return SparseTeacher(model, name)
     if isinstance(model, SentenceTransformer):
         return DenseEncoder(model, name)
     if isinstance(model, CrossEncoder):
         return CrossTeacher(model, name)
-    if isinstance(model, (BiEncoder, PairScorer)):
-        return model
     if callable(model):
         return CalledTeacher(model, name)
     raise ArgumentError(
         f"{name} is of the type {type(model).__name__}, expected a name, a SentenceTransformer, "
-        "SparseEncoder or CrossEncoder, or a function of queries and documents"
+        "SparseEncoder or CrossEncoder, an object with queries and documents, or a function of "
+        "queries and documents"
     )
 
 
-def loaded(folder: str, name: str) -> Any:
-    """The teacher that sentence-transformers wrote to a folder.
+def _can(model: Any, *names: str) -> bool:
+    return all(callable(getattr(model, name, None)) for name in names)
 
-    Args:
-        folder: of a dense or sparse bi-encoder, or of a cross-encoder.
-        name: what to call it.
 
-    Raises:
-        ModelError: it does not load.
-    """
-    import json
-    from pathlib import Path
+def _content(model: Any) -> str:
+    """Fingerprint of a model of sentence-transformers, with what it does before its network."""
+    told = ("prompts", "default_prompt_name", "max_seq_length", "similarity_fn_name")
+    return fingerprint(model, [getattr(model, name, None) for name in told])
 
-    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
-    from limbeck.bridges.sentence_transformers.encoders import quiet
-
-    told = Path(folder) / "config_sentence_transformers.json"
-    kind = json.loads(told.read_text()).get("model_type", "") if told.is_file() else ""
-    made: Any = {"SparseEncoder": SparseEncoder, "CrossEncoder": CrossEncoder}.get(kind)
-    if made is None:
-        config = Path(folder) / "config.json"
-        facts = json.loads(config.read_text()) if config.is_file() else {}
-        scores = any("SequenceClassification" in one for one in facts.get("architectures") or ())
-        made = CrossEncoder if scores else SentenceTransformer
+def _content_of_given(given: Any, name: str) -> str:
+    """Fingerprint of an object: its own, or that of what it holds."""
+    own = getattr(given, "fingerprint", None)
+    if isinstance(own, str):
+        return own
     try:
-        with quiet():
-            return retriever(made(folder, device="cpu"), name)
-    except Exception as error:  # of many kinds: files, configurations, a hub
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(
-            f"hf:{folder} does not load with sentence-transformers: {error}; expected a folder "
-            "that it wrote, such as one with modules.json"
-        ) from error
+        return fingerprint(type(given).__module__, type(given).__qualname__, vars(given))
+    except (ArgumentError, TypeError):
+        raise ArgumentError(
+            f"{name} holds what cannot be read, so that what it says could be taken for what "
+            f"another said; give the {type(given).__name__} a text attribute named fingerprint"
+        ) from None

@@ -142,11 +142,11 @@ def _agreement(run: Run, teachers: Sequence[Any], data: Any) -> dict[str, float]
         for one in teachers
     ]
     every = np.arange(len(asked.texts))
-    alone = [Council([one], "none", 1.0).over(every, len(corpus.texts)).numpy() for one in scorers]
+    alone = [Council([one], "none", 1.0).over(every).numpy() for one in scorers]
     found: dict[str, list[float]] = {}
     for kind, normalise in (("raw", "none"), ("normalised", "min-max")):
         council = Council(scorers, normalise, 1.0)  # type: ignore[arg-type]
-        mixed = council.over(every, len(corpus.texts)).numpy()
+        mixed = council.over(every).numpy()
         for row in every:
             best = {place for one in alone for place in np.argsort(-one[row])[:CANDIDATES].tolist()}
             places = sorted(best)

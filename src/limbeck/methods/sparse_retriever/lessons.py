@@ -21,10 +21,11 @@ from limbeck.loops.retrieved import (
     VectorScorer,
     kept_pairs,
     kept_vectors,
-    ranked,
+    reads_crops,
     reads_pairs,
 )
 from limbeck.loops.retrieving import batch_of
+from limbeck.methods.sparse_retriever.mining import candidates, check_lengths, mined
 from limbeck.run.run import Run
 
 Numbers = npt.NDArray[Any]
@@ -47,8 +48,9 @@ class JudgedLesson:
         scale: of their mean.
 
     Raises:
-        ArgumentError: the corpus holds fewer documents than a query takes.
-        DataError: no training query has a relevant document.
+        ArgumentError: fewer documents are ranked for a query than it takes.
+        DataError: no training query has a relevant document, or scores that came as data are of
+            no such query.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class JudgedLesson:
         if not self.answered:
             raise DataError(f"{data.name} has no training query with a relevant document")
         self.queries = list(judged.queries.values())
+        self._leave_out_unscored(teachers, data)
         asked, corpus = Texts(self.queries), Texts(self.texts)
         self.wrong: Numbers = np.zeros((len(self.queries), 0), np.int64)
+        self.lengths: Numbers = np.zeros(len(self.queries), np.int64)
         self.council: Council | None = None
         if not teachers:
             return
@@ -97,48 +101,57 @@ class JudgedLesson:
             for one in teachers
             if not reads_pairs(one)
         }
-        miners = Council(list(vectors.values()), normalise, scale)
-        most = max(len(one) for one in self.right)
-        found, _ = ranked(miners, len(self.queries), len(self.texts), depth + most)
-        self.wrong = _without(found, self.right, depth)
-        self._check_candidates(data)
-        candidates = _with(self.wrong, self.right)
+        miners = [one for one in teachers if one.name in vectors]
+        council = Council(list(vectors.values()), normalise, scale)
+        self.wrong, self.lengths = mined(
+            council, miners, self.queries, len(self.texts), self.right, depth
+        )
+        # Where all documents answer, others are drawn by chance.
+        if self.wrong.shape[1] or not any(one.any_query for one in miners):
+            check_lengths(self.lengths, self.answered, list(judged.queries), size, data.name)
+        known = candidates(self.wrong, self.right)
         scorers: list[Any] = []
         for one in teachers:
             if one.name in vectors:
                 scorers.append(vectors[one.name])
                 continue
-            said = kept_pairs(run, one, asked, corpus, candidates)
-            scorers.append(PairedScorer(one.name, candidates, said))
+            said = kept_pairs(run, one, asked, corpus, known)
+            scorers.append(PairedScorer(one.name, known, said))
+        looked_at = np.array(self.answered[:LOOKED_AT])
         for one, scorer in zip(teachers, scorers, strict=True):
-            self._check_spread(one.name, scorer, candidates)
+            if self.wrong.shape[1]:
+                _check_spread(one.name, scorer.own(looked_at, known[looked_at]))
         self.council = Council(scorers, normalise, scale)
 
-    def _check_candidates(self, data: RetrievalData) -> None:
-        found, asked = self.wrong.shape[1], self.size - 1
-        if 0 < found < asked:
-            raise ArgumentError(
-                f"documents_per_query is {self.size}, and {data.name} leaves {found} documents "
-                f"beside those that answer a query; set documents_per_query to {found + 1} or less"
+    def _leave_out_unscored(self, teachers: Sequence[Any], data: RetrievalData) -> None:
+        """Leave out queries of which a table of scores says nothing: it would call all alike."""
+        known = np.ones(len(self.queries), dtype=bool)
+        for one in teachers:
+            known &= one.knows(self.queries)
+        kept = [row for row in self.answered if known[row]]
+        if len(kept) == len(self.answered):
+            return
+        names = " or ".join(one.name for one in teachers if not one.any_query)
+        if not kept:
+            raise DataError(
+                f"{names} has scores of no training query of {data.name} with a relevant document"
             )
-
-    def _check_spread(self, name: str, scorer: Any, candidates: Numbers) -> None:
-        """Tell of a teacher that finds all candidates alike, from which nothing is learned."""
-        queries = np.array(self.answered[:LOOKED_AT])
-        said = scorer.own(queries, candidates[queries])
-        if self.wrong.shape[1] and (said.max(1) == said.min(1)).all():
-            warnings.warn(
-                f"{name} gives all documents the same score, for each of {len(queries)} queries: "
-                "nothing is learned from it; leave it out",
-                NoEffectWarning,
-                stacklevel=2,
-            )
+        warnings.warn(
+            f"{len(self.answered) - len(kept)} of {len(self.answered)} training queries of "
+            f"{data.name} are left out: {names} has no scores of them",
+            UnusualUseWarning,
+            stacklevel=3,
+        )
+        self.answered = kept
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
-        groups: Numbers | None = None
+        groups: dict[int, Numbers] = {}
         if self.size > 1 and self.wrong.shape[1]:
-            groups = np.array(strided_groups(range(self.wrong.shape[1]), self.size - 1))
+            groups = {
+                length: np.array(strided_groups(range(length), self.size - 1))
+                for length in np.unique(self.lengths[self.answered]).tolist()
+            }
 
         def at(step: int) -> list[dict[str, Any]]:
             numbers = batch_of(self.run, stage, step, len(self.answered), batch_size)
@@ -148,9 +161,9 @@ class JudgedLesson:
             for query, draw in zip(queries.tolist(), draws, strict=True):
                 right = self.right[query]
                 documents = [right[int(draw[0] * len(right))]]
-                if groups is not None:
-                    group = groups[int(draw[1] * len(groups))]
-                    documents += self.wrong[query, group].tolist()
+                if groups:
+                    own = groups[int(self.lengths[query])]
+                    documents += self.wrong[query, own[int(draw[1] * len(own))]].tolist()
                 else:
                     documents += (draw[2:] * len(self.texts)).astype(int).tolist()[: self.size - 1]
                 found.append(_example(self.queries[query], query, documents, self.texts))
@@ -167,7 +180,8 @@ class CroppedLesson:
     Args:
         run: vectors of documents are kept in its stages.
         data: the corpus.
-        teachers: frozen bi-encoders, or none.
+        teachers: frozen, or none; those that cannot be asked about crops are left out and told
+            of.
         size: n, documents a query; all but the first are drawn by chance.
         normalise: how scores of teachers are brought to one scale.
         scale: of their mean.
@@ -190,19 +204,23 @@ class CroppedLesson:
         self.texts = list(data.documents.values())
         self._crops: dict[int, str] = {}
         corpus = Texts(self.texts)
+        check_crops(teachers)
+        for one in teachers:
+            if not reads_crops(one):
+                warnings.warn(
+                    f"{one.name} has no say in what is learned from crops of documents: it cannot "
+                    "be asked about them",
+                    NoEffectWarning,
+                    stacklevel=2,
+                )
+        asked = [one for one in teachers if reads_crops(one)]
         scorers = [
             VectorScorer(self._ask(one), kept_vectors(run, one, "documents", corpus))
-            for one in teachers
-            # Scores that came as data are of queries that somebody asked.
-            if not reads_pairs(one) and not hasattr(one, "knows")
+            for one in asked
         ]
-        if teachers and not scorers:
-            raise ArgumentError(
-                f"{' and '.join(one.name for one in teachers)} cannot be asked about crops of "
-                "documents; give a bi-encoder or bm25 beside it, or learn from judged queries "
-                "alone, with pretraining_steps 0"
-            )
         self.council = Council(scorers, normalise, scale) if scorers else None
+        # Until the first batch is there, with which they are looked at.
+        self._unseen = dict(zip([one.name for one in asked], scorers, strict=True))
 
     def examples(self, stage: str, batch_size: int) -> Any:
         """From the step of a stage to this process's rows of the batch."""
@@ -216,6 +234,9 @@ class CroppedLesson:
             }
             self._crops = crops
             others = (draws[:, 2:] * len(self.texts)).astype(int)
+            while self._unseen:
+                name, scorer = self._unseen.popitem()
+                _check_spread(name, scorer.every(rows, np.append(rows, others.ravel())))
             return [
                 _example(crops[row], row, [row, *more.tolist()], self.texts)
                 for row, more in zip(rows.tolist(), others, strict=True)
@@ -224,7 +245,29 @@ class CroppedLesson:
         return at
 
     def _ask(self, teacher: Any) -> Any:
+        # Scores that came as data are of queries that somebody asked, and pairs take a pass each.
         return lambda rows: teacher.queries([self._crops[row] for row in rows.tolist()])
+
+
+def check_crops(teachers: Sequence[Any]) -> None:
+    """Raise `ArgumentError` where there are teachers and none can be asked about crops."""
+    if teachers and not any(map(reads_crops, teachers)):
+        raise ArgumentError(
+            f"{' and '.join(one.name for one in teachers)} cannot be asked about crops of "
+            "documents; give a bi-encoder or bm25 beside it, or learn from judged queries "
+            "alone, with pretraining_steps 0"
+        )
+
+
+def _check_spread(name: str, said: Numbers) -> None:
+    """Tell of a teacher that finds all candidates alike, from which nothing is learned."""
+    if (said.max(1) == said.min(1)).all():
+        warnings.warn(
+            f"{name} gives all documents the same score, for each of {len(said)} queries: "
+            "nothing is learned from it; leave it out",
+            NoEffectWarning,
+            stacklevel=3,
+        )
 
 
 def crop(text: str, length: float, start: float) -> str:
@@ -248,22 +291,3 @@ def crop(text: str, length: float, start: float) -> str:
 def _example(query: str, row: int, documents: list[int], texts: Sequence[str]) -> dict[str, Any]:
     columns = {f"document_{slot}": texts[one] for slot, one in enumerate(documents)}
     return {"query": query, **columns, "label": [row, *documents]}
-
-
-def _without(found: Numbers, right: Sequence[Sequence[int]], depth: int) -> Numbers:
-    """Ranked lists ``(Q, m)`` without the documents that do answer."""
-    kept = [row[~np.isin(row, answers)][:depth] for row, answers in zip(found, right, strict=True)]
-    longest = max(len(row) for row in kept)
-    # A list that is short, as nearly all documents answer its query, begins anew.
-    return np.stack([np.resize(row if len(row) else found[0][:1], longest) for row in kept])
-
-
-def _with(wrong: Numbers, right: Sequence[Sequence[int]]) -> Numbers:
-    """Candidates ``(Q, m + r)``: what seems to answer, then what does, the last repeated."""
-    most = max(len(one) for one in right)
-    found = np.empty((len(right), wrong.shape[1] + most), dtype=wrong.dtype)
-    for row, (tempting, answers) in enumerate(zip(wrong, right, strict=True)):
-        # A query that nothing answers is never asked; its row is filled all the same.
-        known = [*tempting, *(answers or tempting[:1])]
-        found[row] = [*known, *known[-1:] * (found.shape[1] - len(known))]
-    return found

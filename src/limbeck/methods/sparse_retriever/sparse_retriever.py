@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -25,20 +24,17 @@ from limbeck.functional.sparse_vectors import Activation, TokenPooling
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.hosted import train_hosted
 from limbeck.loops.optim import Optim
-from limbeck.loops.retrieved import reads_pairs
-from limbeck.loops.retrieving import (
-    RetrieverTeaching,
-    check_place,
-    retrievers,
-    taught_retrievers,
-)
+from limbeck.loops.model_places import PREFIXES, place_of
+from limbeck.loops.retrieved import reads_crops, reads_pairs
+from limbeck.loops.retrieving import RetrieverTeaching, retrievers, taught_retrievers
 from limbeck.loops.text_encoders import Fresh, fresh_encoder, query_weights
 from limbeck.method import method
-from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson
+from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, check_crops
 from limbeck.naming import split_name
 from limbeck.products.sparse_retriever import SparseRetriever as Product
 from limbeck.run import Run
 
+KNOWN = ("bert", "hf:FOLDER", "package:NAME")
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -76,7 +72,8 @@ class SparseRetriever:
         steps: on training queries; where there are none, on crops.
         batch_size: queries a step, of all processes together.
         optim: how the encoder learns, in either phase.
-        each_teacher: compare with a student of each teacher alone, too.
+        each_teacher: compare with a student of each teacher alone, too, where that teacher can mine
+            documents and be asked about all that is learned from.
         teaching: how a dense bi-encoder given by name is trained.
 
     Source: arXiv 2411.04403; ``threshold`` and ``"double_log1p"``: arXiv 2504.14839.
@@ -139,13 +136,18 @@ class SparseRetriever:
 
         Raises:
             ArgumentError: a teacher must read query and document together, and scores of a whole
-                batch are asked for.
+                batch are asked for; or none can be asked about crops, and crops are learned from.
+            ModelError: a model does not load.
         """
         data: RetrievalData = ready["data"]
         _check_student(ready["student"])
         given = retrievers(ready["teacher"])
+        # First, as a model that does not load shall not cost the training of teachers.
+        student = _student(run, ready["student"], data)
 
         def check(known: list[Any]) -> None:
+            if self._crops_teach(data) and len(known) == len(given):
+                check_crops(known)
             paired = [one.name for one in known if reads_pairs(one)]
             if paired and (self.in_batch or len(paired) == len(given)):
                 raise ArgumentError(
@@ -155,7 +157,7 @@ class SparseRetriever:
                 )
 
         teachers = taught_retrievers(run, given, data, self.teaching, check=check)
-        return {**ready, "teacher": teachers, "student": _student(run, ready["student"], data)}
+        return {**ready, "teacher": teachers, "student": student}
 
     def distill(
         self, run: Run, *, student: Any, teacher: list[Any], data: RetrievalData
@@ -188,9 +190,14 @@ class SparseRetriever:
         if self.each_teacher and len(teacher) > 1:
             miners = [one for one in teacher if not reads_pairs(one)]
             for place, one in enumerate(miners):
-                made = self._made(run, f"single-{place}", student, [one], data)
-                found[f"of {one.name} alone"] = made
+                if reads_crops(one) or not self._crops_teach(data):
+                    made = self._made(run, f"single-{place}", student, [one], data)
+                    found[f"of {one.name} alone"] = made
         return found
+
+    def _crops_teach(self, data: RetrievalData) -> bool:
+        """Whether teachers are asked about crops of documents."""
+        return self.pretraining_steps > 0 or not len(data.train)
 
     def _made(
         self, run: Run, stage: str, student: Any, teachers: list[Any], data: RetrievalData
@@ -261,17 +268,17 @@ def _check_student(given: Any) -> None:
             "Transformer module of sentence-transformers, or a name such as bert?layers=2&width=128"
         )
     prefix, rest, options = split_name(given)
-    if prefix == "hf":
+    if prefix in PREFIXES:
         length = options.pop("length", 1)
         if options or type(length) is not int or length < 1:
             raise ArgumentError(
                 f"{given}: expected no option but length, a whole number of tokens, such as "
-                f"hf:{rest}?length=128"
+                f"{prefix}:{rest}?length=128"
             )
-        check_place(given, rest)
+        place_of(prefix, rest)
     elif prefix or rest != "bert":
         raise UnknownNameError(
-            f"there is no student {given!r} for retrieval; {nearest(rest, ['bert', 'hf:FOLDER'])}"
+            f"there is no student {given!r} for retrieval; {nearest(prefix or rest, KNOWN)}"
         )
     else:
         Fresh.of(given)
@@ -283,8 +290,7 @@ def _student(run: Run, given: Any, data: RetrievalData) -> Any:
     if isinstance(given, nn.Module):
         return copy.deepcopy(given)
     prefix, rest, options = split_name(given)
-    if prefix == "hf":
-        folder = Path(rest).expanduser()
+    if prefix in PREFIXES:
         with keyed.torch_seeded(keyed.key(run.seed, "student", "weights")):
-            return masked_lm(folder if folder.is_dir() else rest, length=options.get("length"))
+            return masked_lm(place_of(prefix, rest), length=options.get("length"))
     return fresh_encoder(run, "student", given, data)
