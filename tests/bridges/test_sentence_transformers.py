@@ -27,7 +27,8 @@ from limbeck.bridges.sentence_transformers.encoders import (
 from limbeck.bridges.sentence_transformers.losses import SparseDistillation
 from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
 from limbeck.bridges.sentence_transformers.remembered import RememberedTokens
-from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, loaded, retriever
+from limbeck.bridges.sentence_transformers.loading import loaded
+from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, retriever
 from limbeck.bridges.sentence_transformers.word_pieces import tokenizer_of, word_pieces
 from limbeck.errors import (
     ArgumentError,

@@ -23,8 +23,8 @@ from limbeck.errors import (
 from limbeck.functional.sparse_vectors import Activation, TokenPooling
 from limbeck.functional.teacher_scores import Normalisation
 from limbeck.loops.hosted import train_hosted
-from limbeck.loops.optim import Optim
 from limbeck.loops.model_places import PREFIXES, place_of
+from limbeck.loops.optim import Optim
 from limbeck.loops.retrieved import reads_crops, reads_pairs
 from limbeck.loops.retrieving import RetrieverTeaching, retrievers, taught_retrievers
 from limbeck.loops.text_encoders import Fresh, fresh_encoder, query_weights
