@@ -24,10 +24,10 @@ from limbeck.bridges.sentence_transformers.encoders import (
     write_encoder,
     write_masked_lm,
 )
+from limbeck.bridges.sentence_transformers.loading import loaded
 from limbeck.bridges.sentence_transformers.losses import SparseDistillation
 from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
 from limbeck.bridges.sentence_transformers.remembered import RememberedTokens
-from limbeck.bridges.sentence_transformers.loading import loaded
 from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, retriever
 from limbeck.bridges.sentence_transformers.word_pieces import tokenizer_of, word_pieces
 from limbeck.errors import (
@@ -419,6 +419,30 @@ def test_documents_that_become_empty_stop_the_run(content, tmp_path):
         trained(tmp_path, content, sparsity=1e4, optim=Optim("adamw", lr=0.3), steps=60)
     kept = Run(tmp_path / "run").resume("student")
     assert kept.models["encoder"]
+
+
+class Emptied(SparseDistillation):
+    """A loss to which all documents are empty."""
+
+    def forward(self, features, labels):
+        terms = super().forward(features, labels)
+        self.active = torch.zeros(())
+        return terms
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "steps"), [(Run, RunError, 12), (Stopping, Interrupted, 9)]
+)
+def test_where_documents_were_always_empty_nothing_is_said_to_be_kept(
+    content, tmp_path, kind, error, steps
+):
+    encoder = made(content, tmp_path)
+    loss = Emptied(encoder, scores)
+    with pytest.raises(error, match="empty from the first step on, and no checkpoint is kept"):
+        train_hosted(
+            kind(tmp_path / "run"), "student", encoder, loss, examples_of(), Optim(), steps
+        )
+    assert Run(tmp_path / "run").resume("student") is None
 
 
 def test_documents_that_lose_their_tokens_are_warned_of(content, tmp_path):

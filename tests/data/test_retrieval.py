@@ -41,6 +41,14 @@ def test_what_does_not_fit_is_named(splits, said):
         data(**splits)
 
 
+@pytest.mark.parametrize("text", ["", "  ", None, 3])
+def test_what_holds_no_text_is_refused(text):
+    with pytest.raises(DataError, match="letters: document 'z' is .*, expected a text"):
+        RetrievalData({**DOCUMENTS, "z": text}, Judged(), Judged(), judged(t="d"), name="letters")
+    with pytest.raises(DataError, match="test split: query 't' is .*, expected a text"):
+        data(test=Judged({"t": text}, {"t": {"a": 1}}))
+
+
 def test_few_keeps_training_queries_by_seed():
     some = data(train=judged(**{f"q{number}": "a" for number in range(20)}))
     kept = some.few(5, seed=3)

@@ -7,14 +7,13 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy import sparse
 
 import limbeck
-from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
-from limbeck.bridges.sentence_transformers.tabled import tabled
+from limbeck.bridges.sentence_transformers.pooling import VocabularyPooling
+from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher, retriever
 from limbeck.data.retrieval import Judged, RetrievalData
 from limbeck.errors import (
     ArgumentError,
@@ -29,44 +28,11 @@ from limbeck.loops import retrieved, retrieving
 from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
 from limbeck.method import complete
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, crop
-from limbeck.methods.sparse_retriever.sparse_retriever import SparseRetriever
 from limbeck.products.retriever_exporting import _lines
 from limbeck.products.sparse_index import SparseIndex
 from limbeck.run import Run
 
-NOUNS = ("array", "matrix", "file", "plot", "axis", "row", "column", "label")
-VERBS = ("sort", "solve", "read", "draw", "sum", "join", "split", "count")
-
-
-def corpus(train=24):
-    documents = {
-        f"d{place}": f"{VERBS[place % 8]} every {NOUNS[place // 8]} of the given input by number"
-        for place in range(64)
-    }
-    asked = {f"q{place}": f"{VERBS[place % 8]} {NOUNS[place // 8]}" for place in range(64)}
-    right = {f"q{place}": {f"d{place}": 1} for place in range(64)}
-    names = list(asked)
-
-    def judged(part):
-        return Judged({one: asked[one] for one in part}, {one: right[one] for one in part})
-
-    return RetrievalData(
-        documents, judged(names[:train]), judged(names[40:44]), judged(names[44:]), name="words"
-    )
-
-
-def tiny(**settings):
-    given = {
-        "steps": 8, "batch_size": 4, "mined": 6, "sparsity_warmup": 4, "optim": {"lr": 1e-3},
-        "teaching": {"steps": 8, "batch_size": 4},
-    }  # fmt: skip
-    return SparseRetriever(**{**given, **settings})
-
-
-STUDENT = "bert?layers=1&width=16&vocabulary=150&length=16"
-DENSE = "dense?layers=1&width=16&vocabulary=150&length=16"
-RAW = {"in_batch": False, "normalise": "none"}
-INPUTS = {"student": STUDENT, "teacher": ["bm25", DENSE]}
+from .words import DENSE, INPUTS, RAW, STUDENT, corpus, length_teacher, tiny
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +99,40 @@ def test_what_is_asked_wrongly_is_told(product):
         product.predict()
     with pytest.raises(ModelError, match="corpus with queries"):
         product.measure(limbeck.data.names.resolve("digits"))
+
+
+@pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        ({"a": "sort", "b": ""}, "holds '' for 'b'"),
+        ({"a": None}, "holds None for 'a'"),
+        (["a text"], "documents is a list, expected texts by id"),
+        (corpus(), "documents is a RetrievalData.* give its documents"),
+    ],
+)
+def test_what_is_no_corpus_is_told(product, documents, said):
+    with pytest.raises(ArgumentError, match=said):
+        type(product)(product.encoder).index(documents)
+
+
+def test_data_by_name_are_found(product, tmp_path):
+    name = "docstrings?packages=numpy&samples=120"
+    told = product.export(tmp_path / "csr", to="csr", data=name)
+    assert "documents.npz" in told["files"]
+    found = limbeck.data.names.resolve(name)
+    assert product.evaluate(name) == product.evaluate(found)
+    with pytest.raises(ModelError, match="corpus with queries"):
+        product.export(tmp_path / "no", to="csr", data="digits")
+    with pytest.raises(DataError, match="no data set"):
+        product.evaluate("docstringz")
+
+
+def test_documents_are_encoded_where_it_is_asked_for(product, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(product.encoder, "to", lambda device: seen.append(str(device)))
+    fresh = type(product)(product.encoder)
+    fresh.index(data.documents, device="cuda")
+    assert seen == ["cuda", "cpu"]
 
 
 @pytest.mark.parametrize("given", [3, ["a", None], [2]])
@@ -239,12 +239,6 @@ def test_learned_weights_of_query_tokens_move_and_stay_above_zero(data, tmp_path
     assert made.weights[made.tokenizer.all_special_ids].sum() == 0
 
 
-def length_teacher(queries, documents):
-    return [
-        float(len(set(a.split()) & set(b.split()))) for a, b in zip(queries, documents, strict=True)
-    ]
-
-
 def test_a_teacher_of_pairs_needs_mined_candidates(data, tmp_path):
     with pytest.raises(ArgumentError, match="in_batch"):
         tiny().distill(tmp_path / "a", data=data, student=STUDENT, teacher=["bm25", length_teacher])
@@ -289,6 +283,21 @@ class Vectors:
         return np.ones((len(texts) - self.found // 9, self.found), np.float32)
 
 
+class Hashed:
+    """A teacher of words by their letters, that was given no name of its own to be called by."""
+
+    name = "hashed"
+
+    def queries(self, texts):
+        found = np.zeros((len(texts), 16), np.float32)
+        for row, text in enumerate(texts):
+            for word in text.split():
+                found[row, sum(map(ord, word)) % 16] += 1
+        return found
+
+    documents = queries
+
+
 @pytest.mark.parametrize("teacher", [["bm25", constant], [Vectors(3, 3)]])
 def test_a_teacher_without_an_opinion_is_told_of(data, tmp_path, teacher):
     with pytest.warns(NoEffectWarning, match="same score") as told:
@@ -330,8 +339,6 @@ def test_what_teachers_cannot_say_is_refused(data, tmp_path, teacher, settings, 
 
 
 def test_lessons_take_an_own_document_and_some_that_seem_right(data, tmp_path):
-    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
-
     teacher = LexicalTeacher(list(data.documents.values()))
     lesson = JudgedLesson(Run(tmp_path), data, [teacher], size=3, depth=8)
     texts = list(data.documents.values())
@@ -350,8 +357,6 @@ def test_lessons_take_an_own_document_and_some_that_seem_right(data, tmp_path):
 
 
 def test_crops_are_asked_of_teachers_as_they_come(data, tmp_path):
-    from limbeck.bridges.sentence_transformers.retrievers import LexicalTeacher
-
     teacher = LexicalTeacher(list(data.documents.values()))
     lesson = CroppedLesson(Run(tmp_path), data, [teacher], size=2)
     rows = lesson.examples("crops", 4)(0)
@@ -394,7 +399,14 @@ def test_another_corpus_of_the_same_ids_is_read_anew(product, data):
 
 def test_masked_and_cropped_pretraining_are_stages_of_their_own(data, tmp_path):
     method = tiny(pretraining_steps=2, steps=2)
-    method.distill(tmp_path, data=data, student=f"{STUDENT}&pretraining=2", teacher=["bm25"])
+    made = method.distill(
+        tmp_path / "run", data=data, student=f"{STUDENT}&pretraining=2", teacher=["bm25"]
+    )
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    stages = list(dict.fromkeys(json.loads(line)["stage"] for line in lines))
+    assert stages == ["student-masked", "student-pretraining", "student"]
+    plain = tiny(steps=2).distill(tmp_path / "b", data=data, student=STUDENT, teacher=["bm25"])
+    assert made.fingerprint != plain.fingerprint
 
 
 def test_no_query_is_its_own_negative_where_a_dense_teacher_learns(data, tmp_path, monkeypatch):
@@ -456,77 +468,35 @@ def test_a_fresh_student_that_cannot_be_made_is_told(data, tmp_path, student, sa
         tiny().distill(tmp_path, data=data, student=student, teacher=["bm25"])
 
 
-@pytest.fixture
-def table(data, tmp_path):
-    """Scores that say the opposite of nothing: the own document 2, its neighbour 1."""
-    names = list(data.documents)
-    path = tmp_path / "asked.tsv"
-    lines = ["query-id\tcorpus-id\tscore"]
-    for query, right in data.train.relevant.items():
-        own = next(iter(right))
-        lines += [f"{query}\t{own}\t2", f"{query}\t{names[names.index(own) - 1]}\t1"]
-        lines += [f"{query}\t{names[(names.index(own) + 5) % 64]}\t-3"]
-    path.write_text("\n".join(lines))
-    return path
-
-
-def test_scores_that_came_as_data_teach(data, table, tmp_path):
-    method = tiny()
-    inputs = {**INPUTS, "teacher": ["bm25", f"scores:{table}"], "data": data}
-    made, baselines, ready = complete(method, Run(tmp_path / "run"), inputs)
-    told = ready["teacher"][1]
-    assert told.name == "asked"
-    rows, _ = made.compared(Run(tmp_path / "run"), "sparse-retriever", baselines, ready)
-    # It was asked of training queries alone, and the table is of test queries.
-    assert "asked" not in [row["name"] for row in rows]
-    query, right = next(iter(data.train.relevant.items()))
-    vectors = told.queries([data.train.queries[query], "never asked"])
-    scores = (vectors @ told.documents(list(data.documents.values())).T).toarray()
-    assert scores[0].max() == scores[0, list(data.documents).index(next(iter(right)))] == 5.0
-    assert not scores[1].any()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("query-id\tcorpus-id\n", "no column score"),
-        ("query-id\tcorpus-id\tscore\n", "holds no scores"),
-        ("query-id\tcorpus-id\tscore\nq0\tnowhere\t1\n", "'nowhere'"),
-        ("query-id\tcorpus-id\tscore\nq99\td0\t1\n", "'q99'"),
-        ("query-id\tcorpus-id\tscore\nq0\td0\tinf\n", "inf"),
-    ],
-)
-def test_tables_of_scores_that_do_not_fit_are_refused(data, tmp_path, text, said):
-    path = tmp_path / "asked.tsv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=said):
-        tabled(path, data)
-
-
-def test_tables_of_scores_are_read_in_every_form(data, table, tmp_path):
-    frame = pd.read_csv(table, sep="\t")
-    frame.to_csv(tmp_path / "a.csv", index=False)
-    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
-    frame.to_parquet(tmp_path / "a.parquet")
-    frame.to_csv(tmp_path / "a.tsv.gz", index=False, sep="\t")
-    words = {tabled(one, data).fingerprint for one in [table, *tmp_path.glob("a.*")]}
-    assert len(words) == 1
-
-
 def test_a_retriever_is_a_teacher_too(product, data, tmp_path):
-    made, _, ready = complete(
-        tiny(each_teacher=True), Run(tmp_path / "run"), {**INPUTS, "teacher": product, "data": data}
-    )
-    assert ready["teacher"][0].fingerprint
-    assert made.summary()
+    inputs = {**INPUTS, "teacher": product, "data": data}
+    run = Run(tmp_path / "run")
+    ready = tiny().assemble(run, inputs)
+    (told,) = ready["teacher"]
+    assert told.fingerprint == product.fingerprint
+    assert not hasattr(product, "name")
+    texts = list(data.documents.values())
+    lesson = JudgedLesson(run, data, [told], size=2, depth=6, normalise="none", scale=1.0)
+    said = lesson.council(torch.tensor([3]), torch.tensor([5, 9]))
+    queries = product.queries([lesson.queries[3]])
+    own = (queries @ product.documents([texts[5], texts[9]]).T).toarray()
+    np.testing.assert_allclose(said.numpy(), own, rtol=1e-5)
+    pruning = {**product.pooling, "prune": 0.5}
+    network, _ = product._bridge.documents_of(product.encoder)
+    pruned = product._bridge.assembled(network, product.weights, VocabularyPooling(**pruning))
+    assert type(product)(pruned).fingerprint != product.fingerprint
 
 
 def test_students_of_each_teacher_stand_beside(data, tmp_path):
-    method = tiny(each_teacher=True)
-    _, baselines, _ = complete(method, Run(tmp_path / "run"), {**INPUTS, "data": data})
+    inputs = {**INPUTS, "teacher": ["bm25", Hashed(), length_teacher], "data": data}
+    method = tiny(each_teacher=True, in_batch=False, documents_per_query=3)
+    made, baselines, _ = complete(method, Run(tmp_path / "run"), inputs)
+    # One that reads pairs has no candidates of its own.
     assert list(baselines) == [
-        "student alone", "without idf", "of bm25 alone", "of dense alone",
+        "student alone", "without idf", "of bm25 alone", "of hashed alone",
     ]  # fmt: skip
+    words = {one.fingerprint for one in (made, *baselines.values())}
+    assert len(words) == 5
 
 
 def test_a_reader_of_pairs_is_refused_before_anything_is_trained(data, tmp_path):
@@ -574,7 +544,29 @@ def test_pairs_that_were_read_stay_read(data, tmp_path, monkeypatch):
     assert len(asked) == 15 + 14
 
 
-def test_a_table_of_scores_cannot_teach_crops(data, table, tmp_path):
-    inputs = {**INPUTS, "teacher": f"scores:{table}", "data": data}
-    with pytest.raises(ArgumentError, match="asked cannot be asked about crops"):
-        tiny(pretraining_steps=2).distill(tmp_path / "run", **inputs)
+def test_what_the_ensemble_costs_is_what_its_teachers_do(finished):
+    rows = {row["name"]: row["cost"] for row in finished[2]}
+    for name in ("index_bytes", "latency_ms", "parameters"):
+        total = sum(rows[one].get(name, 0) for one in ("bm25", "dense"))
+        assert rows["ensemble"][name] == pytest.approx(total)
+
+
+def test_a_student_that_does_not_load_costs_no_teacher(data, tmp_path):
+    (tmp_path / "student").mkdir()
+    run = Run(tmp_path / "run")
+    with pytest.raises(ModelError, match="does not load as a masked language model"):
+        tiny().distill(run, **{**INPUTS, "student": f"hf:{tmp_path / 'student'}"}, data=data)
+    assert not list((run.dir / "stages").glob("teacher*"))
+
+
+def test_crops_tell_of_teachers_that_have_no_say(data, tmp_path):
+    teachers = [LexicalTeacher(list(data.documents.values())), retriever(length_teacher, "length")]
+    with pytest.warns(NoEffectWarning, match="length has no say in what is learned from crops"):
+        CroppedLesson(Run(tmp_path), data, teachers, size=2)
+
+
+def test_crops_tell_of_teachers_that_find_all_alike(data, tmp_path):
+    lesson = CroppedLesson(Run(tmp_path), data, [retriever(Vectors(3, 3), "flat")], size=2)
+    with pytest.warns(NoEffectWarning, match="flat gives all documents the same score"):
+        lesson.examples("crops", 4)(0)
+    lesson.examples("crops", 4)(1)

@@ -67,12 +67,13 @@ def test_one_query_is_as_it_is_among_others():
 
 def test_it_comes_back_from_its_file(tmp_path):
     documents, ids = corpus()
-    index = SparseIndex(documents, ids, weights=np.ones(25))
+    index = SparseIndex(documents, ids, weights=np.ones(25), maker="somebody")
     index.save(tmp_path / "index.safetensors")
     again = SparseIndex.load(tmp_path / "index.safetensors")
     queries = [[token] for token in range(25)]
     assert again.search(queries) == index.search(queries)
     assert (again.ids, again.bytes, again.vocabulary) == (index.ids, index.bytes, 25)
+    assert again.maker == index.maker == "somebody"
     assert index.bytes == 8 * documents.nnz + 8 * 26
     with pytest.raises(ArgumentError, match="the index has weights of tokens in it"):
         again.search(documents[:2])
@@ -116,6 +117,10 @@ def test_what_cannot_be_searched_is_refused(change, said):
         ([[25]], 10, "token 25, expected 0 to 24"),
         ([[-1]], 10, "token -1"),
         ([[1]], 0, "k is 0"),
+        ([[1]], "3", "k is '3', expected a whole number"),
+        ([[1]], 2.5, "k is 2.5"),
+        ("text", 10, "queries holds 't', expected a list of whole numbers"),
+        ([["sort"]], 10, r"queries holds \['sort'\]"),
         (scipy.sparse.csr_matrix(np.ones((1, 3))), 10, r"expected \(Q, 25\)"),
         (scipy.sparse.csr_matrix(-np.ones((1, 25))), 10, "queries holds values from -1"),
     ],
