@@ -117,6 +117,22 @@ def comparison(path: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def speed(names: list[str]) -> str:
+    """What benchmarks wrote with ``--json``, as times of ours over those of others."""
+    found = [RESULTS / f"benchmark-{name}.json" for name in names]
+    facts = [json.loads(path.read_text()) for path in found if path.exists()]
+    if not facts:
+        return "Not recorded yet.\n"
+    lines = []
+    for one in facts:
+        for name, ratio in one["ratios"].items():
+            aim = f"{one['target']:g}" if name in one["aimed"] else ""
+            lines.append([name, one["against"], f"{ratio:.2f}", aim])
+    heads = ["", "beside", "times as long", "at most"]
+    said = [one["said"] for one in facts if one.get("said")]
+    return "\n\n".join([table(heads, lines), *said]) + "\n"
+
+
 def table(heads: list[str], lines: list[list[str]]) -> str:
     """A table of a page."""
     rule = ["---"] * len(heads)
@@ -165,6 +181,8 @@ def rendered(text: str, slug: str | None) -> str:
         text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
     for name in re.findall(r"<!-- joint (\S+) -->", text):
         text = fill(f"joint {name}", joint(name), text)
+    for name in re.findall(r"<!-- speed (.+) -->", text):
+        text = fill(f"speed {name}", speed(name.split()), text)
     if slug is not None:
         tables = [rows(path) for path in sorted(RESULTS.glob(f"run-{slug}-*.json"))]
         text = fill("numbers", "\n".join(tables) or "No runs recorded yet.\n", text)

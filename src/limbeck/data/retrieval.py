@@ -44,7 +44,7 @@ class Judged:
 class RetrievalData:
     """A corpus with judged queries, ready for retrieval methods.
 
-    Tables report `test`; every choice made on the way uses `validation`.
+    Tables report `test`; beside it stands ``validation_ndcg_at_10``, by which settings are chosen.
 
     Args:
         documents: text by document id, a title in front of it where there is one.
