@@ -82,6 +82,19 @@ def test_lists_end_where_the_scores_do(data, table, tmp_path):
         JudgedLesson(Run(tmp_path), data, [told], size=4, depth=20)
 
 
+def test_scores_of_right_documents_alone_leave_nothing_to_compare(data, tmp_path):
+    """One document a query is enough where those of the batch are ranked, and no query is lost."""
+    unanswered = {one: found for one, found in data.train.relevant.items() if one != "q3"}
+    some = dataclasses.replace(data, train=Judged(data.train.queries, unanswered))
+    told = TabledScores(
+        {one: dict.fromkeys(found, 1.0) for one, found in unanswered.items()}, some, "told"
+    )
+    lesson = JudgedLesson(Run(tmp_path), some, [told], size=1, depth=20)
+    assert [len(one["label"]) for one in lesson.examples("student", 4)(0)] == [2] * 4
+    with pytest.raises(ArgumentError, match="set documents_per_query to 1 or less"):
+        JudgedLesson(Run(tmp_path), some, [told], size=2, depth=20)
+
+
 def test_queries_without_scores_are_left_out_and_counted(data, table, tmp_path):
     lines = [line for line in table.read_text().splitlines() if not line.startswith("q1\t")]
     table.write_text("\n".join(lines))

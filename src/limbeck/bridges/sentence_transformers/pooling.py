@@ -70,6 +70,10 @@ class VocabularyPooling(SpladePooling):
             "width": self.embedding_dimension,
         }
 
+    def __repr__(self) -> str:
+        # By which fingerprints tell what has no weights apart.
+        return f"{type(self).__name__}({self.facts()})"
+
     def plain(self, *, pruned: bool = True) -> SpladePooling:
         """The same as a module of sentence-transformers' own, which needs no limbeck.
 

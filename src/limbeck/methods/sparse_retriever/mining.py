@@ -82,7 +82,7 @@ def candidates(wrong: Numbers, right: Sequence[Sequence[int]]) -> Numbers:
     found = np.empty((len(right), wrong.shape[1] + most), dtype=wrong.dtype)
     for row, (tempting, answers) in enumerate(zip(wrong, right, strict=True)):
         # A query that nothing answers is never asked; its row is filled all the same.
-        known = [*tempting, *(answers or tempting[:1])]
+        known = [*tempting, *(answers or tempting[:1])] or [0]
         found[row] = [*known, *known[-1:] * (found.shape[1] - len(known))]
     return found
 
