@@ -18,7 +18,7 @@ from limbeck.columns import predicted
 from limbeck.data.data import TASKS
 from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
-from limbeck.fingerprint import fingerprint
+from limbeck.fingerprint import fingerprint, fingerprint_of_object
 from limbeck.loops.fit import check_model
 from limbeck.loops.teach import Teaching, as_teachers
 from limbeck.naming import missing_inputs, split_name, with_options
@@ -280,7 +280,7 @@ def _network(given: Any, run: Run, data: Any) -> nn.Module:
 
 def _compare_content(run: Run, ready: Mapping[str, Any]) -> None:
     """Refuse to go on in a folder that was begun with other content under the same names."""
-    content = {name: fingerprint(_content(value)) for name, value in ready.items()}
+    content = {name: _word(value) for name, value in ready.items()}
     path = run.dir / INPUTS
     if path.exists():
         begun = _begun(path)
@@ -303,6 +303,15 @@ def _begun(path: Path) -> dict[str, str]:
             f"{path} is damaged, so that nothing tells whether data and models are those that "
             "the run was begun with; delete it if they are, or choose another folder with --out"
         ) from None
+
+
+def _word(value: Any) -> str:
+    """Fingerprint of an input; objects of somebody else's class are read one by one."""
+    try:
+        return fingerprint(_content(value))
+    except ArgumentError:
+        several = value if isinstance(value, (list, tuple)) else [value]
+        return fingerprint([fingerprint_of_object(_content(one)) for one in several])
 
 
 def _content(value: Any) -> Any:

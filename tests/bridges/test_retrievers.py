@@ -135,7 +135,7 @@ def test_objects_teach_as_they_are():
     pairs = retriever(Frozen(), "pairs")
     assert pairs.pairs(["a"], ["bc"]).tolist() == [2.0]
     assert told.knows(["anything"]).all()
-    with pytest.raises(ArgumentError, match="text attribute named fingerprint"):
+    with pytest.raises(ArgumentError, match="a Plain holds what cannot .* attribute named finger"):
         retriever(Plain(iter(())), "plain")
 
 

@@ -25,6 +25,7 @@ from limbeck.errors import (
     SettingsError,
     UnusualUseWarning,
 )
+from limbeck.fingerprint import fingerprint
 from limbeck.loops import retrieved, retrieving
 from limbeck.loops.retrieved import Council, PairedScorer, VectorScorer
 from limbeck.method import complete
@@ -424,7 +425,7 @@ def test_no_query_is_its_own_negative_where_a_dense_teacher_learns(data, tmp_pat
 
     monkeypatch.setattr(retrieving, "train_hosted", watched)
     settings = retrieving.RetrieverTeaching(steps=2, batch_size=16)
-    retrieving.taught_retrievers(Run(tmp_path), [DENSE], given, settings)
+    retrieving.taught_retrievers(Run(tmp_path), [DENSE], {}, given, settings)
     assert all(len(set(batch)) == len(batch) == 16 for batch in seen)
 
 
@@ -474,7 +475,7 @@ def test_a_retriever_is_a_teacher_too(product, data, tmp_path):
     run = Run(tmp_path / "run")
     ready = tiny().assemble(run, inputs)
     (told,) = ready["teacher"]
-    assert told.fingerprint == product.fingerprint
+    assert told.fingerprint == fingerprint(product)
     assert not hasattr(product, "name")
     texts = list(data.documents.values())
     lesson = JudgedLesson(run, data, [told], size=2, depth=6, normalise="none", scale=1.0)

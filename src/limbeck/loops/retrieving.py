@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,38 +107,43 @@ def _check_bm25(name: str, options: Mapping[str, Any]) -> None:
         )
 
 
+def ready_retrievers(run: Run, given: Sequence[Any], data: RetrievalData) -> dict[int, Any]:
+    """Frozen teachers that need no training, by their place.
+
+    Args:
+        run: says where those compute that are loaded; models that were given stay where they are.
+        given: as `retrievers` gives them.
+        data: the corpus.
+    """
+    return {
+        place: _ready(run, place, one, data)
+        for place, one in enumerate(given)
+        if not _is_trained_here(one)
+    }
+
+
 def taught_retrievers(
     run: Run,
     given: Sequence[Any],
+    ready: Mapping[int, Any],
     data: RetrievalData,
     teaching: RetrieverTeaching,
-    *,
-    check: Callable[[list[Any]], object] | None = None,
 ) -> list[Any]:
-    """Frozen teachers, those that are to be trained here being trained in stages of the run.
+    """Frozen teachers, those that are not ready being trained in stages of the run.
 
     Args:
         run: the folder.
         given: as `retrievers` gives them.
+        ready: as `ready_retrievers` gives them.
         data: the corpus, and the queries that a dense one is trained on.
         teaching: how.
-        check: raises where those that are ready are of no use, before the others are trained.
 
     Returns:
-        A teacher for each, with different names; those that are made here compute where the run
-        does, and models that were given stay where they are.
+        A teacher for each, with different names.
     """
-    places = range(len(given))
-    ready = {
-        place: _ready(run, place, given[place], data)
-        for place in places
-        if not _is_trained_here(given[place])
-    }
-    if check is not None:
-        check(list(ready.values()))
     found = [
-        ready[place] if place in ready else _dense(run, place, given[place], data, teaching)
-        for place in places
+        ready[place] if place in ready else _dense(run, place, one, data, teaching)
+        for place, one in enumerate(given)
     ]
     for one, name in zip(found, distinct([one.name for one in found]), strict=True):
         one.name = name

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limbeck.errors import ArgumentError, DataError, ModelError
-from limbeck.fingerprint import fingerprint
+from limbeck.fingerprint import fingerprint, fingerprint_of_object
 from limbeck.networks.making import library
 
 EXTRA = "text"
@@ -223,7 +223,7 @@ class CalledTeacher(Teacher):
 
     def __init__(self, function: Callable[[list[str], list[str]], Any], name: str) -> None:
         self.function, self.name = function, name
-        self.fingerprint = fingerprint(function)
+        self.fingerprint = fingerprint_of_object(function)
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
         """What the function says ``(N,)``."""
@@ -251,7 +251,7 @@ class GivenVectors(Teacher):
     """
 
     def __init__(self, given: Any, name: str) -> None:
-        self.given, self.name, self.fingerprint = given, name, _content_of_given(given, name)
+        self.given, self.name, self.fingerprint = given, name, fingerprint_of_object(given)
         # Whose parameters are counted.
         self.model = getattr(given, "encoder", None)
 
@@ -273,7 +273,7 @@ class GivenPairs(Teacher):
     """
 
     def __init__(self, given: Any, name: str) -> None:
-        self.given, self.name, self.fingerprint = given, name, _content_of_given(given, name)
+        self.given, self.name, self.fingerprint = given, name, fingerprint_of_object(given)
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> npt.NDArray[np.float32]:
         """Scores ``(N,)``."""
@@ -326,17 +326,3 @@ def _content(model: Any) -> str:
     """Fingerprint of a model of sentence-transformers, with what it does before its network."""
     told = ("prompts", "default_prompt_name", "max_seq_length", "similarity_fn_name")
     return fingerprint(model, [getattr(model, name, None) for name in told])
-
-
-def _content_of_given(given: Any, name: str) -> str:
-    """Fingerprint of an object: its own, or that of what it holds."""
-    own = getattr(given, "fingerprint", None)
-    if isinstance(own, str):
-        return own
-    try:
-        return fingerprint(type(given).__module__, type(given).__qualname__, vars(given))
-    except (ArgumentError, TypeError):
-        raise ArgumentError(
-            f"{name} holds what cannot be read, so that what it says could be taken for what "
-            f"another said; give the {type(given).__name__} a text attribute named fingerprint"
-        ) from None

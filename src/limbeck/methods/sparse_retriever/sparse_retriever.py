@@ -26,7 +26,12 @@ from limbeck.loops.hosted import train_hosted
 from limbeck.loops.model_places import PREFIXES, place_of
 from limbeck.loops.optim import Optim
 from limbeck.loops.retrieved import reads_crops, reads_pairs
-from limbeck.loops.retrieving import RetrieverTeaching, retrievers, taught_retrievers
+from limbeck.loops.retrieving import (
+    RetrieverTeaching,
+    ready_retrievers,
+    retrievers,
+    taught_retrievers,
+)
 from limbeck.loops.text_encoders import Fresh, fresh_encoder, query_weights
 from limbeck.method import method
 from limbeck.methods.sparse_retriever.lessons import CroppedLesson, JudgedLesson, check_crops
@@ -142,22 +147,24 @@ class SparseRetriever:
         data: RetrievalData = ready["data"]
         _check_student(ready["student"])
         given = retrievers(ready["teacher"])
+        known = ready_retrievers(run, given, data)
+        self._check_teachers(list(known.values()), len(given), data)
         # First, as a model that does not load shall not cost the training of teachers.
         student = _student(run, ready["student"], data)
-
-        def check(known: list[Any]) -> None:
-            if self._crops_teach(data) and len(known) == len(given):
-                check_crops(known)
-            paired = [one.name for one in known if reads_pairs(one)]
-            if paired and (self.in_batch or len(paired) == len(given)):
-                raise ArgumentError(
-                    f"{' and '.join(paired)} reads query and document together, so that it can "
-                    "score candidates that were mined and no others; set in_batch to false and "
-                    "give a bi-encoder or bm25 beside it, which mines"
-                )
-
-        teachers = taught_retrievers(run, given, data, self.teaching, check=check)
+        teachers = taught_retrievers(run, given, known, data, self.teaching)
         return {**ready, "teacher": teachers, "student": student}
+
+    def _check_teachers(self, known: list[Any], count: int, data: RetrievalData) -> None:
+        """Raise where the teachers that are ready are of no use, with or without the others."""
+        paired = [one.name for one in known if reads_pairs(one)]
+        if paired and (self.in_batch or len(paired) == count):
+            raise ArgumentError(
+                f"{' and '.join(paired)} reads query and document together, so that it can "
+                "score candidates that were mined and no others; set in_batch to false and "
+                "give a bi-encoder or bm25 beside it, which mines"
+            )
+        if self._crops_teach(data) and len(known) == count:
+            check_crops(known)
 
     def distill(
         self, run: Run, *, student: Any, teacher: list[Any], data: RetrievalData
