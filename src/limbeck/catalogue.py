@@ -16,11 +16,12 @@ FUNCTIONAL = Path(__file__).parent / "functional"
 OUTPUTS = (
     "logits", "probabilities", "top-k", "numbers", "scores", "ranks", "features", "attention",
     "token logits", "layer costs", "discriminator outputs", "samples", "denoised samples",
-    "denoiser outputs",
+    "denoiser outputs", "energies and forces", "virials",
 )  # fmt: skip
 LABELS = (
     "class labels", "label logits", "label sets", "target numbers", "relevance grades",
     "marked positives", "ordered pairs", "clean samples", "partly noised samples",
+    "energies and forces", "pressure changes",
 )  # fmt: skip
 # How losses between features become an objective: the text, and the paths that it asks for.
 TERM = "Term({name!r}, {call}, student='features.PATH', teacher='features.PATH'{options})"

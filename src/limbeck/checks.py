@@ -143,4 +143,8 @@ def check_unit_interval(value: Tensor, name: str = "target", *, whole: bool = Fa
 
 def is_traced(value: Tensor) -> bool:
     """Whether value checks must be skipped: they would break a compiled or mapped graph."""
-    return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(value)
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.is_functorch_wrapped_tensor(value)
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+    )

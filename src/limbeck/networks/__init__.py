@@ -2,6 +2,7 @@
 
 from limbeck.networks.convnet import ConvNet
 from limbeck.networks.denoiser import Denoiser
+from limbeck.networks.get import GET
 from limbeck.networks.noise_schedule import NoiseSchedule
 from limbeck.networks.own import NETWORKS
 from limbeck.networks.reference import VGG11, AlexNet, LeNet
@@ -11,6 +12,7 @@ from limbeck.networks.small import CNN, MLP
 
 __all__ = [
     "CNN",
+    "GET",
     "MLP",
     "NETWORKS",
     "VGG11",

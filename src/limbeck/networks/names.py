@@ -14,6 +14,7 @@ from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
 from limbeck.naming import split_name
 from limbeck.networks.adapted import Adapted, adapted
 from limbeck.networks.denoiser import Denoiser
+from limbeck.networks.force_fields import FORCE_FIELDS
 from limbeck.networks.making import few, last_layer, library, made, mark, with_head
 from limbeck.networks.own import NETWORKS
 
@@ -40,7 +41,7 @@ def build(
             the name of its weights, such as ``IMAGENET1K_V1``) the network keeps its own input
             space (size, channels, mean, std; another side with ``size=N``) and
             inputs are converted to it.
-        space: of the inputs.
+        space: of the inputs; None for ``get``, which takes graphs of atoms.
         outputs: classes or numbers that come out.
         fetch: whether pretrained weights may be fetched; a product that brings its own does not.
         stored: folder of a product, with what its network wrote beside the weights.
@@ -106,7 +107,7 @@ def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: 
     for option in options:
         if option not in known:
             raise ArgumentError(f"{rest} has no option {option!r}; {nearest(option, known)}")
-    if space is None:
+    if space is None and rest not in FORCE_FIELDS:
         raise ArgumentError(f"{rest} needs to know the shape of its inputs; give data with one x")
     return maker(space, outputs, **options)
 

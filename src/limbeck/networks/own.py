@@ -9,6 +9,7 @@ from torch import nn
 from limbeck.networks.convnet import CONVNETS
 from limbeck.networks.denoisers import DENOISERS
 from limbeck.networks.families import FAMILIES
+from limbeck.networks.force_fields import FORCE_FIELDS
 from limbeck.networks.mixture import MIXTURE
 from limbeck.networks.reference import REFERENCES
 from limbeck.networks.small import SMALL
@@ -20,4 +21,5 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **FAMILIES,
     **DENOISERS,
     **MIXTURE,
+    **FORCE_FIELDS,
 }
