@@ -1,11 +1,17 @@
 """Data and batches, embedded sets, file layouts, replayable views and keyed loaders."""
 
+from limbeck.data.atoms import from_atoms, to_atoms
 from limbeck.data.batch import Batch
 from limbeck.data.centred import centred
 from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import diabetes, digits, friedman, shifted_digits
+from limbeck.data.force_data import ForceData, assemble_forces
+from limbeck.data.frames import Frames, join
+from limbeck.data.graphs import GraphBatch, GraphBatches, graph
+from limbeck.data.labelling import label_source, labelled
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
+from limbeck.data.molecules import molecules
 from limbeck.data.predictions import from_predictions
 from limbeck.data.problems import MIXTURES, Mixture
 from limbeck.data.retrieval import Judged, RetrievalData
@@ -14,12 +20,17 @@ from limbeck.data.space import InputSpace, convert
 from limbeck.data.splits import DatasetSplit, Split, Subset, TensorSplit
 from limbeck.data.views import Views
 from limbeck.data.whitened import normalised, whitened
+from limbeck.data.xyz_files import write_xyz
 
 __all__ = [
     "MIXTURES",
     "Batch",
     "Data",
     "DatasetSplit",
+    "ForceData",
+    "Frames",
+    "GraphBatch",
+    "GraphBatches",
     "InputSpace",
     "Judged",
     "Loader",
@@ -31,6 +42,7 @@ __all__ = [
     "Task",
     "TensorSplit",
     "Views",
+    "assemble_forces",
     "centred",
     "convert",
     "cutmix",
@@ -38,10 +50,18 @@ __all__ = [
     "digits",
     "friedman",
     "from_arrays",
+    "from_atoms",
     "from_datasets",
     "from_predictions",
+    "graph",
+    "join",
+    "label_source",
+    "labelled",
+    "molecules",
     "normalised",
     "sequential",
     "shifted_digits",
+    "to_atoms",
     "whitened",
+    "write_xyz",
 ]

@@ -121,6 +121,10 @@ class Data:
             self, train=Subset(self.train, kept), rest=Subset(self.train, others)
         )
 
+    def with_test(self, places: np.ndarray[Any, Any]) -> Data:
+        """The data set with some of its test samples alone."""
+        return dataclasses.replace(self, test=Subset(self.test, places))
+
     def for_teachers(self) -> Data:
         """The data set as teachers trained here see it: `rest` is their training split."""
         return self if self.rest is None else dataclasses.replace(self, train=self.rest, rest=None)

@@ -17,6 +17,7 @@ from limbeck.data.options import check_options
 from limbeck.data.pictures import SPLITS, decode, read_pictures
 from limbeck.data.splits import TensorSplit
 from limbeck.data.tables import read_csv, read_jsonl, read_table, table_files
+from limbeck.data.xyz import is_xyz, read_xyz
 from limbeck.errors import DataError
 
 INPUTS, TARGETS = ("x", "images", "image"), ("y", "labels", "label")
@@ -197,6 +198,9 @@ def read_folder(path: Path, **options: Any) -> Any:
     if is_beir(path):
         check_options(read_beir, options)
         return read_beir(path, **options)
+    if is_xyz(path):
+        check_options(read_xyz, options)
+        return read_xyz(path, **options)
     readers: list[tuple[str, Callable[..., Data]]] = [
         ("*.parquet", read_parquet),
         ("*.npz", read_npz),
@@ -215,7 +219,8 @@ def read_folder(path: Path, **options: Any) -> Any:
     found = ", ".join(names) or "nothing"
     raise DataError(
         f"{path} is in no layout that limbeck reads: expected one npz file, tables (parquet, csv, "
-        f"jsonl), a corpus.jsonl with queries, or a sub-folder of pictures a class, found {found}"
+        "jsonl), a corpus.jsonl with queries, files of extended XYZ, or a sub-folder of pictures "
+        f"a class, found {found}"
     )
 
 

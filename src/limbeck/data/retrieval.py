@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -120,6 +120,11 @@ class RetrievalData:
         order = keyed.permutation(keyed.key(seed, "few"), len(ids))[:labels]
         kept = self.train.keep([ids[place] for place in sorted(order.tolist())])
         return dataclasses.replace(self, train=kept)
+
+    def with_test(self, places: Sequence[int]) -> RetrievalData:
+        """The data set with some of its test queries alone."""
+        ids = list(self.test.queries)
+        return dataclasses.replace(self, test=self.test.keep([ids[place] for place in places]))
 
     def part(self, documents: int, *, seed: int = 0) -> RetrievalData:
         """Keep a number of documents, and of the queries those that one of them answers.

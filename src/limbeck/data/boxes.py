@@ -1,0 +1,118 @@
+"""Boxes: periodic frames that dynamics start from, packed from molecules of the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck import keyed
+from limbeck.data.atoms import from_atoms
+from limbeck.data.elements import symbols
+from limbeck.data.force_data import SPLITS, ForceData
+from limbeck.data.frames import Frames, Integers, join
+from limbeck.data.molecules import packed
+from limbeck.data.neighbours import bonded_molecules
+from limbeck.data.xyz_files import read_atoms
+from limbeck.errors import ArgumentError, DataError, nearest
+from limbeck.naming import split_name
+
+OPTIONS = ("count", "density")
+
+
+def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
+    """The data with other boxes to start dynamics from.
+
+    Args:
+        data: of which molecules are taken.
+        liquid: ``xyz:FILE``, or the formula of a molecule that stands alone in a frame of the data,
+            such as ``C3H6O3?count=16&density=1.0`` (molecules, and g/cm3 at the start), or a list
+            of such; or periodic `Frames`, or ASE's `Atoms`. None leaves the data as they are, and
+            so does ``"none"`` without its boxes.
+        seed: of the draws.
+
+    Returns:
+        The data.
+
+    Raises:
+        ArgumentError: an option is unknown or outside its range.
+        DataError: there is no such molecule, or a frame does not repeat.
+    """
+    if liquid is None:
+        return data
+    if liquid == "none":
+        return dataclasses.replace(data, liquid=None)
+    if isinstance(liquid, Frames):
+        return dataclasses.replace(data, liquid=with_molecules(liquid))
+    several = liquid if isinstance(liquid, (list, tuple)) else [liquid]
+    boxes = [_box(data, one, keyed.key(seed, "box", place)) for place, one in enumerate(several)]
+    return dataclasses.replace(data, liquid=join(map(with_molecules, boxes)))
+
+
+def _box(data: ForceData, given: Any, key: int) -> Frames:
+    if not isinstance(given, str):
+        return from_atoms([given], what="the liquid")
+    prefix, rest, options = split_name(given)
+    if prefix == "xyz":
+        return from_atoms(read_atoms(Path(rest).expanduser()), what=given)
+    if prefix:
+        raise ArgumentError(
+            f"liquid is {given!r}, expected a formula such as H2O?count=32, or xyz:FILE"
+        )
+    for name in options:
+        if name not in OPTIONS:
+            raise ArgumentError(f"{given} has no option {name!r}; {nearest(name, OPTIONS)}")
+    count, density = options.get("count", 16), options.get("density", 0.8)
+    if type(count) is not int or count < 1 or type(density) not in (int, float) or density <= 0:
+        raise ArgumentError(
+            f"{given}: count is {count!r} and density {density!r}, expected a whole number and a "
+            "number in g/cm3, both above 0"
+        )
+    return packed(molecule_of(data, rest), count, density=density, key=key)
+
+
+def molecule_of(data: ForceData, formula: str) -> Frames:
+    """The first frame of the data that is one molecule of a formula.
+
+    Args:
+        data: looked through split by split.
+        formula: such as ``C3H6O3``, elements in any order.
+
+    Raises:
+        DataError: there is none; the formulas that there are stand in the words.
+    """
+    known: dict[str, None] = {}
+    for frames in (getattr(data, split) for split in SPLITS):
+        for place in range(len(frames)):
+            one = frames.take([place])
+            if not bonded_molecules(one).any():
+                name = formula_of(one.species)
+                if name == formula:
+                    return one.without_labels()
+                known[name] = None
+    raise DataError(
+        f"{data.name} has no frame of one molecule {formula}; {nearest(formula, known)}"
+    )
+
+
+def formula_of(species: Integers) -> str:
+    """Symbols and how many of each, carbon and hydrogen first (Hill's order).
+
+    Example:
+        >>> formula_of(np.array([8, 1, 6, 1, 1, 1])), formula_of(np.array([8, 1, 1]))
+        ('CH4O', 'H2O')
+    """
+    numbers, times = np.unique(species, return_counts=True)
+    counts = dict(zip(symbols(numbers.tolist()), times.tolist(), strict=True))
+    first = ("C", "H") if "C" in counts else ()
+    order = sorted(counts, key=lambda one: (first.index(one) if one in first else 2, one))
+    return "".join(f"{one}{counts[one] if counts[one] > 1 else ''}" for one in order)
+
+
+def with_molecules(frames: Frames) -> Frames:
+    """Frames whose molecules are numbered, by their bonds where they were not."""
+    if frames.molecule is not None:
+        return frames
+    return frames.replace(molecule=bonded_molecules(frames))
