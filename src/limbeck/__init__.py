@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "Data": "limbeck.data",
     "ExitPolicy": "limbeck.selection",
+    "ForceField": "limbeck.products",
     "Generator": "limbeck.products",
     "InputSpace": "limbeck.data",
     "Optim": "limbeck.loops",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
+    from limbeck.products import ForceField as ForceField
     from limbeck.products import Generator as Generator
     from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student

@@ -38,6 +38,10 @@ class RunError(LimbeckError, RuntimeError):
     """A run folder cannot be used as asked."""
 
 
+class DivergedError(RunError):
+    """A loss became NaN or infinite."""
+
+
 class CorruptFileError(RunError):
     """A file is cut short or altered: its checksum does not match its content."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 from limbeck.products import (
+    ForceField,
     Generator,
     SparseRetriever,
     StackedPredictor,
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 Product = (
-    Student | StackedPredictor | SyntheticDataset | Generator | WindowCascade | SparseRetriever
+    Student
+    | StackedPredictor
+    | SyntheticDataset
+    | Generator
+    | WindowCascade
+    | SparseRetriever
+    | ForceField
 )
 KINDS: dict[str, type[Product]] = {
     "student": Student,
@@ -32,6 +39,7 @@ KINDS: dict[str, type[Product]] = {
     "generator": Generator,
     "window-cascade": WindowCascade,
     "sparse-retriever": SparseRetriever,
+    "force-field": ForceField,
 }
 
 
@@ -49,15 +57,15 @@ def load(
 
     Args:
         run: the folder.
-        network: to fill with the weights, where the student or the denoiser of a generator was an
-            object of your own class; of a cascade or a stack a list of those of its members, in
-            order.
+        network: to fill with the weights, where the student, the denoiser of a generator or the
+            force field was an object of your own class; of a cascade or a stack a list of those of
+            its members, in order.
         trusted: full names of classes of your own, such as ``shop.Prices``, that estimators among
             the members of a stack or a cascade may hold: to load one can run its code.
 
     Returns:
         The product: a student, a stack or a cascade ready to predict, a generator to sample from,
-        a set to train on, or a retriever to search with.
+        a set to train on, a retriever to search with, or a force field to move atoms by.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -254,16 +254,11 @@ def _testing(compare: Callable[[Any], Any], data: Any) -> float:
 
 
 def _with_test_of(data: Any, number: int) -> Any:
-    """Data whose test split has so many samples or queries, evenly spread."""
+    """Data whose test split has so many samples, evenly spread."""
     import numpy as np
 
-    from limbeck.data.splits import Subset
-
     places = np.linspace(0, len(data.test) - 1, number).astype(int)
-    if data.task == "retrieval":
-        queries = list(data.test.queries)
-        return replace(data, test=data.test.keep([queries[place] for place in places]))
-    return replace(data, test=Subset(data.test, places))
+    return data.with_test(places)
 
 
 def size(count: int) -> str:

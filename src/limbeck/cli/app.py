@@ -18,6 +18,7 @@ from limbeck.cli import (
     runs,
     sample,
     show,
+    simulate,
 )
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("sample")(sample.sample)
+app.command("simulate")(simulate.simulate)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("check")(check.check)

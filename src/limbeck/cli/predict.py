@@ -29,23 +29,28 @@ def predict(
     from limbeck.data.names import resolve
     from limbeck.evaluate.quality import collect
     from limbeck.loading import load
+    from limbeck.products import ForceField
     from limbeck.products.predictor import Predictor, decide
 
     product = load(folder)
-    if not isinstance(product, Predictor):
+    if not isinstance(product, (Predictor, ForceField)):
         product.predict()
     found = resolve(data)
-    seen = product.see(found)
-    logits, _ = collect(product.outputs, seen, seen.test)
-    predicted = decide(logits, product.task)
-    columns: dict[str, Any] = {"id": found.test.ids}
-    if product.task == "classification":
-        columns["class"] = [product.classes[place] for place in predicted.tolist()]
-        columns["confidence"] = logits.softmax(-1).amax(-1).numpy().round(4)
+    columns: dict[str, Any]
+    if isinstance(product, ForceField):
+        columns = product.predictions(found)
     else:
-        wide = predicted.reshape(len(predicted), -1)
-        names = product.classes or [f"y{place}" for place in range(wide.shape[1])]
-        columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
+        seen = product.see(found)
+        logits, _ = collect(product.outputs, seen, seen.test)
+        predicted = decide(logits, product.task)
+        columns = {"id": found.test.ids}
+        if product.task == "classification":
+            columns["class"] = [product.classes[place] for place in predicted.tolist()]
+            columns["confidence"] = logits.softmax(-1).amax(-1).numpy().round(4)
+        else:
+            wide = predicted.reshape(len(predicted), -1)
+            names = product.classes or [f"y{place}" for place in range(wide.shape[1])]
+            columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
     frame = pd.DataFrame(columns)
     if out is not None:
         if out.suffix != ".csv":

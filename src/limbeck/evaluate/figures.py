@@ -95,9 +95,22 @@ FIGURES: dict[str, Figure] = {
     "spread": Figure(),
     "diversity": Figure(),
     "nearest": Figure(),
+    "force_rmse_kcal_mol_a": Figure("forces", "an rmse of forces", higher=False),
+    "force_rmse_frame_worst_kcal_mol_a": Figure("worst frame", higher=False),
+    "energy_rmse_kcal_mol_atom": Figure("energy an atom", higher=False),
+    "charge_rmse_e": Figure("charges", higher=False),
+    "dipole_rmse_debye": Figure("dipole", higher=False),
 }
 # Those that decide: of a table, the first that all of its rows hold.
-MAIN = ("accuracy", "exact", "ndcg_at_10", "rmse", "frechet", "sliced_wasserstein")
+MAIN = (
+    "accuracy",
+    "exact",
+    "ndcg_at_10",
+    "rmse",
+    "frechet",
+    "sliced_wasserstein",
+    "force_rmse_kcal_mol_a",
+)
 
 
 def figure(name: str) -> Figure:

@@ -16,7 +16,8 @@ def _kilobytes(count: float) -> str:
 
 
 # Columns of what it costs to use a model that answers, several that answer as one, one that makes
-# samples, one that documents are searched by, or a set that models are trained on.
+# samples, one that documents are searched by, one that moves atoms, or a set that models are
+# trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
@@ -42,6 +43,12 @@ SEARCHES: dict[str, tuple[str, Cost]] = {
     "flops": ("FLOPS", "{:.2f}".format),
     "latency_ms": ("ms", "{:.2f}".format),
 }
+FIELDS: dict[str, tuple[str, Cost]] = {
+    "parameters": ("parameters", WHOLE),
+    "bytes": ("KB", _kilobytes),
+    "atoms": ("atoms", WHOLE),
+    "force_ms": ("ms", "{:.2f}".format),
+}
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
     "bytes": ("KB", _kilobytes),
@@ -57,6 +64,7 @@ KINDS = {
     "evaluations": SAMPLES,
     "members": STACKS,
     "index_bytes": SEARCHES,
+    "force_ms": FIELDS,
     "parameters": ANSWERS,
     "latency_ms": ANSWERS,
 }

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from limbeck.data.batch import Batch
 from limbeck.data.loader import Batches
-from limbeck.errors import ArgumentError, Interrupted, NotFiniteError, RunError, nearest
+from limbeck.errors import (
+    ArgumentError,
+    DivergedError,
+    Interrupted,
+    NotFiniteError,
+    RunError,
+    nearest,
+)
 from limbeck.features import evaluating
 from limbeck.keyed import seed_torch
 from limbeck.loops.averages import State, blend, copied
@@ -117,7 +124,7 @@ def alternate(
     Raises:
         ArgumentError: a name is unknown, a model has nothing to train, a term is no scalar, or
             there is nothing to accumulate over.
-        RunError: a term is NaN or infinite (it and the step are named).
+        DivergedError: a term is NaN or infinite (it and the step are named).
         Interrupted: the user asked to stop; the state was saved.
     """
     _check_names(models, optims, average)
@@ -199,7 +206,10 @@ class _Loop:
                 self.engine.load(self.models[name], tensors)
                 self.engine.settle(models[name], self.models[name])
         self.averages = {name: copied(models[name]) for name in average}
-        self.parameters = {name: list(self.models[name].parameters()) for name in optims}
+        self.parameters = {
+            name: [one for one in self.models[name].parameters() if one.requires_grad]
+            for name in optims
+        }
         self.optimisers = {
             name: self.engine.setup_optimiser(optim.build(self.parameters[name]))
             for name, optim in optims.items()
@@ -351,14 +361,14 @@ class _Loop:
                 )
 
     def check_finite(self, values: Mapping[str, float]) -> None:
-        """Raise `RunError` if a term is NaN or infinite."""
+        """Raise `DivergedError` if a term is NaN or infinite."""
         if all(map(math.isfinite, values.values())):
             return
         said = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
         raise self._not_finite(self.step, said)
 
-    def _not_finite(self, step: int, said: str) -> RunError:
-        return RunError(
+    def _not_finite(self, step: int, said: str) -> DivergedError:
+        return DivergedError(
             f"the loss of stage {self.stage} is not finite at step {step} ({said}); lower "
             "optim.lr, set optim.clip, or look at the inputs of the term that is not a number"
         )

@@ -1,5 +1,6 @@
 """What comes out of a method."""
 
+from limbeck.products.force_field import ForceField
 from limbeck.products.generator import Generator
 from limbeck.products.sparse_retriever import SparseRetriever
 from limbeck.products.stacked_predictor import StackedPredictor
@@ -8,6 +9,7 @@ from limbeck.products.synthetic_dataset import SyntheticDataset
 from limbeck.products.window_cascade import WindowCascade
 
 __all__ = [
+    "ForceField",
     "Generator",
     "SparseRetriever",
     "StackedPredictor",

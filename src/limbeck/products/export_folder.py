@@ -18,6 +18,7 @@ SIDECARS = (
     "cascade.json",
     "stack.json",
     "retriever.json",
+    "force_field.json",
 )
 
 

@@ -20,13 +20,17 @@ from limbeck.run.exhibits import Drawing, Gallery
 TEMPLATES = Path(__file__).parent
 # Letters of a name before it is broken, beside a row of pictures.
 NAME = 14
-# What quality is drawn against: of retrievers, of models that answer, of sets that models are
-# trained on, of generators.
+# What quality is drawn against: of retrievers, of force fields, of models that answer, of sets that
+# models are trained on, of generators.
 COSTS = (
     {
         "flops": "multiplications of a query and a document",
         "index_bytes": "bytes of the index",
         "latency_ms": "latency of one query, ms",
+    },
+    {
+        "force_ms": "time of energy and forces of one frame, ms",
+        "parameters": "parameters",
     },
     {
         "latency_ms": "latency of one sample, ms",

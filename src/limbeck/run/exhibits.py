@@ -198,6 +198,22 @@ def _drawing(facts: Mapping[str, Any]) -> Drawing:
     return DRAWINGS[kind](**fields)
 
 
+def add_charts(folder: Path, charts: Sequence[Drawing]) -> None:
+    """Put charts behind the exhibits that a run brings already, those of a title anew.
+
+    Args:
+        folder: of the run.
+        charts: lines, bars and matrices.
+
+    Raises:
+        CorruptFileError: the exhibits that are there do not read.
+    """
+    there, sheets, galleries = read_exhibits(folder)
+    titles = {one.title for one in charts}
+    kept = [one for one in there if one.title not in titles]
+    write_exhibits(folder, [*kept, *charts], sheets, galleries)
+
+
 def add_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:
     """Put galleries behind the exhibits that a run brings already, those of a title anew.
 

@@ -1,0 +1,339 @@
+"""What must hold for BAMBOO, on clusters of carbonates labelled by GFN2-xTB."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.claims import Claim, Trial, Verdict, by_means
+
+if TYPE_CHECKING:
+    from limbeck.data.force_data import ForceData
+    from limbeck.products import ForceField
+
+DATA = "electrolyte-xtb?files=solvent_clusters+liquid_start"
+STUDENT = "get?width=32&heads=8&layers=3&radial=16"
+# Short: batches of 8, because a member that has taken few steps may still say that there are no
+# forces.
+TRAINING: dict[str, Any] = {
+    "epochs": 12,
+    "batch_size": 8,
+    "optim": {"lr": 0.008, "weight_decay": 0.0, "decay": 0.85, "clip": 1000.0},
+    "weights": {"charges": 300.0, "charge_response": 10.0, "dipole": 1.0},
+}
+SETTINGS: dict[str, Any] = {
+    "members": 3,
+    "training": TRAINING,
+    "sampling": {"picoseconds": 0.15, "clusters": 40, "cluster_picoseconds": 0.05, "every": 0.01},
+    "distillation": {"epochs": 6, "frames": 4, "batch_size": 16, "optim": {"lr": 3e-4}},
+}
+# Of dynamics in which force fields are compared.
+PICOSECONDS, HOT = 0.3, 600.0
+CHANGE = -1000.0
+ALIGNMENT: dict[str, Any] = {
+    "pressure_change": [CHANGE],
+    "frames": 30,
+    "epochs": 6,
+    "batch_size": 16,
+    "rates": [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7],
+}
+DENSITIES: dict[str, Any] = {"picoseconds": 1.2}
+# Epochs of members that tell what the penalty does.
+SHORT = 4
+# Step of finite differences, in Angstrom.
+STEP = 1e-4
+
+
+def force_fields_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
+    """Errors of members, of their mean and of students, what their dynamics say, and alignment.
+
+    Args:
+        folder: of the runs.
+        seed: of all draws.
+    """
+    from limbeck.evaluate.force_fields import force_rows, mean_of
+    from limbeck.evaluate.forces import answers
+
+    product, baselines, ready = _made(folder / "run", seed)
+    data, members = ready["data"], ready["teacher"]
+    entries = {"distilled": product.network, "labels alone": baselines["student alone"].network}
+    rows = force_rows(entries, members, data)
+    errors = {row["name"]: row["quality"]["force_rmse_kcal_mol_a"] for row in rows}
+    each = [error for name, error in errors.items() if name.startswith("member")]
+    mean = mean_of([answers(one, data.test) for one in members])
+    found: dict[str, Any] = {
+        "predicting zero": rows[0]["quality"]["force_zero_rmse_kcal_mol_a"],
+        "distilled": errors["distilled"],
+        "labels alone": errors["labels alone"],
+        "first member": errors["member 0"],
+        "mean of members": statistics.fmean(each),
+        "ensemble": errors.get("ensemble", each[0]),
+        "members": len(members),
+    }
+    for name, one in (("first member", members[0]), ("distilled", product.network)):
+        found[f"to the ensemble, {name}"] = _apart(answers(one, data.test), mean)
+        found |= _dynamics(name, seed, type(product)(one), data)
+    return found | _aligned(folder, seed, product, data)
+
+
+def _made(
+    folder: Path, seed: int, shared: Path | None = None, **changes: Any
+) -> tuple[ForceField, dict[str, ForceField], dict[str, Any]]:
+    from limbeck import cards
+    from limbeck.method import complete
+    from limbeck.run import Run
+
+    method = cards.load_class("bamboo")(**SETTINGS, **changes)
+    run = Run(folder, seed=seed, shared=shared)
+    return complete(method, run, {"data": DATA, "student": STUDENT})
+
+
+def _apart(one: Any, other: Any) -> float:
+    return float(np.sqrt(np.square(one.forces - other.forces).mean()))
+
+
+def _dynamics(name: str, seed: int, field: ForceField, data: ForceData) -> dict[str, Any]:
+    """Pressure of the liquid at rest, and how long hot clusters hold."""
+    from limbeck.data.atoms import to_atoms
+    from limbeck.evaluate.liquids import time_to_failure
+
+    options: dict[str, Any] = {"steps": round(2000 * PICOSECONDS), "every": 20, "seed": seed}
+    assert data.liquid is not None
+    path = field.simulate(to_atoms(data.liquid.take([0]))[0], temperature=300.0, **options)
+    late = path.rows["pressure_atm"][len(path) // 2 :]
+    clusters = to_atoms(data.test.take(range(0, 40, 10)).without_labels())
+    hot = [field.simulate(one, temperature=HOT, **options) for one in clusters]
+    held = time_to_failure(
+        [float(one.times[-1]) for one in hot], [bool(one.stopped) for one in hot]
+    )
+    return {
+        f"pressure, {name}": float(late.mean()),
+        f"picoseconds of the liquid, {name}": float(path.times[-1]),
+        f"failures, {name}": held["failures"],
+        f"shortest time, {name}": held["shortest_ps"],
+    }
+
+
+def _aligned(folder: Path, seed: int, before: ForceField, data: ForceData) -> dict[str, float]:
+    """How far the pressure of a student moves, and what becomes of its forces and density."""
+    from limbeck.loops.force_pressure import Densities, densities_of
+    from limbeck.run import Run
+
+    after, _, _ = _made(folder / "aligned", seed, folder / "run", alignment=ALIGNMENT)
+    told = after.facts["alignment"]
+    assert data.liquid is not None
+    box = data.liquid.take([0]).without_labels()
+    jobs = [(one.network, box, 1.0) for one in (before, after)]
+    run = Run(folder / "densities", seed=seed)
+    densities = densities_of(run, "aligned", jobs, Densities(**DENSITIES))
+    errors = [one.evaluate(data)["force_rmse_kcal_mol_a"] for one in (before, after)]
+    return {
+        "share of the change of pressure": told["moved"][0] / CHANGE,
+        "rate": told["rate"],
+        "change of the error of forces": errors[1] / errors[0] - 1,
+        "density before": densities[0],
+        "density after": densities[1],
+    }
+
+
+def penalty_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
+    """Mean squared forces through the charges, of members with and without their penalty.
+
+    Args:
+        folder: of the runs.
+        seed: of all draws.
+    """
+    import torch
+
+    from limbeck import cards
+    from limbeck.data.names import resolve
+    from limbeck.loops.force_fields import fresh_force_field, shown, trained_force_field
+    from limbeck.run import Run
+
+    found = {}
+    data = resolve(DATA)
+    for name, weight in (("with the penalty", 10.0), ("without the penalty", 0.0)):
+        weights = {**TRAINING["weights"], "charge_response": weight}
+        short = {**TRAINING, "epochs": SHORT, "weights": weights}
+        training = cards.load_class("bamboo")(training=short).training
+        run = Run(folder / name.replace(" ", "-"), seed=seed)
+        network = fresh_force_field(run, STUDENT, data)
+        trained_force_field(run, "member", network, data, training)
+        network.train().requires_grad_(False)
+        said = [network(batch)["charge_response"].detach() for batch in shown(network, data.test)]
+        found[name] = float(torch.cat(said).square().mean())
+    return found
+
+
+def physics_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
+    """Relative errors of what must hold exactly, of a network with drawn weights.
+
+    Args:
+        folder: nothing is written.
+        seed: of weights and of the rotation.
+    """
+    import torch
+
+    from limbeck.data.graphs import graph
+    from limbeck.data.names import resolve
+    from limbeck.keyed import key, torch_seeded
+    from limbeck.networks import GET
+
+    data = resolve("molecules?frames=20")
+    frames = data.test.without_labels()
+    with torch_seeded(key(seed, "physics")):
+        network = GET(data.elements, width=16, heads=4, layers=3, radial=8).eval()
+        turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
+        move = 10 * torch.rand(3, dtype=torch.float64)
+        order = np.concatenate(
+            [
+                low + torch.randperm(count).numpy()
+                for low, count in zip(frames.bounds[:-1], frames.counts, strict=True)
+            ]
+        )
+
+    def said(frames: Any, double: bool = False) -> dict[str, Any]:
+        dtype = torch.float64 if double else torch.float32
+        made = graph(frames, range(len(frames)), cutoff=5.0, pair_cutoff=10.0, dtype=dtype)
+        return network.to(dtype)(made)
+
+    def error(one: Any, other: Any) -> float:
+        return float((one - other).abs().max() / other.abs().max())
+
+    turned = frames.replace(positions=frames.positions @ turn.numpy().T + move.numpy())
+    mixed = frames.replace(species=frames.species[order], positions=frames.positions[order])
+    if frames.molecule is not None:
+        mixed = mixed.replace(molecule=frames.molecule[order])
+    plain, other, shuffled = said(frames), said(turned), said(mixed)
+    charges = torch.zeros(len(frames)).index_add(
+        0, torch.from_numpy(frames.frame), plain["charges"]
+    )
+    return {
+        "energy, turned": error(other["energy"], plain["energy"]),
+        "forces, turned": error(other["forces"], plain["forces"] @ turn.T.float()),
+        "energy, reordered": error(shuffled["energy"], plain["energy"]),
+        "forces, reordered": error(shuffled["forces"], plain["forces"][order]),
+        "sum of charges": float((charges - torch.from_numpy(frames.charge)).abs().max()),
+        **_slopes(network, frames, said),
+    }
+
+
+def _slopes(network: Any, frames: Any, said: Any) -> dict[str, float]:
+    """Errors of forces against differences of the energy, in double precision.
+
+    Forces leave out how charges change, so that the energy is that of the network alone: of
+    frames in which charges are held at 0.
+    """
+    import torch
+
+    one = frames.take([int(np.argmax(frames.counts))])
+    bound, network.charges.bound = network.charges.bound, 1e-30
+    try:
+        forces = said(one, double=True)["forces"]
+        slopes = torch.zeros_like(forces)
+        for atom, axis in np.ndindex(forces.shape):
+            ends = []
+            for sign in (1, -1):
+                positions = one.positions.copy()
+                positions[atom, axis] += sign * STEP
+                ends.append(said(one.replace(positions=positions), double=True)["energy"][0])
+            slopes[atom, axis] = -(ends[0] - ends[1]) / (2 * STEP)
+    finally:
+        network.charges.bound = bound
+    return {"forces against differences": float((forces - slopes).abs().max() / forces.abs().max())}
+
+
+def it_learns(trial: Trial) -> Verdict:
+    """Compare the members' errors with those of saying that there are no forces."""
+    found = _kept(trial, "predicting zero", "first member", "mean of members")
+    return by_means(found, lambda mean: mean["mean of members"] < 0.3 * mean["predicting zero"])
+
+
+def physics_is_exact(trial: Trial) -> Verdict:
+    """Check invariance, and that forces are slopes."""
+    found = trial.of_seeds(physics_of_a_seed)
+    return Verdict(max(map(max, found.values())) < 1e-4, found)
+
+
+def ensemble_teaches(trial: Trial) -> Verdict:
+    """Compare members, their mean, and the student with the member that it was copied from."""
+    found = _kept(
+        trial, "distilled", "first member", "mean of members", "labels alone", "ensemble",
+        "to the ensemble", "pressure", "picoseconds", "failures", "shortest", "members",
+    )  # fmt: skip
+    spread = {
+        f"spread of pressures, {name}": statistics.stdev(found[f"pressure, {name}"])
+        for name in ("first member", "distilled")
+    }
+
+    def holds(mean: Mapping[str, float]) -> bool:
+        return (
+            mean["ensemble"] < mean["mean of members"]
+            and mean["to the ensemble, distilled"] < mean["to the ensemble, first member"]
+            and mean["distilled"] < mean["first member"]
+            and spread["spread of pressures, distilled"]
+            < spread["spread of pressures, first member"]
+        )
+
+    verdict = by_means(found, holds)
+    return Verdict(verdict.held, {**verdict.figures, **spread})
+
+
+def pressure_moves(trial: Trial) -> Verdict:
+    """Check how far pressures move, which way densities go, and what forces lose."""
+    found = _kept(trial, "share of", "rate", "change of", "density")
+    near = all(abs(one - 1) <= 0.2 for one in found["share of the change of pressure"])
+    kept = all(one < 0.05 for one in found["change of the error of forces"])
+    denser = statistics.fmean(found["density after"]) > statistics.fmean(found["density before"])
+    return Verdict(near and kept and denser, found)
+
+
+def penalty_keeps_charges_at_rest(trial: Trial) -> Verdict:
+    """Compare members with and without the penalty of forces through the charges."""
+    found = trial.of_seeds(penalty_of_a_seed, DATA, STUDENT, TRAINING, SHORT)
+    return by_means(found, lambda mean: mean["with the penalty"] < mean["without the penalty"])
+
+
+def _kept(trial: Trial, *words: str) -> dict[str, list[Any]]:
+    """Figures of the force fields whose names begin with a word."""
+    key = (DATA, STUDENT, SETTINGS, ALIGNMENT, DENSITIES, PICOSECONDS, HOT)
+    found = trial.of_seeds(force_fields_of_a_seed, *key)
+    return {name: one for name, one in found.items() if name.startswith(words)}
+
+
+CLAIMS = [
+    Claim(
+        1,
+        "It learns: errors of forces on unseen clusters are far below those of saying that there "
+        "are none.",
+        it_learns,
+    ),
+    Claim(
+        2,
+        "Energies do not change and forces turn with the atoms; charges sum to the total charge; "
+        "forces are slopes.",
+        physics_is_exact,
+    ),
+    Claim(
+        3,
+        "The mean of the members errs less than a member on average; the student is nearer to it "
+        "and errs less than the member it was copied from, and pressures of the liquid differ less "
+        "from seed to seed.",
+        ensemble_teaches,
+    ),
+    Claim(
+        4,
+        "Alignment moves the pressure between molecules as asked, within a fifth, a lower pressure "
+        "raises the density, and errors of forces grow by less than a twentieth.",
+        pressure_moves,
+    ),
+    Claim(
+        5,
+        "Without the penalty forces through the charges are larger.",
+        penalty_keeps_charges_at_rest,
+    ),
+]

@@ -1,0 +1,79 @@
+"""``limbeck simulate``: files, figures and charts of dynamics with a run's force field."""
+
+import json
+
+import pytest
+
+from limbeck.data.names import resolve
+from limbeck.products import ForceField
+from limbeck.run.exhibits import read_exhibits
+from limbeck.testing.forces import teachers
+
+SHORT = ("--picoseconds", "0.01", "--every", "0.0005")
+
+
+@pytest.fixture
+def field(tmp_path):
+    network, _ = teachers(resolve("molecules?frames=30&box=4"))
+    ForceField(network).save(tmp_path / "field")
+    return tmp_path / "field"
+
+
+def test_a_product_moves_atoms_of_a_file(field, tmp_path, limbeck):
+    from ase.build import molecule
+    from ase.io import read, write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    said = limbeck(
+        "simulate", "field", "--start", "start.xyz", "--picoseconds", "0.01", "--every", "0.001",
+        "--ensemble", "nve", "--out", "out", "--json",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    figures = json.loads(said.out)
+    assert figures["picoseconds"] == pytest.approx(0.01)
+    assert "drift_kcal_mol_atom_ns" in figures
+    assert len(read(tmp_path / "out" / "trajectory.xyz", ":")) == 11
+    assert json.loads((tmp_path / "out" / "figures.json").read_text())["stopped"] is None
+
+
+def test_a_run_starts_from_its_box_and_charts_join_its_report(tmp_path, limbeck):
+    assert limbeck("run", "bamboo", "--preset", "tiny", "--out", "run").status == 0
+    said = limbeck("simulate", "run", *SHORT, "--json")
+    assert said.status == 0, said.err
+    figures = json.loads(said.out)
+    assert figures["density_g_cm3"] > 0.1
+    # A force field of four epochs does not hold for long, and says so.
+    assert figures["stopped"] is None or "overlap" in figures["stopped"]
+    captions = [one.caption for one in read_exhibits(tmp_path / "run")[0]]
+    assert sum("density" in one for one in captions) == 1
+    assert any("distance" in one for one in captions)
+    # Once more: it is done already, and its charts take the place of the earlier ones.
+    assert json.loads(limbeck("simulate", "run", *SHORT, "--json").out) == figures
+    assert [one.caption for one in read_exhibits(tmp_path / "run")[0]] == captions
+    assert limbeck("report", "run").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--start FILE"),
+        (("--start", "nowhere.xyz"), "--start FILE"),
+    ],
+)
+def test_what_to_start_from_must_be_told(field, limbeck, words, said):
+    done = limbeck("simulate", "field", *words)
+    assert done.status == 2
+    assert said in done.err
+
+
+def test_conditions_that_do_not_exist_are_told(field, tmp_path, limbeck):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npv")
+    assert done.status == 2
+    assert "'npv'" in done.err
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npt")
+    assert done.status == 2
+    assert "not periodic" in done.err
