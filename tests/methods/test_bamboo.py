@@ -10,6 +10,7 @@ import limbeck
 from limbeck.data.boxes import formula_of, with_box, with_molecules
 from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, DataError, ModelError, UnknownNameError, UnusualUseWarning
+from limbeck.evaluate.force_exhibits import force_sheets
 from limbeck.evaluate.forces import answers
 from limbeck.loops.force_distilling import Turns, only, parted
 from limbeck.loops.force_fields import of_quality
@@ -18,6 +19,7 @@ from limbeck.loops.force_pressure import Past
 from limbeck.method import complete
 from limbeck.methods.bamboo.bamboo import BAMBOO
 from limbeck.run import Run
+from limbeck.run.exhibits import read_exhibits
 from limbeck.testing.forces import teachers
 
 STUDENT = "get?width=8&heads=2&layers=2&radial=4&pair_cutoff=6"
@@ -66,6 +68,20 @@ def test_the_table_has_product_baseline_ensemble_and_members(finished):
     # Members that know nothing may break a simulation off.
     assert 0 < made.facts["frames"] <= 3 * 2 + 2 * 2
     assert len(made.facts["errors"]) == len(ready["teacher"]) == 2
+
+
+def test_the_report_tells_members_and_what_they_are_unsure_of(finished):
+    run, made, _, _ = finished
+    charts, sheets, _ = read_exhibits(run.dir)
+    assert charts[0].names == ["H", "C", "N", "O"]
+    x, y = charts[1].lines[0].x, charts[1].lines[0].y
+    assert list(x) == sorted(x)
+    assert all(one > 0 for one in y)
+    (sheet,) = sheets
+    assert sheet.rows[0] == ["member 0", f"{made.facts['errors'][0]:.3f}"]
+    told = {"wanted": [-5.0], "moved": [-4.0], "rate": 1e-9, "force_error_before": 1.0}
+    (aligned,) = force_sheets({"alignment": {**told, "force_error_after": 1.1, "density": [0.9]}})
+    assert aligned.rows == [["0", "-5", "-4", "0.9"]]
 
 
 def test_only_the_perceptron_of_energies_differs_from_the_member(finished):

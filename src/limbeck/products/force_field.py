@@ -16,12 +16,14 @@ from limbeck.data.elements import symbols
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
 from limbeck.errors import ArgumentError, ModelError, UnknownNameError
+from limbeck.evaluate.force_exhibits import force_charts, force_sheets
 from limbeck.evaluate.force_fields import force_row, force_rows
 from limbeck.evaluate.forces import answers
 from limbeck.loops.force_fields import check_force_field
 from limbeck.naming import split_name
 from limbeck.products.export_folder import FACTS
 from limbeck.products.network_files import read_network, spec_of, write_network
+from limbeck.run.exhibits import write_exhibits
 
 if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
@@ -158,8 +160,10 @@ class ForceField:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The table of this force field, those it is compared with, and the members that taught.
 
+        Charts of errors, and tables of members and alignment, are put beside the run's files.
+
         Args:
-            run: not needed: nothing is trained.
+            run: the folder.
             name: of this one's row.
             baselines: others by name; the first is the baseline.
             inputs: of the method: ``teacher`` and ``data``.
@@ -168,7 +172,12 @@ class ForceField:
             Rows ``{"name", "role", "quality", "cost"}`` and an empty table.
         """
         entries = {name: self.network, **{one: it.network for one, it in baselines.items()}}
-        return force_rows(entries, inputs["teacher"], inputs["data"]), {}
+        members, told = inputs["teacher"], inputs["data"].test
+        rows = force_rows(entries, members, inputs["data"])
+        each = [answers(one, told) for one in members]
+        charts = force_charts(each, answers(self.network, told), told)
+        write_exhibits(run.dir, charts, force_sheets(self.facts))
+        return rows, {}
 
     def summary(self) -> str:
         """One line about the force field."""

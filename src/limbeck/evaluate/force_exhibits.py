@@ -1,0 +1,92 @@
+"""What a report shows of force fields: members and what they are unsure of, and alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from limbeck.data.frames import Frames
+from limbeck.evaluate.forces import force_rmse_by_element
+from limbeck.run.exhibits import Bars, Chart, Drawing, Line, Sheet
+
+# Atoms are put into so many groups of equal size by how far members are apart.
+GROUPS = 10
+
+
+def force_charts(members: Sequence[Frames], student: Frames, told: Frames) -> list[Drawing]:
+    """Charts of errors by element, and of errors by how far members are apart.
+
+    Args:
+        members: what each member says of the same frames.
+        student: what the student says of them.
+        told: the frames with labels.
+    """
+    errors = force_rmse_by_element(student, told)
+    title = "Errors of forces"
+    caption = "root mean square error of forces on atoms of each element"
+    charts: list[Drawing] = [
+        Bars(title, caption, "kcal/mol/Å", list(errors), list(errors.values()))
+    ]
+    if len(members) > 1:
+        charts.append(_by_spread(members, told, title))
+    return charts
+
+
+def _by_spread(members: Sequence[Frames], told: Frames, title: str) -> Chart:
+    """Whether the ensemble errs where its members are apart."""
+    forces = np.stack([np.asarray(one.forces) for one in members])
+    apart = np.sqrt(forces.var(0, ddof=1).mean(1))
+    errors = np.sqrt(np.square(forces.mean(0) - np.asarray(told.forces)).mean(1))
+    groups = np.array_split(np.argsort(apart, kind="stable"), min(GROUPS, len(apart)))
+    x = [float(apart[group].mean()) for group in groups]
+    y = [float(np.sqrt(np.square(errors[group]).mean())) for group in groups]
+    ends = [0.0, max(x)]
+    return Chart(
+        title,
+        "error of the members' mean on atoms on which members are so far apart; dotted where both "
+        "are the same",
+        "deviation among members, kcal/mol/Å",
+        "error, kcal/mol/Å",
+        [Line("atoms by tenths", x, y), Line("equal", ends, ends, "floor")],
+    )
+
+
+def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
+    """Tables of how a student came about.
+
+    Args:
+        facts: of the product: ``errors``, ``spread``, ``frames`` and perhaps ``alignment``.
+    """
+    sheets = []
+    if "errors" in facts:
+        rows = [[f"member {place}", f"{one:.3f}"] for place, one in enumerate(facts["errors"])]
+        rows.append(["deviation among them on drawn frames", f"{facts['spread']:.3f}"])
+        caption = (
+            f"Forces in kcal/mol/Å: errors on validation frames, and how far members are apart on "
+            f"the {facts['frames']} frames that the student learned from."
+        )
+        sheets.append(Sheet("Members", ["", "kcal/mol/Å"], rows, caption))
+    if "alignment" in facts:
+        sheets.append(_alignment(facts["alignment"]))
+    return sheets
+
+
+def _alignment(told: Mapping[str, Any]) -> Sheet:
+    heads = ["box", "change wanted, atm", "moved, atm"]
+    columns: list[Sequence[float]] = [told["wanted"], told["moved"]]
+    for name, head in (("density", "density before, g/cm³"), ("slope", "slope, g/cm³ an atm")):
+        if name in told:
+            heads.append(head)
+            columns.append(told[name])
+    rows = [
+        [f"{place}", *(f"{number:.4g}" for number in numbers)]
+        for place, numbers in enumerate(zip(*columns, strict=True))
+    ]
+    before, after = told["force_error_before"], told["force_error_after"]
+    caption = (
+        f"At a rate of {told['rate']:g}; errors of forces on validation clusters went from "
+        f"{before:.3f} to {after:.3f} kcal/mol/Å."
+    )
+    return Sheet("Alignment of the pressure between molecules", heads, rows, caption)
