@@ -65,7 +65,7 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
         rows.append(["deviation among them on drawn frames", f"{facts['spread']:.3f}"])
         caption = (
             f"Forces in kcal/mol/Å: errors on validation frames, and how far members are apart on "
-            f"the {facts['frames']} frames that the student learned from."
+            f"the {facts['frames']} frames that were drawn."
         )
         sheets.append(Sheet("Members", ["", "kcal/mol/Å"], rows, caption))
     if "alignment" in facts:
