@@ -16,6 +16,7 @@ from tests.bridges.force_fields import Pairwise
 
 from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, simulate
 from limbeck.bridges.ase.conditions import ATMOSPHERE
+from limbeck.bridges.ase.trajectory import Record
 from limbeck.errors import ArgumentError, DataError, Interrupted, RunError
 from limbeck.evaluate.liquids import densities, energy_drift
 
@@ -184,6 +185,30 @@ def test_a_damaged_state_begins_anew(tmp_path):
     state.write_bytes(state.read_bytes()[:-8])
     again = simulate(argon(1), calculator(), steps=10, out=tmp_path, **FAST)
     assert again.frames.fingerprint == first.frames.fingerprint
+
+
+@pytest.mark.parametrize(
+    "name", ["trajectory.xyz", "thermo.jsonl", "last-good.xyz", "state.safetensors"]
+)
+def test_files_of_somebody_else_stay(name, tmp_path):
+    (tmp_path / name).write_text("my own work")
+    with pytest.raises(RunError, match=f"holds {name}, which no simulation of limbeck wrote"):
+        simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "my own work"
+
+
+def test_a_start_that_was_killed_is_known(tmp_path, monkeypatch):
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Record, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)
+    (tmp_path / "trajectory.xyz").write_text("4\nhalf a fra")
+    assert len(simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)) == 2
+    assert len(read(tmp_path / "trajectory.xyz", index=":")) == 2
 
 
 def test_seeds_differ_and_repeat():
