@@ -56,8 +56,8 @@ def test_a_run_starts_from_its_box_and_charts_join_its_report(tmp_path, limbeck)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "--start FILE"),
-        (("--start", "nowhere.xyz"), "--start FILE"),
+        (("--out", "out"), "--start FILE"),
+        (("--start", "nowhere.xyz", "--out", "out"), "--start FILE"),
     ],
 )
 def test_what_to_start_from_must_be_told(field, limbeck, words, said):
@@ -71,9 +71,24 @@ def test_conditions_that_do_not_exist_are_told(field, tmp_path, limbeck):
     from ase.io import write
 
     write(tmp_path / "start.xyz", molecule("H2O"))
-    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npv")
+    to = ("--start", "start.xyz", "--out", "out")
+    done = limbeck("simulate", "field", *to, "--ensemble", "npv")
     assert done.status == 2
     assert "'npv'" in done.err
-    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npt")
+    done = limbeck("simulate", "field", *to, "--ensemble", "npt")
     assert done.status == 2
     assert "not periodic" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("--out", "field"), ("--out", "field/simulations/a")])
+def test_a_product_stays_whole(field, tmp_path, limbeck, words):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    before = sorted(field.rglob("*"))
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--picoseconds", "0.001", *words)
+    assert done.status == 2
+    assert "outside it" in done.err
+    assert sorted(field.rglob("*")) == before
+    ForceField.load(field)

@@ -70,9 +70,9 @@ def simulate(
             f"{folder} holds no force field, and only those move atoms; limbeck show METHOD tells "
             "what a method gives"
         )
-    atoms = _start(folder, product, start, seed)
     name = f"{ensemble}-{temperature:g}K"
-    place = out or folder / "simulations" / name
+    place = _place(folder, out, name)
+    atoms = _start(folder, product, start, seed)
     steps = round(1000 * picoseconds / timestep)
     with progress(f"{name}", steps) as shown, deferred() as stop:
         path = product.simulate(
@@ -95,6 +95,24 @@ def simulate(
     say(_told(figures, place), json_wanted=json_wanted)
     if json_wanted:
         emit({"run": str(folder), "to": str(place), **figures})
+
+
+def _place(folder: Path, out: Path | None, name: str) -> Path:
+    """Where files go: never into a product, whose files are whole only as they were written."""
+    from limbeck.products.export_folder import FACTS
+
+    if out is None and (folder / FACTS).is_file():
+        raise SettingsError(
+            f"{folder} is a product without its run; say where files go: --out FOLDER, outside it"
+        )
+    place = out or folder / "simulations" / name
+    whole = place.resolve()
+    if any((above / FACTS).is_file() for above in (whole, *whole.parents)):
+        raise SettingsError(
+            f"--out {place} lies in a product, which more files would make unreadable; choose a "
+            "folder outside it"
+        )
+    return place
 
 
 def _start(folder: Path, product: ForceField, start: str | None, seed: int) -> Any:
