@@ -187,6 +187,37 @@ def test_a_damaged_state_begins_anew(tmp_path):
     assert again.frames.fingerprint == first.frames.fingerprint
 
 
+def heavy(atoms):
+    atoms.set_masses(50.0 * np.ones(len(atoms)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda atoms: atoms.info.update(charge=1),
+        lambda atoms: atoms.set_initial_charges([1.0, 0, 0, 0]),
+        heavy,
+        lambda atoms: atoms.set_pbc(False),
+    ],
+)
+def test_other_atoms_are_another_simulation(change, tmp_path):
+    start = argon(1)
+    start.set_momenta(np.random.default_rng(0).normal(size=(4, 3)))
+    simulate(start, calculator(), steps=5, out=tmp_path, **FAST)
+    change(start)
+    with pytest.raises(RunError, match="other atoms, settings or force field"):
+        simulate(start, calculator(), steps=5, out=tmp_path, **FAST)
+
+
+def test_another_calculator_or_other_limits_are_another_simulation(tmp_path):
+    options = {"epsilon": 0.0104, "sigma": 3.4, "rc": 6.0}
+    simulate(argon(1), LennardJones(**options), steps=5, out=tmp_path, **FAST)
+    simulate(argon(1), LennardJones(**options), steps=10, out=tmp_path, **FAST)
+    for other, limits in (({**options, "sigma": 3.3}, None), (options, Limits(jump=40.0))):
+        with pytest.raises(RunError, match="other atoms, settings or force field"):
+            simulate(argon(1), LennardJones(**other), steps=10, limits=limits, out=tmp_path, **FAST)
+
+
 @pytest.mark.parametrize(
     "name", ["trajectory.xyz", "thermo.jsonl", "last-good.xyz", "state.safetensors"]
 )

@@ -13,7 +13,7 @@ from limbeck.bridges.ase.conditions import Conditions, draw_velocities
 from limbeck.bridges.ase.guards import Guard, Limits
 from limbeck.bridges.ase.trajectory import Record, Trajectory
 from limbeck.errors import ArgumentError, DataError, Interrupted, NotFiniteError
-from limbeck.fingerprint import fingerprint
+from limbeck.fingerprint import fingerprint, fingerprint_of_object
 from limbeck.functional.units import EV
 
 Ensemble = Literal["nvt", "npt", "nve"]
@@ -99,14 +99,13 @@ def simulate(
     key = keyed.key(seed, "dynamics")
     if not np.any(moving.get_momenta()):
         draw_velocities(moving, temperature, keyed.key(key, "velocities"))
+    allowed = limits or Limits()
     identity = fingerprint(
-        [given, every, seed],
-        [moving.numbers, moving.positions, moving.get_momenta(), np.array(moving.cell)],
-        getattr(calculator, "fingerprint", type(calculator).__name__),
+        [given, every, seed, allowed], _content(moving), _calculator_name(calculator)
     )
     moving.calc = calculator
     record = Record(None if out is None else Path(out), identity)
-    guard = Guard(moving, limits or Limits(), temperature)
+    guard = Guard(moving, allowed, temperature)
     done, momentum, stopped = record.restore(moving)
     if done == 0:
         _forget(calculator)
@@ -190,6 +189,42 @@ def _advance(
         if step % every == 0:
             record.add(atoms, given.row(atoms, step))
     return step, None
+
+
+def _content(atoms: Any) -> list[Any]:
+    """Everything of atoms that decides how they move."""
+    return [
+        atoms.numbers,
+        atoms.positions,
+        atoms.get_momenta(),
+        atoms.get_masses(),
+        np.array(atoms.cell),
+        np.array(atoms.pbc),
+        # What force fields take for the total charge and the spin.
+        atoms.info.get("charge"),
+        atoms.get_initial_charges(),
+        atoms.get_initial_magnetic_moments(),
+    ]
+
+
+def _calculator_name(calculator: Any) -> Any:
+    """What stands for a calculator: its fingerprint, else its class, name and parameters."""
+    own = getattr(calculator, "fingerprint", None)
+    if own is not None:
+        return own
+    kind = type(calculator)
+    said = {
+        name: _readable(value)
+        for name, value in (getattr(calculator, "parameters", None) or {}).items()
+    }
+    return [kind.__module__, kind.__qualname__, str(getattr(calculator, "name", "")), said]
+
+
+def _readable(value: Any) -> str:
+    try:
+        return fingerprint_of_object(value)
+    except ArgumentError:  # a connection, or a library's handle: its class is all there is
+        return type(value).__qualname__
 
 
 def _forget(calculator: Any) -> None:
