@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ from limbeck import keyed
 from limbeck.data.atoms import from_atoms
 from limbeck.data.elements import symbols
 from limbeck.data.force_data import SPLITS, ForceData
-from limbeck.data.frames import Frames, Integers, join
+from limbeck.data.frames import LABELS, Frames, Integers, join
 from limbeck.data.molecules import packed
 from limbeck.data.neighbours import bonded_molecules
 from limbeck.data.xyz_files import read_atoms
-from limbeck.errors import ArgumentError, DataError, nearest
+from limbeck.errors import ArgumentError, DataError, UnusualUseWarning, nearest
 from limbeck.naming import split_name
 
 OPTIONS = ("count", "density")
+# Below this charge in e a frame is neutral: sums of charges that files round.
+NEUTRAL = 1e-3
 
 
 def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
@@ -45,18 +49,60 @@ def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
     if liquid == "none":
         return dataclasses.replace(data, liquid=None)
     if isinstance(liquid, Frames):
-        return dataclasses.replace(data, liquid=with_molecules(liquid))
+        return dataclasses.replace(data, liquid=_told(with_molecules(liquid), "the liquid"))
     several = liquid if isinstance(liquid, (list, tuple)) else [liquid]
     boxes = [_box(data, one, keyed.key(seed, "box", place)) for place, one in enumerate(several)]
     return dataclasses.replace(data, liquid=join(map(with_molecules, boxes)))
 
 
+def boxes_of(atoms: Iterable[Any], what: str) -> Frames:
+    """Frames to start dynamics from: without labels, which anybody may have given, molecules told.
+
+    Args:
+        atoms: ASE's, with or without a calculator; they stay as they are.
+        what: their name in errors.
+
+    Returns:
+        The frames. A frame that is charged is warned of.
+
+    Raises:
+        DataError: the frames cannot be true, as `from_atoms` says.
+
+    Example:
+        >>> from ase import Atoms
+        >>> argon = Atoms("Ar", cell=[5.0, 5.0, 5.0], pbc=True, info={"energy": -2e4})
+        >>> boxes_of([argon], "argon").labels
+        ()
+    """
+    bare = []
+    for one in atoms:
+        copy = one.copy()  # which leaves the calculator behind
+        for label in (*LABELS, "stress"):
+            copy.info.pop(label, None)
+            copy.arrays.pop(label, None)
+        bare.append(copy)
+    return _told(with_molecules(from_atoms(bare, what=what)), what)
+
+
+def _told(frames: Frames, what: str) -> Frames:
+    """The frames; a warning says which of them is charged."""
+    charged = np.flatnonzero(np.abs(frames.charge) > NEUTRAL)
+    if len(charged):
+        warnings.warn(
+            f"{what}: frame {charged[0]} has a charge of {frames.charge[charged[0]]:+g} e, whose "
+            "images repel each other without end; add ions of the other sign, or set charge to 0",
+            UnusualUseWarning,
+            stacklevel=4,
+        )
+    return frames
+
+
 def _box(data: ForceData, given: Any, key: int) -> Frames:
     if not isinstance(given, str):
-        return from_atoms([given], what="the liquid")
+        return boxes_of([given], "the liquid")
     prefix, rest, options = split_name(given)
     if prefix == "xyz":
-        return from_atoms(read_atoms(Path(rest).expanduser()), what=given)
+        return boxes_of(read_atoms(Path(rest).expanduser()), given)
     if prefix:
         raise ArgumentError(
             f"liquid is {given!r}, expected a formula such as H2O?count=32, or xyz:FILE"
