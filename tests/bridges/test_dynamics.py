@@ -324,6 +324,7 @@ def test_words_of_the_force_field_end_it():
         ({"ensemble": "nvpt"}, "ensemble is 'nvpt'"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"timestep": float("nan")}, "timestep is nan"),
+        ({"pressure": float("nan")}, "pressure is nan"),
         ({"steps": 1.5}, "steps is 1.5"),
         ({"every": 0}, "every is 0"),
     ],

@@ -92,3 +92,55 @@ def test_a_product_stays_whole(field, tmp_path, limbeck, words):
     assert "outside it" in done.err
     assert sorted(field.rglob("*")) == before
     ForceField.load(field)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--timestep", "0"), "--timestep is 0.0"),
+        (("--timestep", "nan"), "--timestep is nan"),
+        (("--every", "-1"), "--every is -1.0"),
+        (("--picoseconds", "inf"), "--picoseconds is inf"),
+        (("--pressure", "nan"), "pressure is nan"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told(field, tmp_path, limbeck, words, said):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--out", "out", *words)
+    assert done.status == 2, done.err
+    assert said in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_any_file_that_ase_reads_is_a_start(field, tmp_path, limbeck):
+    from ase.build import molecule
+    from ase.io import write
+
+    water = molecule("H2O")
+    water.center(vacuum=4)
+    write(tmp_path / "start.pdb", water)
+    to = ("--picoseconds", "0.001", "--out", "out")
+    done = limbeck("simulate", "field", "--start", "start.pdb", *to)
+    assert done.status == 0, done.err
+    (tmp_path / "broken.cif").write_text("nothing")
+    done = limbeck("simulate", "field", "--start", "broken.cif", *to)
+    assert done.status == 1
+    assert "does not read as atoms" in done.err
+
+
+def test_an_explosion_is_told(field, tmp_path, limbeck, monkeypatch):
+    from ase.build import molecule
+    from ase.io import write
+
+    from limbeck.bridges.ase.guards import Guard
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    monkeypatch.setattr(Guard, "fault", lambda *given: "it is too hot")
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--out", "out")
+    assert done.status == 0
+    assert "Warning: the simulation broke off after 0 of 20000 steps" in done.err
+    assert "it is too hot" in done.err
+    assert (tmp_path / "out" / "last-good.xyz").is_file()

@@ -42,6 +42,9 @@ class Conditions:
                     f"{name} is {getattr(self, name)}, expected a finite number above 0"
                 )
 
+        if not np.isfinite(self.pressure):
+            raise ArgumentError(f"pressure is {self.pressure}, expected a finite number of atm")
+
     def check(self, atoms: Any, calculator: Any) -> None:
         """Raise `ArgumentError` where the volume shall change and cannot."""
         if self.ensemble != "npt":
