@@ -152,6 +152,21 @@ def test_a_stop_changes_no_bit(ensemble, tmp_path, monkeypatch):
         assert all(np.array_equal(other.rows[name], whole.rows[name]) for name in whole.rows)
 
 
+def test_states_do_not_wait_for_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(dynamics, "CHUNK", 10)
+
+    class Stop:
+        asked = True
+
+    given = {**FAST, "every": 25}
+    with pytest.raises(Interrupted, match="stopped at step 10 of 50"):
+        simulate(argon(1), calculator(), steps=50, out=tmp_path, stop=Stop(), **given)
+    cut = simulate(argon(1), calculator(), steps=50, out=tmp_path, **given)
+    often = simulate(argon(1), calculator(), steps=50, **FAST)
+    np.testing.assert_array_equal(cut.rows["step"], [0, 25, 50])
+    assert cut.frames.fingerprint == often.frames.take([0, 5, 10]).fingerprint
+
+
 def test_what_is_done_is_not_done_again(tmp_path):
     first = simulate(argon(1), calculator(), steps=20, out=tmp_path, **FAST)
     broken = calculator()

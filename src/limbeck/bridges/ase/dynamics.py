@@ -17,7 +17,7 @@ from limbeck.fingerprint import fingerprint, fingerprint_of_object
 from limbeck.functional.units import EV
 
 Ensemble = Literal["nvt", "npt", "nve"]
-# Steps from one state on disk to the next, at least.
+# Steps from one state on disk to the next.
 CHUNK = 500
 
 
@@ -46,9 +46,9 @@ def simulate(
     of a cell that keeps its shape, which samples the isothermal-isobaric ensemble (a Berendsen
     barostat does not: its volume hardly fluctuates); ``nve`` is velocity Verlet.
 
-    With ``out`` a state is written every few hundred steps, and a call with the same arguments
-    goes on from it: in the same bits as one that was never stopped, where the calculator depends
-    on positions alone. Draws are keyed by seed and step.
+    With ``out`` a state is written every 500 steps, however far apart frames are, and at the end;
+    a call with the same arguments goes on from it: in the same bits as one that was never stopped,
+    where the calculator depends on positions alone. Draws are keyed by seed and step.
 
     Args:
         atoms: ASE's `Atoms` to start from, which stay as they are. Velocities that they have are
@@ -112,9 +112,8 @@ def simulate(
         record.add(moving, given.row(moving, 0))
     elif progress is not None:
         progress.advance(min(done, steps))
-    chunk = every * -(-CHUNK // every)
     while done < steps and stopped is None:
-        begun, last = done, min(done - done % chunk + chunk, steps)
+        begun, last = done, min(done - done % CHUNK + CHUNK, steps)
         _forget(calculator)
         guard.begin(float(moving.get_potential_energy()))
         mover = given.integrator(moving, keyed.key(key, "bath", done), momentum)
