@@ -97,6 +97,16 @@ def test_a_bath_gives_positions_and_velocities_their_temperature():
     assert done.energies[half].mean() == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.parametrize("ensemble", ["nvt", "npt", "nve"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_velocities_begin_at_the_temperature(ensemble, count):
+    atoms = Atoms(f"Ar{count}", np.eye(3)[:count] * 4, cell=np.eye(3) * 12, pbc=True)
+    done = simulate(atoms, calculator(), ensemble=ensemble, steps=0)
+    assert done.temperatures[0] == pytest.approx(300)
+    if ensemble == "nve" and count > 1:
+        assert np.abs(done.atoms.get_momenta().sum(0)).max() < 1e-12
+
+
 def test_pressure_gives_an_ideal_gas_its_volume():
     places = np.stack(np.meshgrid(*[[0, 4, 8]] * 3), -1).reshape(-1, 3)[:12]
     atoms = Atoms("Ar12", places, cell=np.eye(3) * 10, pbc=True)

@@ -14,6 +14,7 @@ from limbeck.data.frames import Floats, Frames, join
 from limbeck.data.labelling import label_source, labelled
 from limbeck.data.science import science
 from limbeck.errors import DataError
+from limbeck.functional.units import DENSE
 
 # Closed shells of H, C, N and O among the molecules that ASE brings along (the G2 set).
 SMALL = ("H2O", "NH3", "CH4", "CH3OH", "H2CO", "HCN", "CO2")
@@ -113,9 +114,9 @@ def packed(molecule: Frames, count: int, *, density: float, key: int = 0) -> Fra
     species = molecule.species
     shape = molecule.positions - molecule.positions.mean(0)
     weight = float(masses(molecule).sum()) * count
-    # 1 g/cm3 is 0.6022 atomic units of mass in a cubic Angstrom; molecules are apart from images.
+    # Molecules are apart from images.
     least = float(np.linalg.norm(shape[:, None] - shape, axis=2).max()) + GAP[1]
-    dense = max((weight / (0.602214 * density)) ** (1 / 3), least)
+    dense = max((DENSE * weight / density) ** (1 / 3), least)
     for attempt in range(TRIES):
         side = dense * 1.02**attempt
         placed = _fill(shape, count, side, keyed.key(key, attempt))

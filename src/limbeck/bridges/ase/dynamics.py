@@ -52,7 +52,7 @@ def simulate(
 
     Args:
         atoms: ASE's `Atoms` to start from, which stay as they are. Velocities that they have are
-            kept; else they are drawn for the temperature, without motion of the whole.
+            kept; else they are drawn for the temperature, in ``nve`` without motion of the whole.
         calculator: of ASE.
         ensemble: ``"nvt"``, ``"npt"`` or ``"nve"``.
         temperature: in K.
@@ -98,7 +98,8 @@ def simulate(
     moving = atoms.copy()
     key = keyed.key(seed, "dynamics")
     if not np.any(moving.get_momenta()):
-        draw_velocities(moving, temperature, keyed.key(key, "velocities"))
+        draws = keyed.key(key, "velocities")
+        draw_velocities(moving, temperature, draws, still=given.is_still(moving))
     allowed = limits or Limits()
     identity = fingerprint(
         [given, every, seed, allowed], _content(moving), _calculator_name(calculator)

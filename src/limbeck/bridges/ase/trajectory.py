@@ -93,10 +93,8 @@ class Record:
     written: int = 0
 
     def add(self, atoms: Any, row: dict[str, float]) -> None:
-        """Keep a frame."""
-        bare = atoms.copy()
-        bare.calc = None
-        self.images.append(bare)
+        """Keep a frame; a copy leaves the calculator behind."""
+        self.images.append(atoms.copy())
         self.rows.append(row)
 
     def save(self, atoms: Any, step: int, extra: float, stopped: str | None) -> None:
@@ -178,7 +176,7 @@ class Record:
         # What was written after the state is of steps that are done again.
         os.truncate(self.folder / FRAMES, int(facts["frames"]))
         os.truncate(self.folder / ROWS, int(facts["rows"]))
-        self.images = [_bare(one) for one in read_atoms(self.folder / FRAMES)]
+        self.images = [one.copy() for one in read_atoms(self.folder / FRAMES)]
         self.rows = [json.loads(line) for line in (self.folder / ROWS).read_text().splitlines()]
         self.written = len(self.images)
         atoms.set_cell(tensors["cell"].numpy(), scale_atoms=False)
@@ -231,8 +229,3 @@ def _columns(atoms: Any) -> dict[str, Any]:
     """What is written of each atom beside its place."""
     numbered = {"mol": atoms.arrays["mol"]} if "mol" in atoms.arrays else {}
     return {**numbered, "momenta": atoms.get_momenta()}
-
-
-def _bare(atoms: Any) -> Any:
-    atoms.calc = None
-    return atoms
