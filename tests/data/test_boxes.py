@@ -10,9 +10,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tests.data.atoms import box
 
 from limbeck.data import from_atoms, to_atoms, write_xyz
-from limbeck.data.boxes import with_box
+from limbeck.data.boxes import packed, with_box
 from limbeck.data.names import resolve
-from limbeck.errors import UnusualUseWarning
+from limbeck.errors import DataError, UnusualUseWarning
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,9 @@ def test_a_charged_box_is_told(data):
     for given in (atoms, from_atoms([atoms])):
         with pytest.warns(UnusualUseWarning, match="frame 0 has a charge of \\+1 e"):
             with_box(data, given)
+
+
+def test_a_charged_molecule_is_not_packed(data):
+    one = data.train.take([0]).without_labels().replace(charge=np.array([-1.0]))
+    with pytest.raises(DataError, match="has a charge of -1 e; .* ions of both signs"):
+        packed(one, 4, density=0.5)
