@@ -144,3 +144,17 @@ def test_an_explosion_is_told(field, tmp_path, limbeck, monkeypatch):
     assert "Warning: the simulation broke off after 0 of 20000 steps" in done.err
     assert "it is too hot" in done.err
     assert (tmp_path / "out" / "last-good.xyz").is_file()
+
+
+def test_a_box_by_name_is_that_of_the_run_whatever_the_seed(tmp_path, limbeck):
+    from ase.io import read
+
+    done = limbeck("run", "bamboo", "--preset", "tiny", "--liquid", "CH4?count=2", "--out", "run")
+    assert done.status == 0, done.err
+    starts = []
+    for seed in ("0", "1"):
+        assert limbeck("simulate", "run", *SHORT, "--seed", seed, "--out", seed).status == 0
+        starts.append(read(tmp_path / seed / "trajectory.xyz", 0))
+    assert len(starts[0]) == 10
+    assert (starts[0].positions == starts[1].positions).all()
+    assert (starts[0].get_momenta() != starts[1].get_momenta()).any()

@@ -75,7 +75,7 @@ def simulate(
     steps, between = _steps(picoseconds, timestep, every)
     name = f"{ensemble}-{temperature:g}K"
     place = _place(folder, out, name)
-    atoms = _start(folder, product, start, seed)
+    atoms = _start(folder, product, start)
     with progress(f"{name}", steps) as shown, deferred() as stop:
         path = product.simulate(
             atoms,
@@ -136,7 +136,7 @@ def _place(folder: Path, out: Path | None, name: str) -> Path:
     return place
 
 
-def _start(folder: Path, product: ForceField, start: str | None, seed: int) -> Any:
+def _start(folder: Path, product: ForceField, start: str | None) -> Any:
     """The atoms to start from."""
     from limbeck.data.atoms import to_atoms
     from limbeck.data.boxes import with_box
@@ -153,7 +153,9 @@ def _start(folder: Path, product: ForceField, start: str | None, seed: int) -> A
         )
     request = Request.read(folder)
     data = resolve(request.data)
-    found = with_box(data, start or request.inputs.get("liquid"), seed=seed).liquid
+    # Packed as the run packed it; the seed of the simulation is one of velocities.
+    given = start or request.inputs.get("liquid")
+    found = with_box(data, given, seed=request.seeds[0]).liquid
     if found is None:
         raise SettingsError(
             f"{data.name} has no periodic box to start from; give --start FILE, or a molecule such "
