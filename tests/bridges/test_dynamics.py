@@ -16,6 +16,7 @@ from tests.bridges.force_fields import Pairwise
 
 from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, simulate
 from limbeck.bridges.ase.conditions import ATMOSPHERE
+from limbeck.bridges.ase.trajectory import Record
 from limbeck.errors import ArgumentError, DataError, Interrupted, RunError
 from limbeck.evaluate.liquids import densities, energy_drift
 
@@ -96,6 +97,16 @@ def test_a_bath_gives_positions_and_velocities_their_temperature():
     assert done.energies[half].mean() == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.parametrize("ensemble", ["nvt", "npt", "nve"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_velocities_begin_at_the_temperature(ensemble, count):
+    atoms = Atoms(f"Ar{count}", np.eye(3)[:count] * 4, cell=np.eye(3) * 12, pbc=True)
+    done = simulate(atoms, calculator(), ensemble=ensemble, steps=0)
+    assert done.temperatures[0] == pytest.approx(300)
+    if ensemble == "nve" and count > 1:
+        assert np.abs(done.atoms.get_momenta().sum(0)).max() < 1e-12
+
+
 def test_pressure_gives_an_ideal_gas_its_volume():
     places = np.stack(np.meshgrid(*[[0, 4, 8]] * 3), -1).reshape(-1, 3)[:12]
     atoms = Atoms("Ar12", places, cell=np.eye(3) * 10, pbc=True)
@@ -151,6 +162,21 @@ def test_a_stop_changes_no_bit(ensemble, tmp_path, monkeypatch):
         assert all(np.array_equal(other.rows[name], whole.rows[name]) for name in whole.rows)
 
 
+def test_states_do_not_wait_for_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(dynamics, "CHUNK", 10)
+
+    class Stop:
+        asked = True
+
+    given = {**FAST, "every": 25}
+    with pytest.raises(Interrupted, match="stopped at step 10 of 50"):
+        simulate(argon(1), calculator(), steps=50, out=tmp_path, stop=Stop(), **given)
+    cut = simulate(argon(1), calculator(), steps=50, out=tmp_path, **given)
+    often = simulate(argon(1), calculator(), steps=50, **FAST)
+    np.testing.assert_array_equal(cut.rows["step"], [0, 25, 50])
+    assert cut.frames.fingerprint == often.frames.take([0, 5, 10]).fingerprint
+
+
 def test_what_is_done_is_not_done_again(tmp_path):
     first = simulate(argon(1), calculator(), steps=20, out=tmp_path, **FAST)
     broken = calculator()
@@ -184,6 +210,61 @@ def test_a_damaged_state_begins_anew(tmp_path):
     state.write_bytes(state.read_bytes()[:-8])
     again = simulate(argon(1), calculator(), steps=10, out=tmp_path, **FAST)
     assert again.frames.fingerprint == first.frames.fingerprint
+
+
+def heavy(atoms):
+    atoms.set_masses(50.0 * np.ones(len(atoms)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda atoms: atoms.info.update(charge=1),
+        lambda atoms: atoms.set_initial_charges([1.0, 0, 0, 0]),
+        heavy,
+        lambda atoms: atoms.set_pbc(False),
+    ],
+)
+def test_other_atoms_are_another_simulation(change, tmp_path):
+    start = argon(1)
+    start.set_momenta(np.random.default_rng(0).normal(size=(4, 3)))
+    simulate(start, calculator(), steps=5, out=tmp_path, **FAST)
+    change(start)
+    with pytest.raises(RunError, match="other atoms, settings or force field"):
+        simulate(start, calculator(), steps=5, out=tmp_path, **FAST)
+
+
+def test_another_calculator_or_other_limits_are_another_simulation(tmp_path):
+    options = {"epsilon": 0.0104, "sigma": 3.4, "rc": 6.0}
+    simulate(argon(1), LennardJones(**options), steps=5, out=tmp_path, **FAST)
+    simulate(argon(1), LennardJones(**options), steps=10, out=tmp_path, **FAST)
+    for other, limits in (({**options, "sigma": 3.3}, None), (options, Limits(jump=40.0))):
+        with pytest.raises(RunError, match="other atoms, settings or force field"):
+            simulate(argon(1), LennardJones(**other), steps=10, limits=limits, out=tmp_path, **FAST)
+
+
+@pytest.mark.parametrize(
+    "name", ["trajectory.xyz", "thermo.jsonl", "last-good.xyz", "state.safetensors"]
+)
+def test_files_of_somebody_else_stay(name, tmp_path):
+    (tmp_path / name).write_text("my own work")
+    with pytest.raises(RunError, match=f"holds {name}, which no simulation of limbeck wrote"):
+        simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "my own work"
+
+
+def test_a_start_that_was_killed_is_known(tmp_path, monkeypatch):
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Record, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)
+    (tmp_path / "trajectory.xyz").write_text("4\nhalf a fra")
+    assert len(simulate(argon(1), calculator(), steps=5, out=tmp_path, **FAST)) == 2
+    assert len(read(tmp_path / "trajectory.xyz", index=":")) == 2
 
 
 def test_seeds_differ_and_repeat():
@@ -268,6 +349,7 @@ def test_words_of_the_force_field_end_it():
         ({"ensemble": "nvpt"}, "ensemble is 'nvpt'"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"timestep": float("nan")}, "timestep is nan"),
+        ({"pressure": float("nan")}, "pressure is nan"),
         ({"steps": 1.5}, "steps is 1.5"),
         ({"every": 0}, "every is 0"),
     ],

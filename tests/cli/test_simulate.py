@@ -56,8 +56,8 @@ def test_a_run_starts_from_its_box_and_charts_join_its_report(tmp_path, limbeck)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "--start FILE"),
-        (("--start", "nowhere.xyz"), "--start FILE"),
+        (("--out", "out"), "--start FILE"),
+        (("--start", "nowhere.xyz", "--out", "out"), "--start FILE"),
     ],
 )
 def test_what_to_start_from_must_be_told(field, limbeck, words, said):
@@ -71,9 +71,90 @@ def test_conditions_that_do_not_exist_are_told(field, tmp_path, limbeck):
     from ase.io import write
 
     write(tmp_path / "start.xyz", molecule("H2O"))
-    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npv")
+    to = ("--start", "start.xyz", "--out", "out")
+    done = limbeck("simulate", "field", *to, "--ensemble", "npv")
     assert done.status == 2
     assert "'npv'" in done.err
-    done = limbeck("simulate", "field", "--start", "start.xyz", "--ensemble", "npt")
+    done = limbeck("simulate", "field", *to, "--ensemble", "npt")
     assert done.status == 2
     assert "not periodic" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("--out", "field"), ("--out", "field/simulations/a")])
+def test_a_product_stays_whole(field, tmp_path, limbeck, words):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    before = sorted(field.rglob("*"))
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--picoseconds", "0.001", *words)
+    assert done.status == 2
+    assert "outside it" in done.err
+    assert sorted(field.rglob("*")) == before
+    ForceField.load(field)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--timestep", "0"), "--timestep is 0.0"),
+        (("--timestep", "nan"), "--timestep is nan"),
+        (("--every", "-1"), "--every is -1.0"),
+        (("--picoseconds", "inf"), "--picoseconds is inf"),
+        (("--pressure", "nan"), "pressure is nan"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told(field, tmp_path, limbeck, words, said):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--out", "out", *words)
+    assert done.status == 2, done.err
+    assert said in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_any_file_that_ase_reads_is_a_start(field, tmp_path, limbeck):
+    from ase.build import molecule
+    from ase.io import write
+
+    water = molecule("H2O")
+    water.center(vacuum=4)
+    write(tmp_path / "start.pdb", water)
+    to = ("--picoseconds", "0.001", "--out", "out")
+    done = limbeck("simulate", "field", "--start", "start.pdb", *to)
+    assert done.status == 0, done.err
+    (tmp_path / "broken.cif").write_text("nothing")
+    done = limbeck("simulate", "field", "--start", "broken.cif", *to)
+    assert done.status == 1
+    assert "does not read as atoms" in done.err
+
+
+def test_an_explosion_is_told(field, tmp_path, limbeck, monkeypatch):
+    from ase.build import molecule
+    from ase.io import write
+
+    from limbeck.bridges.ase.guards import Guard
+
+    write(tmp_path / "start.xyz", molecule("H2O"))
+    monkeypatch.setattr(Guard, "fault", lambda *given: "it is too hot")
+    done = limbeck("simulate", "field", "--start", "start.xyz", "--out", "out")
+    assert done.status == 0
+    assert "Warning: the simulation broke off after 0 of 20000 steps" in done.err
+    assert "it is too hot" in done.err
+    assert (tmp_path / "out" / "last-good.xyz").is_file()
+
+
+def test_a_box_by_name_is_that_of_the_run_whatever_the_seed(tmp_path, limbeck):
+    from ase.io import read
+
+    done = limbeck("run", "bamboo", "--preset", "tiny", "--liquid", "CH4?count=2", "--out", "run")
+    assert done.status == 0, done.err
+    starts = []
+    for seed in ("0", "1"):
+        assert limbeck("simulate", "run", *SHORT, "--seed", seed, "--out", seed).status == 0
+        starts.append(read(tmp_path / seed / "trajectory.xyz", 0))
+    assert len(starts[0]) == 10
+    assert (starts[0].positions == starts[1].positions).all()
+    assert (starts[0].get_momenta() != starts[1].get_momenta()).any()

@@ -44,6 +44,13 @@ Outside = Annotated[
         "well these are told apart (window-early-exit)."
     ),
 ]
+Liquid = Annotated[
+    str | None,
+    typer.Option(
+        help="Box that dynamics of a force field start from: xyz:FILE, or a molecule of the data "
+        "by its formula, such as H2O?count=32 (bamboo)."
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: NAME=VALUE; repeat for several."),
@@ -112,6 +119,7 @@ class Typed:
     executor: str = "local"
     tracker: Sequence[str] | None = None
     outside: str | None = None
+    liquid: str | None = None
 
     def request(self) -> Request:
         """Make the request.
@@ -189,7 +197,8 @@ class Typed:
     @property
     def _given(self) -> dict[str, Any]:
         teacher = list(self.teacher or []) or None
-        named = {"student": self.student, "data": self.data, "outside": self.outside}
+        named = {"student": self.student, "data": self.data}
+        named |= {"outside": self.outside, "liquid": self.liquid}
         return {"teacher": teacher, **named}
 
     @property

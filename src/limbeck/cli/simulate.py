@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +24,8 @@ def simulate(
     start: Annotated[
         str | None,
         typer.Option(
-            help="FILE of atoms as ASE reads them, or a molecule of the run's data by its formula, "
-            "such as H2O?count=32; the periodic box of the data by default."
+            help="FILE of atoms as ASE reads them (its first frame), or a molecule of the run's "
+            "data by its formula, such as H2O?count=32; the periodic box of the data by default."
         ),
     ] = None,
     ensemble: Annotated[
@@ -46,7 +48,7 @@ def simulate(
 
     Writes trajectory.xyz, a row of thermodynamics a frame, and figures: density, diffusion, drift
     of the energy; charts of them join the run's report. A simulation that was stopped goes on where
-    it was; one that explodes is ended with its last good frame.
+    it was; one that explodes is ended with its last good frame, last-good.xyz, and a warning.
 
     \b
     Examples:
@@ -70,10 +72,10 @@ def simulate(
             f"{folder} holds no force field, and only those move atoms; limbeck show METHOD tells "
             "what a method gives"
         )
-    atoms = _start(folder, product, start, seed)
+    steps, between = _steps(picoseconds, timestep, every)
     name = f"{ensemble}-{temperature:g}K"
-    place = out or folder / "simulations" / name
-    steps = round(1000 * picoseconds / timestep)
+    place = _place(folder, out, name)
+    atoms = _start(folder, product, start)
     with progress(f"{name}", steps) as shown, deferred() as stop:
         path = product.simulate(
             atoms,
@@ -82,7 +84,7 @@ def simulate(
             pressure=pressure,
             timestep=timestep,
             steps=steps,
-            every=max(round(1000 * every / timestep), 1),
+            every=between,
             seed=seed,
             out=place,
             progress=shown,
@@ -93,28 +95,67 @@ def simulate(
     if is_run(folder):
         add_charts(folder, trajectory_charts(path, f"Dynamics {name}"))
     say(_told(figures, place), json_wanted=json_wanted)
+    if path.stopped is not None:
+        from limbeck.bridges.ase.trajectory import LAST
+
+        # Beside the figures, which programs read: what was asked for was not done.
+        print(
+            f"Warning: the simulation broke off after {path.steps} of {steps} steps, "
+            f"{path.stopped}; its last good frame is {place / LAST}",
+            file=sys.stderr,
+        )
     if json_wanted:
         emit({"run": str(folder), "to": str(place), **figures})
 
 
-def _start(folder: Path, product: ForceField, start: str | None, seed: int) -> Any:
+def _steps(picoseconds: float, timestep: float, every: float) -> tuple[int, int]:
+    """How many steps of fs there are in all, and from one frame to the next."""
+    for name, value, unit in (("timestep", timestep, "fs"), ("every", every, "ps")):
+        if not 0 < value < math.inf:
+            raise SettingsError(f"--{name} is {value}, expected a finite number of {unit} above 0")
+    if not 0 <= picoseconds < math.inf:
+        raise SettingsError(f"--picoseconds is {picoseconds}, expected a finite number from 0 on")
+    return round(1000 * picoseconds / timestep), max(round(1000 * every / timestep), 1)
+
+
+def _place(folder: Path, out: Path | None, name: str) -> Path:
+    """Where files go: never into a product, whose files are whole only as they were written."""
+    from limbeck.products.export_folder import FACTS
+
+    if out is None and (folder / FACTS).is_file():
+        raise SettingsError(
+            f"{folder} is a product without its run; say where files go: --out FOLDER, outside it"
+        )
+    place = out or folder / "simulations" / name
+    whole = place.resolve()
+    if any((above / FACTS).is_file() for above in (whole, *whole.parents)):
+        raise SettingsError(
+            f"--out {place} lies in a product, which more files would make unreadable; choose a "
+            "folder outside it"
+        )
+    return place
+
+
+def _start(folder: Path, product: ForceField, start: str | None) -> Any:
     """The atoms to start from."""
     from limbeck.data.atoms import to_atoms
     from limbeck.data.boxes import with_box
     from limbeck.data.names import resolve
-    from limbeck.data.xyz_files import read_atoms
+    from limbeck.data.xyz_files import read_first
     from limbeck.experiment import Request, is_run
 
     path = Path(start.removeprefix("xyz:")).expanduser() if start else None
     if path is not None and path.is_file():
-        return read_atoms(path)[0]
+        return read_first(path)
     if not is_run(folder):
         raise SettingsError(
             f"{folder} is a product without its run; say what to start from: --start FILE"
         )
     request = Request.read(folder)
     data = resolve(request.data)
-    found = with_box(data, start or request.inputs.get("liquid"), seed=seed).liquid
+    # Packed as the run packed it; the seed of the simulation is one of velocities.
+    given = start or request.inputs.get("liquid")
+    found = with_box(data, given, seed=request.seeds[0]).liquid
     if found is None:
         raise SettingsError(
             f"{data.name} has no periodic box to start from; give --start FILE, or a molecule such "
@@ -126,8 +167,6 @@ def _start(folder: Path, product: ForceField, start: str | None, seed: int) -> A
 def _told(figures: dict[str, Any], place: Path) -> str:
     """What came of it, in lines for people."""
     lines = [f"{figures['picoseconds']:g} ps: {place}"]
-    if figures["stopped"]:
-        lines.append(f"stopped early: {figures['stopped']}")
     lines.append(f"temperature {figures['temperature_k']:.1f} K")
     if "density_g_cm3" in figures:
         lines.append(f"density {figures['density_g_cm3']:.4f} g/cm3")

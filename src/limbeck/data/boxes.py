@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limbeck import keyed
-from limbeck.data.atoms import from_atoms
+from limbeck.data.atoms import from_atoms, masses
 from limbeck.data.elements import symbols
 from limbeck.data.force_data import SPLITS, ForceData
-from limbeck.data.frames import Frames, Integers, join
-from limbeck.data.molecules import packed
+from limbeck.data.frames import LABELS, Floats, Frames, Integers, join
 from limbeck.data.neighbours import bonded_molecules
 from limbeck.data.xyz_files import read_atoms
-from limbeck.errors import ArgumentError, DataError, nearest
+from limbeck.errors import ArgumentError, DataError, UnusualUseWarning, nearest
+from limbeck.functional.units import DENSE
 from limbeck.naming import split_name
 
 OPTIONS = ("count", "density")
+# Below this charge in e a frame is neutral: sums of charges that files round.
+NEUTRAL = 1e-3
+# Between the nearest atoms of two molecules, in Angstrom: least and most.
+GAP = (1.8, 3.2)
+TRIES = 200
 
 
 def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
@@ -45,18 +52,60 @@ def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
     if liquid == "none":
         return dataclasses.replace(data, liquid=None)
     if isinstance(liquid, Frames):
-        return dataclasses.replace(data, liquid=with_molecules(liquid))
+        return dataclasses.replace(data, liquid=_told(with_molecules(liquid), "the liquid"))
     several = liquid if isinstance(liquid, (list, tuple)) else [liquid]
     boxes = [_box(data, one, keyed.key(seed, "box", place)) for place, one in enumerate(several)]
     return dataclasses.replace(data, liquid=join(map(with_molecules, boxes)))
 
 
+def boxes_of(atoms: Iterable[Any], what: str) -> Frames:
+    """Frames to start dynamics from: without labels, which anybody may have given, molecules told.
+
+    Args:
+        atoms: ASE's, with or without a calculator; they stay as they are.
+        what: their name in errors.
+
+    Returns:
+        The frames. A frame that is charged is warned of.
+
+    Raises:
+        DataError: the frames cannot be true, as `from_atoms` says.
+
+    Example:
+        >>> from ase import Atoms
+        >>> argon = Atoms("Ar", cell=[5.0, 5.0, 5.0], pbc=True, info={"energy": -2e4})
+        >>> boxes_of([argon], "argon").labels
+        ()
+    """
+    bare = []
+    for one in atoms:
+        copy = one.copy()  # which leaves the calculator behind
+        for label in (*LABELS, "stress"):
+            copy.info.pop(label, None)
+            copy.arrays.pop(label, None)
+        bare.append(copy)
+    return _told(with_molecules(from_atoms(bare, what=what)), what)
+
+
+def _told(frames: Frames, what: str) -> Frames:
+    """The frames; a warning says which of them is charged."""
+    charged = np.flatnonzero(np.abs(frames.charge) > NEUTRAL)
+    if len(charged):
+        warnings.warn(
+            f"{what}: frame {charged[0]} has a charge of {frames.charge[charged[0]]:+g} e, whose "
+            "images repel each other without end; add ions of the other sign, or set charge to 0",
+            UnusualUseWarning,
+            stacklevel=4,
+        )
+    return frames
+
+
 def _box(data: ForceData, given: Any, key: int) -> Frames:
     if not isinstance(given, str):
-        return from_atoms([given], what="the liquid")
+        return boxes_of([given], "the liquid")
     prefix, rest, options = split_name(given)
     if prefix == "xyz":
-        return from_atoms(read_atoms(Path(rest).expanduser()), what=given)
+        return boxes_of(read_atoms(Path(rest).expanduser()), given)
     if prefix:
         raise ArgumentError(
             f"liquid is {given!r}, expected a formula such as H2O?count=32, or xyz:FILE"
@@ -116,3 +165,89 @@ def with_molecules(frames: Frames) -> Frames:
     if frames.molecule is not None:
         return frames
     return frames.replace(molecule=bonded_molecules(frames))
+
+
+def packed(molecule: Frames, count: int, *, density: float, key: int = 0) -> Frames:
+    """A cubic periodic box of one molecule many times, at random places and angles.
+
+    Args:
+        molecule: one frame.
+        count: how many.
+        density: in g/cm3; it is lowered where the molecules find no room.
+        key: of the draws.
+
+    Returns:
+        One frame, with molecules numbered.
+
+    Raises:
+        DataError: the molecule is charged, or they find no room, whatever the density.
+    """
+    charge = float(molecule.charge[0])
+    if abs(charge) > NEUTRAL:
+        raise DataError(
+            f"the molecule {formula_of(molecule.species)} has a charge of {charge:+g} e; a box of "
+            "it alone would be charged, so give one with ions of both signs: xyz:FILE"
+        )
+    species = molecule.species
+    shape = molecule.positions - molecule.positions.mean(0)
+    weight = float(masses(molecule).sum()) * count
+    # Molecules are apart from images.
+    least = float(np.linalg.norm(shape[:, None] - shape, axis=2).max()) + GAP[1]
+    dense = max((DENSE * weight / density) ** (1 / 3), least)
+    for attempt in range(TRIES):
+        side = dense * 1.02**attempt
+        placed = _fill(shape, count, side, keyed.key(key, attempt))
+        if placed is not None:
+            break
+    else:
+        raise DataError(f"{count} molecules found no room at {density} g/cm3; lower the density")
+    return Frames(
+        np.tile(species, count),
+        np.concatenate(placed),
+        np.array([count * len(species)]),
+        cell=side * np.eye(3)[None],
+        periodic=np.array([True]),
+        molecule=np.repeat(np.arange(count), len(species)),
+    )
+
+
+def _fill(shape: Floats, count: int, side: float, key: int) -> list[Floats] | None:
+    """Molecules in a cubic box, or None where one found no room."""
+    placed: list[Floats] = []
+    for number in range(count):
+        for attempt in range(TRIES):
+            own = keyed.key(key, number, attempt)
+            place = side * keyed.uniform(keyed.key(own, "at"), np.zeros(1, dtype=np.int64), 3)
+            moved = turned(shape, own) + place
+            if not placed:
+                break
+            apart = moved[:, None] - np.concatenate(placed)
+            # The nearest image of each atom; a box is wider than twice the gap.
+            apart -= side * np.round(apart / side)
+            if np.square(apart).sum(2).min() > GAP[0] ** 2:
+                break
+        else:
+            return None
+        placed.append(moved)
+    return placed
+
+
+def turned(shape: Floats, key: int) -> Floats:
+    """A shape ``(A, 3)`` under a random rotation: a random quaternion of length 1."""
+    w, x, y, z = (quarter := normal(keyed.key(key, "turn"), (1, 4))[0]) / np.linalg.norm(quarter)
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    return shape @ rotation.T
+
+
+def normal(key: int, shape: tuple[int, ...]) -> Floats:
+    """Normal numbers by key, of two even ones each (Box and Muller)."""
+    rows, columns = shape
+    even = keyed.uniform(key, np.arange(rows), 2 * columns)
+    radius, turn = even[:, :columns], even[:, columns:]
+    return np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * turn)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck import keyed
-from limbeck.data.atoms import masses
+from limbeck.data.boxes import GAP, normal, packed, turned
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Floats, Frames, join
 from limbeck.data.labelling import label_source, labelled
@@ -21,10 +21,9 @@ SMALL = ("H2O", "NH3", "CH4", "CH3OH", "H2CO", "HCN", "CO2")
 SOLVENT, DENSITY = "CH3OH", 0.7
 # Share of frames that hold one molecule, and of the others the most molecules that they hold.
 ALONE, MOST = 0.4, 4
-# Deviation of an atom from its place in Angstrom, and the nearest atoms of two molecules.
-SHAKEN, GAP = 0.05, (1.8, 3.2)
+# Deviation of an atom from its place in Angstrom.
+SHAKEN = 0.05
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
-TRIES = 200
 
 
 def molecules(
@@ -95,44 +94,6 @@ def liquid_box(name: str, count: int, *, density: float, key: int = 0) -> Frames
     return packed(one, count, density=density, key=key)
 
 
-def packed(molecule: Frames, count: int, *, density: float, key: int = 0) -> Frames:
-    """A cubic periodic box of one molecule many times, at random places and angles.
-
-    Args:
-        molecule: one frame, neutral.
-        count: how many.
-        density: in g/cm3; it is lowered where the molecules find no room.
-        key: of the draws.
-
-    Returns:
-        One frame, with molecules numbered.
-
-    Raises:
-        DataError: they find no room, whatever the density.
-    """
-    species = molecule.species
-    shape = molecule.positions - molecule.positions.mean(0)
-    weight = float(masses(molecule).sum()) * count
-    # 1 g/cm3 is 0.6022 atomic units of mass in a cubic Angstrom; molecules are apart from images.
-    least = float(np.linalg.norm(shape[:, None] - shape, axis=2).max()) + GAP[1]
-    dense = max((weight / (0.602214 * density)) ** (1 / 3), least)
-    for attempt in range(TRIES):
-        side = dense * 1.02**attempt
-        placed = _fill(shape, count, side, keyed.key(key, attempt))
-        if placed is not None:
-            break
-    else:
-        raise DataError(f"{count} molecules found no room at {density} g/cm3; lower the density")
-    return Frames(
-        np.tile(species, count),
-        np.concatenate(placed),
-        np.array([count * len(species)]),
-        cell=side * np.eye(3)[None],
-        periodic=np.array([True]),
-        molecule=np.repeat(np.arange(count), len(species)),
-    )
-
-
 def _cluster(key: int) -> Frames:
     """One to a few molecules near each other."""
     alone, more = keyed.uniform(keyed.key(key, "count"), np.zeros(1, dtype=np.int64), 2)[0]
@@ -143,11 +104,11 @@ def _cluster(key: int) -> Frames:
     for number in range(count):
         shape, kind = _shape(SMALL[int(which[number] * len(SMALL))])
         own = keyed.key(key, "place", number)
-        turned = _turned(shape, own)
+        moved = turned(shape, own)
         gap = GAP[0] + (GAP[1] - GAP[0]) * gaps[number]
         if placed:
-            turned = _beside(np.concatenate(placed), turned, gap, own)
-        placed.append(turned + SHAKEN * _normal(keyed.key(own, "shaken"), turned.shape))
+            moved = _beside(np.concatenate(placed), moved, gap, own)
+        placed.append(moved + SHAKEN * normal(keyed.key(own, "shaken"), moved.shape))
         species.append(kind)
     sizes = [len(one) for one in species]
     return Frames(
@@ -163,7 +124,7 @@ def _beside(there: Floats, shape: Floats, gap: float, key: int) -> Floats:
 
     From outside inwards: distances along the way are found by halving.
     """
-    way = _normal(keyed.key(key, "way"), (1, 3))[0]
+    way = normal(keyed.key(key, "way"), (1, 3))[0]
     way /= np.linalg.norm(way)
     middle = there.mean(0)
     near, far = 0.0, 20.0 + float(np.ptp(there, axis=0).max())
@@ -175,27 +136,6 @@ def _beside(there: Floats, shape: Floats, gap: float, key: int) -> Floats:
     return shape + middle + far * way
 
 
-def _fill(shape: Floats, count: int, side: float, key: int) -> list[Floats] | None:
-    """Molecules in a cubic box, or None where one found no room."""
-    placed: list[Floats] = []
-    for number in range(count):
-        for attempt in range(TRIES):
-            own = keyed.key(key, number, attempt)
-            place = side * keyed.uniform(keyed.key(own, "at"), np.zeros(1, dtype=np.int64), 3)
-            moved = _turned(shape, own) + place
-            if not placed:
-                break
-            apart = moved[:, None] - np.concatenate(placed)
-            # The nearest image of each atom; a box is wider than twice the gap.
-            apart -= side * np.round(apart / side)
-            if np.square(apart).sum(2).min() > GAP[0] ** 2:
-                break
-        else:
-            return None
-        placed.append(moved)
-    return placed
-
-
 @functools.lru_cache(maxsize=64)
 def _shape(name: str) -> tuple[Floats, Any]:
     """Positions about the middle, and atomic numbers, of one of ASE's molecules."""
@@ -204,24 +144,3 @@ def _shape(name: str) -> tuple[Floats, Any]:
     except KeyError:
         raise DataError(f"ASE knows no molecule {name!r}") from None
     return atoms.positions - atoms.positions.mean(0), atoms.numbers
-
-
-def _turned(shape: Floats, key: int) -> Floats:
-    """A shape under a random rotation: a random quaternion of length 1."""
-    w, x, y, z = (quarter := _normal(keyed.key(key, "turn"), (1, 4))[0]) / np.linalg.norm(quarter)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    return shape @ rotation.T
-
-
-def _normal(key: int, shape: tuple[int, ...]) -> Floats:
-    """Normal numbers by key, of two even ones each (Box and Muller)."""
-    rows, columns = shape
-    even = keyed.uniform(key, np.arange(rows), 2 * columns)
-    radius, turn = even[:, :columns], even[:, columns:]
-    return np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * turn)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limbeck.data.atoms import free_energy, from_atoms
+from limbeck.data.boxes import boxes_of
 from limbeck.data.elements import symbols
 from limbeck.data.force_data import TEST_SHARE, VALIDATION_SHARE, ForceData, cut
 from limbeck.data.frame_checks import check_frames, check_scales
 from limbeck.data.frames import Frames, join
-from limbeck.data.neighbours import bonded_molecules
 from limbeck.data.science import science
 from limbeck.data.xyz_files import ENDINGS, read_atoms, stem, xyz_files
 from limbeck.errors import DataError, UnusualUseWarning, nearest
@@ -105,7 +105,9 @@ def read_xyz(path: Path, *, files: str | None = None) -> ForceData:
         sets["validation"],
         sets["test"],
         name=stem(path) if path.is_file() else path.name,
-        liquid=None if boxes is None else _boxes([atoms[n] for n in boxes], path.name),
+        liquid=None
+        if boxes is None
+        else boxes_of([atoms[n] for n in boxes], f"{path.name}, liquid"),
         free_atoms=tuple(sorted(free_atoms.items())),
     )
 
@@ -244,18 +246,3 @@ def _fitted(frames: Frames, name: str) -> dict[int, float]:
         stacklevel=4,
     )
     return dict(zip(frames.elements, energies.tolist(), strict=True))
-
-
-def _boxes(atoms: Iterable[Any], name: str) -> Frames:
-    """Boxes without their labels, which another method may have given, molecules numbered."""
-    bare = []
-    for one in atoms:
-        copy = one.copy()
-        for label in ("energy", "forces", "virial", "stress", "charges", "dipole"):
-            copy.info.pop(label, None)
-            copy.arrays.pop(label, None)
-        bare.append(copy)
-    boxes = from_atoms(bare, what=f"{name}, liquid")
-    if boxes.molecule is not None:
-        return boxes
-    return boxes.replace(molecule=bonded_molecules(boxes))

@@ -66,6 +66,27 @@ def read_atoms(file: Path) -> list[Any]:
     return frames
 
 
+def read_first(file: Path) -> Any:
+    """Read the first frame of a file of any kind that ASE knows by its ending.
+
+    Args:
+        file: such as extended XYZ, CIF or PDB.
+
+    Returns:
+        ASE's `Atoms`.
+
+    Raises:
+        DataError: the file is damaged or of an unknown kind, or ASE is not installed.
+    """
+    if file.name.endswith(ENDINGS):
+        return read_atoms(file)[0]
+    try:
+        return science("ase.io").read(file, index=0)
+    except Exception as error:  # readers of many kinds fail in any way
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file} does not read as atoms ({words})") from None
+
+
 def write_xyz(
     path: str | Path,
     frames: Frames,

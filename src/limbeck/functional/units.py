@@ -11,3 +11,6 @@ DEBYE = 0.20819427
 
 ATMOSPHERES = 68568.46780162843
 """One kcal/mol in each cubic Angstrom as a pressure, in atm."""
+
+DENSE = 1.66053907
+"""One atomic unit of mass in each cubic Angstrom, in g/cm3."""

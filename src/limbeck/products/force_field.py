@@ -114,7 +114,7 @@ class ForceField:
                 raise ArgumentError(
                     f"x is a {type(x).__name__}, expected limbeck.data.Frames or ASE's Atoms"
                 )
-            x = from_atoms([_bare(one) for one in several])
+            x = from_atoms([one.copy() for one in several])
         return answers(self.network, x.without_labels())
 
     def predictions(self, data: Any) -> dict[str, Any]:
@@ -296,9 +296,3 @@ def _loaded(name: str) -> ForceField:
             f"{name} stands for no force field, expected file:FOLDER of a run or a product"
         )
     return ForceField.load(place)
-
-
-def _bare(atoms: Any) -> Any:
-    bare = atoms.copy()
-    bare.calc = None
-    return bare

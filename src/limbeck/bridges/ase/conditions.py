@@ -11,13 +11,11 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.verlet import VelocityVerlet
 
 from limbeck.errors import ArgumentError
-from limbeck.functional.units import EV
+from limbeck.functional.units import DENSE, EV
 
 ENSEMBLES = ("nvt", "npt", "nve")
 ATMOSPHERE = 101325 * units.Pascal
 PICOSECOND = 1000 * units.fs
-# Atomic units of mass in a cubic Angstrom, in g/cm3.
-DENSE = 1.66053907
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,9 @@ class Conditions:
                 raise ArgumentError(
                     f"{name} is {getattr(self, name)}, expected a finite number above 0"
                 )
+
+        if not np.isfinite(self.pressure):
+            raise ArgumentError(f"pressure is {self.pressure}, expected a finite number of atm")
 
     def check(self, atoms: Any, calculator: Any) -> None:
         """Raise `ArgumentError` where the volume shall change and cannot."""
@@ -86,10 +87,14 @@ class Conditions:
         mover.p_eps = momentum
         return mover
 
+    def is_still(self, atoms: Any) -> bool:
+        """Whether the whole does not move; a bath pushes it as it pushes every atom."""
+        return self.ensemble == "nve" and len(atoms) > 1
+
     def heat(self, atoms: Any) -> float:
-        """Temperature in K; the whole does not move unless a bath pushes it."""
-        still = self.ensemble == "nve" and len(atoms) > 1
-        return float(2 * atoms.get_kinetic_energy() / (units.kB * (3 * len(atoms) - 3 * still)))
+        """Temperature in K."""
+        degrees = 3 * len(atoms) - 3 * self.is_still(atoms)
+        return float(2 * atoms.get_kinetic_energy() / (units.kB * degrees))
 
     def row(self, atoms: Any, step: int) -> dict[str, float]:
         """What is kept of a moment."""
@@ -111,20 +116,20 @@ class Conditions:
         return row
 
 
-def draw_velocities(atoms: Any, temperature: float, key: int) -> None:
-    """Give atoms velocities of a temperature, of which the whole does not move.
+def draw_velocities(atoms: Any, temperature: float, key: int, *, still: bool) -> None:
+    """Give atoms velocities of a temperature.
 
     Args:
         atoms: ASE's `Atoms`, changed in place.
         temperature: in K, exactly that of these velocities.
         key: of the draws.
+        still: whether the whole does not move, which leaves three degrees of freedom less.
     """
     rng = np.random.Generator(np.random.Philox(key=key))
     mass = atoms.get_masses()[:, None]
     momenta = rng.standard_normal((len(atoms), 3)) * np.sqrt(mass * units.kB * temperature)
-    if len(atoms) > 1:
+    if still:
         momenta -= mass * momenta.sum(0) / mass.sum()
-        kinetic = (np.square(momenta) / mass).sum() / 2
-        # What was taken off with the motion of the whole goes to the others.
-        momenta *= np.sqrt((3 * len(atoms) - 3) * units.kB * temperature / 2 / kinetic)
+    kinetic = (np.square(momenta) / mass).sum() / 2
+    momenta *= np.sqrt((3 * len(atoms) - 3 * still) * units.kB * temperature / 2 / kinetic)
     atoms.set_momenta(momenta)

@@ -13,11 +13,11 @@ from limbeck.bridges.ase.conditions import Conditions, draw_velocities
 from limbeck.bridges.ase.guards import Guard, Limits
 from limbeck.bridges.ase.trajectory import Record, Trajectory
 from limbeck.errors import ArgumentError, DataError, Interrupted, NotFiniteError
-from limbeck.fingerprint import fingerprint
+from limbeck.fingerprint import fingerprint, fingerprint_of_object
 from limbeck.functional.units import EV
 
 Ensemble = Literal["nvt", "npt", "nve"]
-# Steps from one state on disk to the next, at least.
+# Steps from one state on disk to the next.
 CHUNK = 500
 
 
@@ -46,13 +46,13 @@ def simulate(
     of a cell that keeps its shape, which samples the isothermal-isobaric ensemble (a Berendsen
     barostat does not: its volume hardly fluctuates); ``nve`` is velocity Verlet.
 
-    With ``out`` a state is written every few hundred steps, and a call with the same arguments
-    goes on from it: in the same bits as one that was never stopped, where the calculator depends
-    on positions alone. Draws are keyed by seed and step.
+    With ``out`` a state is written every 500 steps, however far apart frames are, and at the end;
+    a call with the same arguments goes on from it: in the same bits as one that was never stopped,
+    where the calculator depends on positions alone. Draws are keyed by seed and step.
 
     Args:
         atoms: ASE's `Atoms` to start from, which stay as they are. Velocities that they have are
-            kept; else they are drawn for the temperature, without motion of the whole.
+            kept; else they are drawn for the temperature, in ``nve`` without motion of the whole.
         calculator: of ASE.
         ensemble: ``"nvt"``, ``"npt"`` or ``"nve"``.
         temperature: in K.
@@ -98,24 +98,23 @@ def simulate(
     moving = atoms.copy()
     key = keyed.key(seed, "dynamics")
     if not np.any(moving.get_momenta()):
-        draw_velocities(moving, temperature, keyed.key(key, "velocities"))
+        draws = keyed.key(key, "velocities")
+        draw_velocities(moving, temperature, draws, still=given.is_still(moving))
+    allowed = limits or Limits()
     identity = fingerprint(
-        [given, every, seed],
-        [moving.numbers, moving.positions, moving.get_momenta(), np.array(moving.cell)],
-        getattr(calculator, "fingerprint", type(calculator).__name__),
+        [given, every, seed, allowed], _content(moving), _calculator_name(calculator)
     )
     moving.calc = calculator
     record = Record(None if out is None else Path(out), identity)
-    guard = Guard(moving, limits or Limits(), temperature)
+    guard = Guard(moving, allowed, temperature)
     done, momentum, stopped = record.restore(moving)
     if done == 0:
         _forget(calculator)
         record.add(moving, given.row(moving, 0))
     elif progress is not None:
         progress.advance(min(done, steps))
-    chunk = every * -(-CHUNK // every)
     while done < steps and stopped is None:
-        begun, last = done, min(done - done % chunk + chunk, steps)
+        begun, last = done, min(done - done % CHUNK + CHUNK, steps)
         _forget(calculator)
         guard.begin(float(moving.get_potential_energy()))
         mover = given.integrator(moving, keyed.key(key, "bath", done), momentum)
@@ -190,6 +189,42 @@ def _advance(
         if step % every == 0:
             record.add(atoms, given.row(atoms, step))
     return step, None
+
+
+def _content(atoms: Any) -> list[Any]:
+    """Everything of atoms that decides how they move."""
+    return [
+        atoms.numbers,
+        atoms.positions,
+        atoms.get_momenta(),
+        atoms.get_masses(),
+        np.array(atoms.cell),
+        np.array(atoms.pbc),
+        # What force fields take for the total charge and the spin.
+        atoms.info.get("charge"),
+        atoms.get_initial_charges(),
+        atoms.get_initial_magnetic_moments(),
+    ]
+
+
+def _calculator_name(calculator: Any) -> Any:
+    """What stands for a calculator: its fingerprint, else its class, name and parameters."""
+    own = getattr(calculator, "fingerprint", None)
+    if own is not None:
+        return own
+    kind = type(calculator)
+    said = {
+        name: _readable(value)
+        for name, value in (getattr(calculator, "parameters", None) or {}).items()
+    }
+    return [kind.__module__, kind.__qualname__, str(getattr(calculator, "name", "")), said]
+
+
+def _readable(value: Any) -> str:
+    try:
+        return fingerprint_of_object(value)
+    except ArgumentError:  # a connection, or a library's handle: its class is all there is
+        return type(value).__qualname__
 
 
 def _forget(calculator: Any) -> None:

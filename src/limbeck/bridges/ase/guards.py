@@ -52,7 +52,7 @@ class Guard:
         self._limits = limits
         self._heat = limits.heat or max(3000.0, 10 * temperature)
         self._energy: float | None = None
-        self._pairs = bonds(from_atoms([_bare(atoms)]), 0)
+        self._pairs = bonds(from_atoms([atoms.copy()]), 0)
         self._lengths = self._measure(atoms)
 
     def fault(self, atoms: Any, energy: float, temperature: float) -> str | None:
@@ -98,9 +98,3 @@ class Guard:
         # Atoms are never put back into the cell, so a bond keeps its image.
         vectors = self._pairs.vectors(atoms.positions, np.array(atoms.cell))
         return np.linalg.norm(vectors, axis=1)
-
-
-def _bare(atoms: Any) -> Any:
-    bare = atoms.copy()
-    bare.calc = None
-    return bare

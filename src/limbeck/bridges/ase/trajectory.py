@@ -93,10 +93,8 @@ class Record:
     written: int = 0
 
     def add(self, atoms: Any, row: dict[str, float]) -> None:
-        """Keep a frame."""
-        bare = atoms.copy()
-        bare.calc = None
-        self.images.append(bare)
+        """Keep a frame; a copy leaves the calculator behind."""
+        self.images.append(atoms.copy())
         self.rows.append(row)
 
     def save(self, atoms: Any, step: int, extra: float, stopped: str | None) -> None:
@@ -120,6 +118,10 @@ class Record:
         if stopped:
             facts = {**atoms.info, "step": step}
             files.write_text(self.folder / LAST, frame_text(atoms, _columns(atoms), facts))
+        self._save_state(atoms, step, extra, stopped)
+
+    def _save_state(self, atoms: Any, step: int, extra: float, stopped: str | None) -> None:
+        assert self.folder is not None
         tensors = {
             "positions": torch.from_numpy(atoms.positions.copy()),
             "momenta": torch.from_numpy(atoms.get_momenta()),
@@ -130,8 +132,8 @@ class Record:
             "identity": self.identity,
             "step": str(step),
             "stopped": stopped or "",
-            "frames": str((self.folder / FRAMES).stat().st_size),
-            "rows": str((self.folder / ROWS).stat().st_size),
+            "frames": str(_size(self.folder / FRAMES)),
+            "rows": str(_size(self.folder / ROWS)),
         }
         files.save_tensors(self.folder / STATE, tensors, facts)
 
@@ -146,16 +148,18 @@ class Record:
             no state.
 
         Raises:
-            RunError: the folder holds another simulation.
+            RunError: the folder holds another simulation, or files of these names that no
+                simulation wrote.
         """
-        if self.folder is None or not (self.folder / STATE).is_file():
-            self._clear()
+        if self.folder is None:
             return 0, 0.0, None
+        self._check_ours()
+        if not (self.folder / STATE).is_file():
+            return self._begin(atoms)
         try:
             tensors, facts = files.load_tensors(self.folder / STATE)
             cut_short = any(
-                not (self.folder / name).is_file()
-                or (self.folder / name).stat().st_size < int(facts[key])
+                _size(self.folder / name) < int(facts[key])
                 for name, key in ((FRAMES, "frames"), (ROWS, "rows"))
             )
         except CorruptFileError:
@@ -166,13 +170,13 @@ class Record:
                 f"{self.folder} holds a simulation of other atoms, settings or force field; choose "
                 "another folder, or delete it"
             )
-        if cut_short:  # begun anew: a part of the path is lost
-            self._clear()
-            return 0, 0.0, None
+        # Begun anew where a part of the path is lost, or nothing was done yet.
+        if cut_short or facts["step"] == "0":
+            return self._begin(atoms)
         # What was written after the state is of steps that are done again.
         os.truncate(self.folder / FRAMES, int(facts["frames"]))
         os.truncate(self.folder / ROWS, int(facts["rows"]))
-        self.images = [_bare(one) for one in read_atoms(self.folder / FRAMES)]
+        self.images = [one.copy() for one in read_atoms(self.folder / FRAMES)]
         self.rows = [json.loads(line) for line in (self.folder / ROWS).read_text().splitlines()]
         self.written = len(self.images)
         atoms.set_cell(tensors["cell"].numpy(), scale_atoms=False)
@@ -192,17 +196,36 @@ class Record:
         frames = from_atoms(images, check=False, what="the trajectory")
         return Trajectory(frames, atoms, rows, steps, stopped)
 
-    def _clear(self) -> None:
-        for name in (FRAMES, ROWS, STATE, LAST) if self.folder is not None else ():
-            (self.folder / name).unlink(missing_ok=True)  # type: ignore[operator]
+    def _check_ours(self) -> None:
+        """Raise `RunError` where files of these names are somebody else's."""
+        assert self.folder is not None
+        state = self.folder / STATE
+        if not state.is_file():
+            found = [name for name in (FRAMES, ROWS, LAST) if (self.folder / name).exists()]
+        else:
+            # At the head of the file, so that a state that was cut short is known too.
+            with state.open("rb") as file:
+                found = [] if b'"identity"' in file.read(2048) else [STATE]
+        if found:
+            raise RunError(
+                f"{self.folder} holds {', '.join(found)}, which no simulation of limbeck wrote; "
+                "choose another folder"
+            )
+
+    def _begin(self, atoms: Any) -> tuple[int, float, str | None]:
+        """Clear what an earlier start left, and write a state first: it tells whose files are."""
+        assert self.folder is not None
+        for name in (FRAMES, ROWS, LAST):
+            (self.folder / name).unlink(missing_ok=True)
+        self._save_state(atoms, 0, 0.0, None)
+        return 0, 0.0, None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _columns(atoms: Any) -> dict[str, Any]:
     """What is written of each atom beside its place."""
     numbered = {"mol": atoms.arrays["mol"]} if "mol" in atoms.arrays else {}
     return {**numbered, "momenta": atoms.get_momenta()}
-
-
-def _bare(atoms: Any) -> Any:
-    atoms.calc = None
-    return atoms
