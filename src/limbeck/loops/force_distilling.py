@@ -21,6 +21,7 @@ from limbeck.functional.bulk_forces import bulk_distillation_terms
 from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.force_fields import PropertyWeights, Weight, batches_of, by_epochs
 from limbeck.loops.optim import Optim
+from limbeck.networks.get_pairs import dispersed
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
@@ -103,6 +104,7 @@ class Course:
         trained: module that learns; empty trains the whole.
         terms: from what the network says and a batch of frames to named terms.
         labelled: likewise, of clusters.
+        dispersion: whether what frames are compared with holds dispersion; labels do not.
     """
 
     steps: int
@@ -112,6 +114,7 @@ class Course:
     trained: str
     terms: Callable[[Any, Any], Terms]
     labelled: Callable[[Any, Any], Terms]
+    dispersion: bool = True
 
 
 class Turns:
@@ -190,10 +193,12 @@ def alternating(
     )
 
     def step(models: Models, batch: Any, at: At) -> Terms:
-        said = models[stage](batch)
-        found = (course.labelled if at.step % 2 else course.terms)(said, batch)
+        labelled = bool(at.step % 2)
+        with dispersed(network, course.dispersion and not labelled):
+            said = models[stage](batch)
+        found = (course.labelled if labelled else course.terms)(said, batch)
         # Terms of both kinds of steps under names of their own.
-        return {f"{name} of labels" if at.step % 2 else name: one for name, one in found.items()}
+        return {f"{name} of labels" if labelled else name: one for name, one in found.items()}
 
     alternate(
         run,
@@ -266,7 +271,9 @@ def trained_on(
         distillation: how a student would learn.
     """
     course = dataclasses.replace(
-        distillation.course(count, distillation.labels.terms), frames=distillation.batch_size
+        distillation.course(count, distillation.labels.terms),
+        frames=distillation.batch_size,
+        dispersion=False,
     )
 
     def learned(network: nn.Module, data: ForceData, **key: Any) -> Any:
