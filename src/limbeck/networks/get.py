@@ -136,7 +136,9 @@ class GET(nn.Module):
             ``"virial"`` ``(N, 3, 3)`` in kcal/mol, ``"charges"`` ``(A,)`` in e, ``"dipole"``
             ``(N, 3)`` in Debye about the origin; in training mode ``"charge_response"`` ``(A, 3)``,
             the force through the charges; with molecules ``"intermolecular_virial"`` ``(N,)``, the
-            sum of f · d over edges and pairs between different molecules, in kcal/mol.
+            sum of f · d over edges and pairs between different molecules, in kcal/mol. Images of
+            an atom's own molecule are other molecules, so molecules must lie in one piece (see
+            `limbeck.data.neighbours.whole_molecules`).
 
         Raises:
             ArgumentError: the graph lacks a part, holds an element that the network is not made
@@ -210,7 +212,10 @@ class GET(nn.Module):
             found["charge_response"] = forces_on_atoms(-response, edges, atoms)
         if "molecule" in graph:
             first, second = graph["molecule"][ends]
-            work = torch.where(first != second, (forces * lines).sum(1), 0.0)
+            # An image of an atom's own molecule is another molecule.
+            shifts = torch.cat([graph["edge_shifts"], graph["pair_shifts"]])
+            other = (first != second) | (shifts != 0).any(1)
+            work = torch.where(other, (forces * lines).sum(1), 0.0)
             found["intermolecular_virial"] = sum_to(work, of_ends, frames)
         return found
 
