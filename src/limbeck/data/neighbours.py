@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class Pairs:
 
     def narrow(self) -> Pairs:
         """The same in numbers of half the size, to be kept."""
-        images = None if self.images is None else self.images.astype(np.int32)
+        images: Any = None if self.images is None else self.images.astype(np.int32)
         return Pairs(self.first.astype(np.int32), self.second.astype(np.int32), images)
 
     @property

@@ -204,11 +204,16 @@ def predicted(network: nn.Module, frames: Frames, batch_size: int = SHOWN) -> di
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
+def force_distance(network: nn.Module, frames: Frames) -> float:
+    """Root mean square distance of forces from those that frames hold, in kcal/mol/Angstrom."""
+    said = predicted(network, frames)["forces"]
+    return float((said - torch.from_numpy(frames.forces)).square().mean().sqrt())
+
+
 def force_error(network: nn.Module, frames: Frames) -> float:
     """Root mean square error of forces against labels without dispersion, in kcal/mol/Angstrom."""
     with dispersed(network, False):
-        said = predicted(network, frames)["forces"]
-    return float((said - torch.from_numpy(frames.forces)).square().mean().sqrt())
+        return force_distance(network, frames)
 
 
 def trained_force_field(
