@@ -88,6 +88,23 @@ def test_lists_are_found_once(mixed):
     assert known[2] is before
 
 
+def test_lists_are_kept_narrow_and_up_to_a_size(mixed, monkeypatch):
+    frames = mixed.take([0, 2, 3])
+    made = graph(frames, [0, 1, 2], **CUTOFFS)
+    kept = frames.found[3.0, 4.0]
+    for one in (one for lists in kept.values() for one in lists):
+        assert {one.first.dtype, one.second.dtype} == {np.dtype(np.int32)}
+    assert made["edges"].dtype == torch.int64
+    sizes = [sum(one.bytes for one in kept[place]) for place in range(3)]
+    assert frames.found["bytes"] == sum(sizes) > 0
+
+    monkeypatch.setattr("limbeck.data.graphs.KEPT", sizes[0] + sizes[1])
+    again = mixed.take([0, 2, 3])
+    same = graph(again, [0, 1, 2], **CUTOFFS)
+    assert sorted(again.found[3.0, 4.0]) == [0, 1]
+    assert all(torch.equal(same[name], column) for name, column in made.items())
+
+
 def test_parts_of_a_batch_are_graphs_of_their_frames(mixed):
     whole = GraphBatch(graph(mixed, range(4), **CUTOFFS), key=7)
     for places in ([0, 1], [3], [2, 0]):

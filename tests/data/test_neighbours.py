@@ -7,7 +7,7 @@ import pytest
 from tests.data.atoms import box, by_trying, spread_out, water
 
 from limbeck.data.frames import Frames
-from limbeck.data.neighbours import bonded_molecules, directed, lists_of
+from limbeck.data.neighbours import bonded_molecules, directed, lists_of, whole_molecules
 
 CELLS = {
     "wide": 12 * np.eye(3),
@@ -82,3 +82,26 @@ def test_molecules_are_found_by_bonds_through_the_border():
 def test_an_ion_of_a_metal_is_no_part_of_a_molecule():
     frame = Frames([8, 1, 1, 3], [*water().positions, [0, 0, 1.9]], [4])
     assert bonded_molecules(frame).tolist() == [0, 0, 0, 1]
+
+
+def test_molecules_are_made_whole():
+    random = np.random.default_rng(2)
+    cell = np.array([[9.0, 0, 0], [2.0, 8.0, 0], [0, 1.0, 7.0]])
+    # A chain longer than half the cell, and a short one.
+    chain = np.cumsum(random.normal(size=(7, 3)) * 0.3 + [0.9, 0, 0], axis=0)
+    short = np.array([[4.0, 4, 4], [4.7, 4, 4]])
+    x = np.concatenate([chain, short]) + np.array([5.0, 3.0, 2.0])
+    inside = (x @ np.linalg.inv(cell) % 1) @ cell
+    assert np.abs(inside - x).max() > 1
+    frames = Frames([6] * 9, inside, [9], cell=[cell], periodic=[True], molecule=[0] * 7 + [1] * 2)
+    made = whole_molecules(frames).positions
+    for rows in (slice(0, 7), slice(7, 9)):
+        np.testing.assert_allclose(np.diff(made[rows], axis=0), np.diff(x[rows], axis=0), atol=1e-9)
+    cells = (made - inside) @ np.linalg.inv(cell)
+    np.testing.assert_allclose(cells, np.round(cells), atol=1e-9)
+
+
+def test_molecules_of_clusters_stay_where_they_are():
+    line = [[0, 0, 0.0], [30.0, 0, 0]]
+    frames = Frames([6, 6], line, [2], cell=[9 * np.eye(3)], molecule=[0, 0])
+    assert whole_molecules(frames).positions.tolist() == line

@@ -149,3 +149,14 @@ def test_time_to_failure_counts_those_that_held():
     assert time_to_failure([5.0], [False])["mean_time_to_failure_ps"] is None
     with pytest.raises(ArgumentError, match="times has 0"):
         time_to_failure([], [])
+
+
+def test_pairs_between_molecules_do_not_depend_on_where_atoms_are_put():
+    cell, line = 8 * np.eye(3), [[7.8, 4, 4], [8.5, 4, 4]]
+    whole = Frames([1, 1], line, [2], cell=[cell], periodic=[True], molecule=[0, 0])
+    wrapped = whole.replace(positions=np.asarray(line) % 8)
+    g = [radial_distribution(one, "H", "H", reach=9.0, between=True)[1] for one in (whole, wrapped)]
+    np.testing.assert_allclose(g[0], g[1])
+    assert not g[0][:50].any()
+    # Images of the own molecule count.
+    assert g[0].any()

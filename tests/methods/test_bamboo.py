@@ -9,7 +9,14 @@ import torch
 import limbeck
 from limbeck.data.boxes import formula_of, with_box, with_molecules
 from limbeck.data.names import resolve
-from limbeck.errors import ArgumentError, DataError, ModelError, UnknownNameError, UnusualUseWarning
+from limbeck.errors import (
+    ArgumentError,
+    DataError,
+    ModelError,
+    NoEffectWarning,
+    UnknownNameError,
+    UnusualUseWarning,
+)
 from limbeck.evaluate.force_exhibits import force_sheets
 from limbeck.evaluate.forces import answers
 from limbeck.loops.force_distilling import Turns, only, parted
@@ -210,12 +217,117 @@ def test_what_does_not_fit_is_refused(data, tmp_path, inputs, error, said):
         tiny().distill(tmp_path / "run", **{"data": data, "student": STUDENT, **inputs})
 
 
-def test_a_density_wants_a_box_and_a_number_for_each(data, tmp_path):
-    given = {"data": data, "student": STUDENT}
-    with pytest.raises(ArgumentError, match="no periodic box"):
-        tiny(alignment={"density": [1.0]}).distill(tmp_path / "a", **given, liquid="none")
-    with pytest.raises(ArgumentError, match="2 numbers for 1 boxes"):
-        tiny(alignment={"pressure_change": [1.0, 2.0]}).distill(tmp_path / "b", **given)
+def never(*given):
+    raise AssertionError("members were trained")
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "said"),
+    [
+        ({"alignment": {"density": [1.0]}}, {"liquid": "none"}, "no periodic box"),
+        ({"alignment": {"pressure_change": [1.0, 2.0]}}, {}, "2 numbers for 1 boxes"),
+        ({"sampling": {"clusters": 0}}, {"liquid": "none"}, "nothing gives frames.*--liquid"),
+        (
+            {"sampling": {"picoseconds": 0.0}, "alignment": {"density": [1.0]}},
+            {},
+            "sampling.picoseconds is 0",
+        ),
+        ({"distillation": {"trained": "engery"}}, {}, "distillation.trained is 'engery'"),
+        (
+            {"alignment": {"density": [1.0], "trained": "layers.9"}},
+            {},
+            "alignment.trained is 'layers.9'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_found_before_members_are_trained(
+    data, tmp_path, monkeypatch, settings, inputs, said
+):
+    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.trained_members", never)
+    with pytest.raises(ArgumentError, match=said):
+        tiny(**settings).distill(tmp_path / "run", data=data, student=STUDENT, **inputs)
+
+
+def test_a_charged_box_is_found_before_members_are_trained(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.trained_members", never)
+    box = data.liquid.replace(charge=np.array([1.0]))
+    with pytest.raises(ArgumentError, match="box 0 has the charge 1.*ions"):
+        tiny().distill(tmp_path, data=data, student=STUDENT, liquid=box)
+
+
+def test_a_student_unlike_the_teachers_has_no_effect(data):
+    from limbeck.methods.bamboo.bamboo import _warn_unlike
+    from limbeck.networks.names import build
+
+    members = teachers(data)
+    _warn_unlike(members[1], members)
+    with pytest.warns(NoEffectWarning, match="copy of the best teacher"):
+        _warn_unlike(build("get?species=HCNO&width=16&heads=2", None, 1), members)
+
+
+def test_members_are_shown_graphs_of_their_own_cutoffs(data, tmp_path):
+    from limbeck.networks.names import build
+
+    name = "get?species=HCNO&width=8&heads=2&layers=2&radial=4&cutoff={}&pair_cutoff={}"
+    members = [build(name.format(*one), None, 1) for one in ((2.0, 5.0), (5.0, 9.0))]
+    told, _ = told_frames(Run(tmp_path), members, data.liquid)
+    mean = np.mean([answers(one, data.liquid).forces for one in members], axis=0)
+    assert told.forces == pytest.approx(mean, rel=1e-4, abs=1e-4)
+
+
+def test_the_distance_to_the_ensemble_on_frames_kept_out_is_told(finished):
+    run, made, _, _ = finished
+    apart = made.facts["apart"]
+    # Weights of the best look are kept.
+    assert apart["student"] > 0
+    assert apart["member"] > 0
+    _, (sheet,), _ = read_exhibits(run.dir)
+    assert sheet.rows[-1] == [
+        "student to their mean, on frames kept out", f"{apart['student']:.3f}"
+    ]  # fmt: skip
+
+
+def test_weights_of_the_best_look_are_kept(data, tmp_path, monkeypatch):
+    from limbeck.loops import force_distilling
+    from limbeck.loops.force_fields import force_distance
+
+    looks = []
+
+    def looked(network, frames):
+        looks.append(force_distance(network, frames))
+        return looks[-1]
+
+    monkeypatch.setattr(force_distilling, "force_distance", looked)
+    members = teachers(data)
+    told, _ = told_frames(Run(tmp_path), members, data.train)
+    # At such a rate it goes away from the ensemble again.
+    how = {"epochs": 4, "frames": 7, "batch_size": 8, "optim": {"lr": 0.3}}
+    apart = force_distilling.distilled_force_field(
+        Run(tmp_path), "student", members[0], told, data, force_distilling.ForceDistillation(**how)
+    )
+    *seen, last = looks
+    assert len(seen) == 4
+    assert apart == last == min(seen) < max(seen)
+
+
+def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
+    def found(run, word, jobs, how):
+        assert all(pressure == how.pressure for _, _, pressure in jobs[::2])
+        return {"before": [0.9, 0.95], "after": [0.97]}[word]
+
+    monkeypatch.setattr("limbeck.loops.force_pressure.densities_of", found)
+    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.densities_of", found)
+    method = tiny(alignment={
+        "density": [0.91], "frames": 3, "epochs": 1, "batch_size": 4, "rates": [1e-12],
+        "guard": 10.0,
+    })  # fmt: skip
+    network = teachers(data)[0]
+    box = np.zeros(1, dtype=np.int64)
+    with pytest.warns(UnusualUseWarning, match="-200 are wanted"):
+        told = method._align(Run(tmp_path), network, data.liquid, box, data)
+    assert told["density_after"] == [0.97]
+    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.densities_of", lambda *given: [float("nan")])
+    assert method._densities(Run(tmp_path), network, data.liquid) == [None]
 
 
 def test_boxes_are_packed_from_molecules_of_the_data(data):

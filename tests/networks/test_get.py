@@ -354,6 +354,24 @@ def test_the_virial_between_molecules():
     assert 0 < abs(float(some)) != abs(float(each["intermolecular_virial"]))
 
 
+def test_images_of_the_own_molecule_are_other_molecules():
+    model = network().eval()
+    numbers, x = molecules(0, 1)
+    cell = np.diag([6.0, 7.0, 8.0])
+    alone = model(graph_of(numbers, x, cell=cell, molecule=[0] * 4))["intermolecular_virial"]
+    assert abs(float(alone)) > 0
+    # A supercell twice as long, in which the image has a number of its own, tells the same twice.
+    both = model(
+        graph_of(
+            np.tile(numbers, 2),
+            np.concatenate([x, x + cell[0]]),
+            cell=np.diag([12.0, 7.0, 8.0]),
+            molecule=[0] * 4 + [1] * 4,
+        )
+    )
+    close(both["intermolecular_virial"], 2 * alone)
+
+
 def test_dispersion_is_added_in_inference_only():
     constants = {number: (100.0 * number, 2.0) for number in (1, 3, 6, 8, 9)}
     model, plain = network(dispersion=constants), network()

@@ -80,7 +80,8 @@ class Frames:
     virial: Floats | None = None
     charges: Floats | None = None
     dipole: Floats | None = None
-    # Neighbours that were found, by cutoffs and frame: training shows frames again and again.
+    # Neighbours that were found, by cutoffs and frame: training shows frames again and again. Up
+    # to a size, see `limbeck.data.graphs`.
     found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

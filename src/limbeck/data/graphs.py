@@ -23,6 +23,8 @@ Graph = Mapping[str, Tensor]
 # Columns whose rows are atoms, edges or pairs; all others have a row a frame.
 ATOM_ROWS = (*PER_ATOM, "frame")
 LISTS = {"edges": "edge_shifts", "pairs": "pair_shifts"}
+# Bytes of neighbours that a set of frames keeps; those of further frames are found each time.
+KEPT = 2**30
 
 
 class GraphBatch(Batch):
@@ -70,7 +72,7 @@ def graph(
 
     The vector of an edge or pair is :math:`x_i - x_j - \mathrm{shift}`. Frames that do not repeat
     are put with their centre of mass at the origin, about which dipoles are told. Neighbours of a
-    frame are found once for the same cutoffs.
+    frame are found once for the same cutoffs, as long as those of all take less than 1 GB.
 
     Args:
         frames: where they come from.
@@ -247,12 +249,20 @@ def in_turn(
 def _lists(frames: Frames, place: int, cutoff: float, pair_cutoff: float) -> tuple[Pairs, Pairs]:
     """Edges and pairs of a frame, from what was found before if it was."""
     known = frames.found.setdefault((cutoff, pair_cutoff), {})
-    if place not in known:
-        one = frames.one(place)
-        known[place] = edges_and_pairs(
+    if place in known:
+        return known[place]
+    one = frames.one(place)
+    edges, pairs = (
+        each.narrow()
+        for each in edges_and_pairs(
             one["positions"], one["cell"], bool(one["periodic"]), cutoff, pair_cutoff
         )
-    return known[place]
+    )
+    held = frames.found.get("bytes", 0) + edges.bytes + pairs.bytes
+    if held <= KEPT:
+        frames.found["bytes"] = held
+        known[place] = edges, pairs
+    return edges, pairs
 
 
 def edges_and_pairs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,17 @@ class Pairs:
         """Some of the pairs."""
         images = None if self.images is None else self.images[which]
         return Pairs(self.first[which], self.second[which], images)
+
+    def narrow(self) -> Pairs:
+        """The same in numbers of half the size, to be kept."""
+        images: Any = None if self.images is None else self.images.astype(np.int32)
+        return Pairs(self.first.astype(np.int32), self.second.astype(np.int32), images)
+
+    @property
+    def bytes(self) -> int:
+        """What the numbers take."""
+        images = 0 if self.images is None else self.images.nbytes
+        return self.first.nbytes + self.second.nbytes + images
 
 
 def lists_of(positions: Floats, cell: Floats, periodic: bool, cutoff: float | None) -> Pairs:
@@ -124,6 +136,54 @@ def bonded_molecules(frames: Frames) -> Integers:
         linked = coo_array((np.ones(len(held.first)), ends), shape=(count, count))
         numbers.append(connected_components(linked, directed=False)[1].astype(np.int64))
     return np.concatenate(numbers)
+
+
+def whole_molecules(frames: Frames) -> Frames:
+    """Periodic frames whose molecules lie in one piece, as before atoms were put into the cell.
+
+    Then an image of an atom's own molecule is told by its shift: it is another molecule.
+
+    Args:
+        frames: with molecules numbered; those that do not repeat stay as they are.
+
+    Returns:
+        The frames, atoms moved by whole cells. A molecule is strung together by its nearest atoms.
+
+    Example:
+        >>> cell = [10 * np.eye(3)]
+        >>> wrapped = Frames(
+        ...     [1, 1], [[0.2, 0, 0], [9.7, 0, 0]], [2], cell=cell, periodic=[True], molecule=[0, 0]
+        ... )
+        >>> whole_molecules(wrapped).positions[:, 0].round(6).tolist()
+        [0.2, -0.3]
+    """
+    assert frames.molecule is not None
+    positions = frames.positions.copy()
+    for place in np.flatnonzero(frames.periodic):
+        low, high = frames.bounds[place : place + 2]
+        cell, number = frames.cell[place], frames.molecule[low:high]
+        scaled = frames.positions[low:high] @ np.linalg.inv(cell)
+        _, starts, belongs = np.unique(number, return_index=True, return_inverse=True)
+        # Molecules that span less than half a cell are whole already.
+        wide = np.abs(scaled - scaled[starts[belongs]]).max(1) >= 0.25
+        for molecule in np.unique(belongs[wide]):
+            rows = np.flatnonzero(belongs == molecule)
+            positions[low + rows] -= _cells_apart(scaled[rows], cell) @ cell
+    return frames.replace(positions=positions)
+
+
+def _cells_apart(scaled: Floats, cell: Floats) -> Floats:
+    """By how many cells ``(n, 3)`` atoms of one molecule lie away from their first one's piece."""
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+    apart = scaled[:, None] - scaled[None]
+    jumps = np.round(apart)
+    lengths = np.linalg.norm((apart - jumps) @ cell, axis=-1)
+    order, before = breadth_first_order(minimum_spanning_tree(lengths), 0, directed=False)
+    cells = np.zeros_like(scaled)
+    for atom in order[1:]:
+        cells[atom] = cells[before[atom]] + jumps[atom, before[atom]]
+    return cells
 
 
 def bonds(frames: Frames, place: int) -> Pairs:

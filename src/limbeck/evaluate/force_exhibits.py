@@ -57,12 +57,14 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
     """Tables of how a student came about.
 
     Args:
-        facts: of the product: ``errors``, ``spread``, ``frames`` and perhaps ``alignment``.
+        facts: of the product: ``errors``, ``spread``, ``frames``, perhaps ``apart``, ``alignment``.
     """
     sheets = []
     if "errors" in facts:
         rows = [[f"member {place}", f"{one:.3f}"] for place, one in enumerate(facts["errors"])]
         rows.append(["deviation among them on drawn frames", f"{facts['spread']:.3f}"])
+        for name, one in facts.get("apart", {}).items():
+            rows.append([f"{name} to their mean, on frames kept out", f"{one:.3f}"])
         caption = (
             f"Forces in kcal/mol/Å: errors on validation frames, and how far members are apart on "
             f"the {facts['frames']} frames that were drawn."
@@ -74,14 +76,21 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
 
 
 def _alignment(told: Mapping[str, Any]) -> Sheet:
+    title = "Alignment of the pressure between molecules"
+    if "left" in told:
+        return Sheet(title, ["aligned"], [["no"]], f"Left as it was: {told['left']}.")
     heads = ["box", "change wanted, atm", "moved, atm"]
-    columns: list[Sequence[float]] = [told["wanted"], told["moved"]]
-    for name, head in (("density", "density before, g/cm³"), ("slope", "slope, g/cm³ an atm")):
+    columns: list[Sequence[float | None]] = [told["wanted"], told["moved"]]
+    for name, head in (
+        ("density", "density before, g/cm³"),
+        ("slope", "slope, g/cm³ an atm"),
+        ("density_after", "density after, g/cm³"),
+    ):
         if name in told:
             heads.append(head)
             columns.append(told[name])
     rows = [
-        [f"{place}", *(f"{number:.4g}" for number in numbers)]
+        [f"{place}", *("broke off" if one is None else f"{one:.4g}" for one in numbers)]
         for place, numbers in enumerate(zip(*columns, strict=True))
     ]
     before, after = told["force_error_before"], told["force_error_after"]
@@ -89,4 +98,4 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
         f"At a rate of {told['rate']:g}; errors of forces on validation clusters went from "
         f"{before:.3f} to {after:.3f} kcal/mol/Å."
     )
-    return Sheet("Alignment of the pressure between molecules", heads, rows, caption)
+    return Sheet(title, heads, rows, caption)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from limbeck.data.atoms import masses
 from limbeck.data.frames import Floats, Frames
-from limbeck.data.neighbours import lists_of
+from limbeck.data.neighbours import lists_of, whole_molecules
 from limbeck.data.science import science
 from limbeck.errors import ArgumentError
 
@@ -78,6 +78,9 @@ def radial_distribution(
             "between is true and the molecules of the frames are not numbered; use "
             "frames.replace(molecule=bonded_molecules(frames))"
         )
+    if between:
+        # Images of a molecule that lies in one piece are other molecules.
+        frames = whole_molecules(frames)
     if reach is None:
         reach = float(1 / np.linalg.norm(np.linalg.inv(frames.cell), axis=1).max() / 2)
     edges = np.linspace(0.0, reach, bins + 1)

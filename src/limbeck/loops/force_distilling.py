@@ -18,9 +18,17 @@ from limbeck.data.graphs import GraphBatch
 from limbeck.data.loader import Batches
 from limbeck.errors import ArgumentError, nearest
 from limbeck.functional.bulk_forces import bulk_distillation_terms
-from limbeck.loops.alternate import Models, alternate
-from limbeck.loops.force_fields import PropertyWeights, Weight, batches_of, by_epochs
+from limbeck.loops.alternate import Models, Watch, alternate
+from limbeck.loops.force_fields import (
+    LOOKS,
+    PropertyWeights,
+    Weight,
+    batches_of,
+    by_epochs,
+    force_distance,
+)
 from limbeck.loops.optim import Optim
+from limbeck.networks.get_pairs import dispersed
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
@@ -103,6 +111,7 @@ class Course:
         trained: module that learns; empty trains the whole.
         terms: from what the network says and a batch of frames to named terms.
         labelled: likewise, of clusters.
+        dispersion: whether what frames are compared with holds dispersion; labels do not.
     """
 
     steps: int
@@ -112,6 +121,7 @@ class Course:
     trained: str
     terms: Callable[[Any, Any], Terms]
     labelled: Callable[[Any, Any], Terms]
+    dispersion: bool = True
 
 
 class Turns:
@@ -139,6 +149,22 @@ def parted(frames: Frames) -> tuple[Frames, Frames]:
     return frames.take(places[~held] if len(frames) > 1 else places), frames.take(places[held])
 
 
+def check_part(network: nn.Module, part: str, name: str = "trained") -> None:
+    """Raise `ArgumentError` unless a network has a module with weights at a path.
+
+    Args:
+        network: the student.
+        part: the path; empty stands for the whole.
+        name: of the setting.
+    """
+    known = dict(network.named_modules())
+    if part and (part not in known or not list(known[part].parameters())):
+        raise ArgumentError(
+            f"{name} is {part!r}, and the student has no such module with weights; "
+            f"{nearest(part, [name for name, _ in network.named_children()])}"
+        )
+
+
 def only(network: nn.Module, part: str) -> None:
     """Let one module of a network learn and freeze the others.
 
@@ -149,16 +175,10 @@ def only(network: nn.Module, part: str) -> None:
     Raises:
         ArgumentError: there is no such module, or nothing in it learns.
     """
+    check_part(network, part)
     network.requires_grad_(not part)
-    if not part:
-        return
-    known = dict(network.named_modules())
-    if part not in known or not list(known[part].parameters()):
-        raise ArgumentError(
-            f"trained is {part!r}, and the student has no such module with weights; "
-            f"{nearest(part, [name for name, _ in network.named_children()])}"
-        )
-    known[part].requires_grad_(True)
+    if part:
+        network.get_submodule(part).requires_grad_(True)
 
 
 def alternating(
@@ -168,6 +188,7 @@ def alternating(
     frames: Frames,
     clusters: Frames,
     course: Course,
+    watch: Watch | None = None,
 ) -> dict[str, Tensor]:
     """Steps on frames and steps on labelled clusters in turn.
 
@@ -178,6 +199,7 @@ def alternating(
         frames: of the even steps.
         clusters: of the odd steps.
         course: what is learned, and how.
+        watch: keeps the best weights.
 
     Returns:
         The weights of the network.
@@ -190,10 +212,12 @@ def alternating(
     )
 
     def step(models: Models, batch: Any, at: At) -> Terms:
-        said = models[stage](batch)
-        found = (course.labelled if at.step % 2 else course.terms)(said, batch)
+        labelled = bool(at.step % 2)
+        with dispersed(network, course.dispersion and not labelled):
+            said = models[stage](batch)
+        found = (course.labelled if labelled else course.terms)(said, batch)
         # Terms of both kinds of steps under names of their own.
-        return {f"{name} of labels" if at.step % 2 else name: one for name, one in found.items()}
+        return {f"{name} of labels" if labelled else name: one for name, one in found.items()}
 
     alternate(
         run,
@@ -203,6 +227,7 @@ def alternating(
         course.steps,
         step=step,
         batches=source,
+        watch=watch,
     )
     network.requires_grad_(True)
     network.eval()
@@ -221,8 +246,11 @@ def distilled_force_field(
     frames: Frames,
     data: ForceData,
     distillation: ForceDistillation,
-) -> None:
+) -> float:
     """Let a copy of a member learn what an ensemble says of frames, in a memoised stage.
+
+    Every third frame is kept out; of a few looks at how far the student is from the ensemble there,
+    the weights of the nearest are kept.
 
     Args:
         run: the folder.
@@ -231,20 +259,30 @@ def distilled_force_field(
         frames: with energies, forces and virials of the ensemble.
         data: its training frames hold the student to the labels.
         distillation: how.
+
+    Returns:
+        Distance of the forces from those of the ensemble on the frames that were kept out, in
+        kcal/mol/Angstrom.
     """
     told = ("energy", "forces", "virial")
+    learn, judge = parted(frames)
 
     def terms(said: Any, batch: Any) -> Terms:
         targets = {name: batch[name] for name in told}
         return distillation.targets.terms(said, targets, counts_of(batch))
 
-    course = distillation.course(len(frames), terms)
+    course = distillation.course(len(learn), terms)
+    watch = Watch(
+        lambda models: -force_distance(models[stage], judge),
+        every=max(course.steps // min(LOOKS, distillation.epochs), 1),
+    )
 
-    def learned(network: nn.Module, frames: Frames, data: ForceData, **key: Any) -> Any:
-        return alternating(run, stage, network, frames, data.train, course)
+    def learned(network: nn.Module, data: ForceData, **key: Any) -> Any:
+        return alternating(run, stage, network, learn, data.train, course, watch)
 
     key: dict[str, Any] = {"frames": frames, "data": data, "distillation": distillation}
     network.load_state_dict(run.stage(stage, learned, network=network, **key))
+    return force_distance(network, judge)
 
 
 def trained_on(
@@ -266,7 +304,9 @@ def trained_on(
         distillation: how a student would learn.
     """
     course = dataclasses.replace(
-        distillation.course(count, distillation.labels.terms), frames=distillation.batch_size
+        distillation.course(count, distillation.labels.terms),
+        frames=distillation.batch_size,
+        dispersion=False,
     )
 
     def learned(network: nn.Module, data: ForceData, **key: Any) -> Any:

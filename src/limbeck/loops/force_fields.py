@@ -24,6 +24,8 @@ from limbeck.loops.alternate import Models, Watch, alternate
 from limbeck.loops.optim import Optim
 from limbeck.naming import with_options
 from limbeck.networks.fresh import fresh
+from limbeck.networks.get import GET
+from limbeck.networks.get_pairs import Dispersion, dispersed
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
@@ -108,7 +110,8 @@ def fresh_force_field(run: Run, given: Any, data: ForceData, number: int = 0) ->
 
     Args:
         run: its seed keys the weights.
-        given: a name such as ``get?width=32``, or a network whose weights are drawn anew.
+        given: a name such as ``get?width=32``, or a network whose weights are drawn anew, and whose
+            constants of dispersion are kept.
         data: tells the elements.
         number: of the member.
 
@@ -122,13 +125,25 @@ def fresh_force_field(run: Run, given: Any, data: ForceData, number: int = 0) ->
             f"the student is a {type(given).__name__}, expected a force field or its name, such as "
             "get?width=32"
         )
-    network = fresh(given, None, 1, keyed.key(run.seed, "member", number))
+    key = keyed.key(run.seed, "member", number)
+    network = fresh(given, None, 1, key)
+    if isinstance(network, GET) and not hasattr(network, "limbeck_spec"):
+        # Linear maps reset themselves to other scales than those of a GET that was just made.
+        with keyed.torch_seeded(key):
+            network.draw_linear()
+    for path, part in given.named_modules() if isinstance(given, nn.Module) else ():
+        if isinstance(part, Dispersion):
+            # A network that a name was built to is built anew, without what was loaded into it.
+            network.get_submodule(path).load_state_dict(part.state_dict())
     check_force_field(network, data, "the student")
     return network
 
 
 def check_force_field(given: Any, data: ForceData, what: str) -> None:
-    """Raise `ArgumentError` unless a network takes graphs of the data's elements."""
+    """Raise `ArgumentError` unless a network takes graphs of the data's elements.
+
+    One with dispersion must have its constants.
+    """
     needed = ("cutoff", "pair_cutoff", "species")
     missing = [name for name in needed if not hasattr(given, name)]
     if missing or not isinstance(given, nn.Module):
@@ -143,6 +158,9 @@ def check_force_field(given: Any, data: ForceData, what: str) -> None:
             f"{what} is made for {' '.join(symbols(known))} and {data.name} holds "
             f"{' '.join(symbols(strange))} too; give a force field for all elements"
         )
+    for part in given.modules():
+        if isinstance(part, Dispersion):
+            part.check()
 
 
 def cutoffs(network: Any) -> dict[str, float]:
@@ -186,10 +204,16 @@ def predicted(network: nn.Module, frames: Frames, batch_size: int = SHOWN) -> di
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def force_error(network: nn.Module, frames: Frames) -> float:
-    """Root mean square error of forces, in kcal/mol/Angstrom."""
+def force_distance(network: nn.Module, frames: Frames) -> float:
+    """Root mean square distance of forces from those that frames hold, in kcal/mol/Angstrom."""
     said = predicted(network, frames)["forces"]
     return float((said - torch.from_numpy(frames.forces)).square().mean().sqrt())
+
+
+def force_error(network: nn.Module, frames: Frames) -> float:
+    """Root mean square error of forces against labels without dispersion, in kcal/mol/Angstrom."""
+    with dispersed(network, False):
+        return force_distance(network, frames)
 
 
 def trained_force_field(

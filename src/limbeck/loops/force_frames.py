@@ -16,7 +16,7 @@ from limbeck import keyed
 from limbeck.averaging import MeanOf
 from limbeck.data.atoms import to_atoms
 from limbeck.data.frames import PER_ATOM, PER_FRAME, Frames, join
-from limbeck.errors import RunError
+from limbeck.errors import ArgumentError, RunError
 from limbeck.loops.force_fields import shown
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -46,6 +46,29 @@ class Sampling:
     clusters: Annotated[int, Field(ge=0)] = 0
     cluster_picoseconds: Annotated[float, Field(ge=0)] = 1.0
     every: Annotated[float, Field(gt=0)] = 10.0
+
+    def check(self, boxes: int, *, aligned: bool) -> None:
+        """Raise `ArgumentError` if these dynamics can give no frame, or none to align boxes on.
+
+        Args:
+            boxes: how many there are.
+            aligned: whether the boxes are aligned to a density.
+        """
+        spacing = max(self.steps(self.every), 1)
+        of_boxes = boxes > 0 and self.steps(self.picoseconds) >= spacing
+        of_clusters = self.clusters > 0 and self.steps(self.cluster_picoseconds) >= spacing
+        if aligned and not of_boxes:
+            raise ArgumentError(
+                f"sampling.picoseconds is {self.picoseconds:g} and sampling.every {self.every:g}: "
+                "boxes give no frame to be aligned on; raise sampling.picoseconds"
+            )
+        if not (of_boxes or of_clusters):
+            raise ArgumentError(
+                f"nothing gives frames for the student: there are {boxes} periodic boxes of "
+                f"{self.picoseconds:g} ps and sampling.clusters is {self.clusters}, of "
+                f"{self.cluster_picoseconds:g} ps, and a frame comes every {self.every:g} ps; give "
+                "a box (--liquid H2O?count=32), set sampling.clusters, or lower sampling.every"
+            )
 
     def steps(self, picoseconds: float) -> int:
         """Steps of the dynamics in some picoseconds."""
@@ -111,8 +134,8 @@ def drawn_frames(
     ]
     if not any(map(len, parts)):
         raise RunError(
-            f"{len(starts)} simulations gave no frame: give the data a periodic box or set "
-            "sampling.clusters, and times of at least sampling.every"
+            f"{len(starts)} simulations gave no frame: all broke off before sampling.every; train "
+            "members for longer, or lower sampling.every"
         )
     origin = [box for box, _, _, _ in starts]
     return join(parts), np.repeat(origin, [len(part) for part in parts])
@@ -180,20 +203,24 @@ def told_frames(run: Run, members: Sequence[nn.Module], frames: Frames) -> tuple
         The frames with energies, forces and virials, and how far members are apart in their
         forces: the root mean square of their standard deviation, in kcal/mol/Angstrom.
     """
-    council = ensemble(*(teacher(one) for one in members), combine=SAID)
+    asking = [teacher(one) for one in members]
+    council = ensemble(*asking, combine=SAID)
 
     def asked(council: Any, frames: Frames) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {"energy": [], "forces": [], "virial": []}
         spread: list[Tensor] = []
         with run.progress(f"{run.dir.name} targets", len(frames)) as progress:
-            for batch in shown(members[0], frames):
-                said = council(batch)
+            # Each member is shown its own neighbours: cutoffs differ.
+            for batches in zip(*(shown(one, frames) for one in members), strict=True):
+                said = SAID.outputs(
+                    [ask(batch) for ask, batch in zip(asking, batches, strict=True)]
+                )
                 for name, values in parts.items():
                     path = name if name != "virial" else f"extra.{name}"
                     values.append(said.read(path).double())
                 each = said.extra["member_forces"].double()
                 spread.append(each.var(0) if len(each) > 1 else torch.zeros_like(each[0]))
-                progress.advance(batch.size)
+                progress.advance(batches[0].size)
         found = {name: torch.cat(values) for name, values in parts.items()}
         return {**found, "forces_variance": torch.cat(spread)}
 

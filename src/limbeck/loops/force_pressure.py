@@ -14,12 +14,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from limbeck import keyed
-from limbeck.data.atoms import to_atoms
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
-from limbeck.errors import ArgumentError, DivergedError, RunError, UnusualUseWarning
+from limbeck.errors import (
+    ArgumentError,
+    DivergedError,
+    RunError,
+    SettingsError,
+    UnusualUseWarning,
+)
 from limbeck.functional.pressure import alignment_pressure_loss, virial_pressure
+from limbeck.loops.force_densities import Densities, densities_of
 from limbeck.loops.force_distilling import (
     JUDGED,
     BulkWeights,
@@ -35,27 +40,8 @@ from limbeck.run.run import Run
 from limbeck.settings import settings
 
 Positive = Annotated[float, Field(gt=0)]
-# The first part of a simulation, in which a box finds its density.
-SETTLING = 0.4
-
-
-@settings
-class Densities:
-    """How the density of a box is found: dynamics at constant pressure.
-
-    Args:
-        temperature: in K.
-        pressure: in atm.
-        timestep: in fs.
-        picoseconds: of the dynamics; the first two fifths are not counted.
-        step: between the two pressures from which the slope of the density is taken, in atm.
-    """
-
-    temperature: Positive = 300.0
-    pressure: float = 1.0
-    timestep: Positive = 1.0
-    picoseconds: Positive = 1000.0
-    step: Positive = 1000.0
+# From the published rate on, to where small networks move.
+RATES = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7)
 
 
 @settings
@@ -70,13 +56,17 @@ class Alignment:
         frames: of each box, at most; one a step.
         epochs: passes over the frames.
         batch_size: labelled training frames a step.
-        rates: learning rates that are tried, smallest first, until the pressure has moved.
+        rates: learning rates that are tried in turn, smallest first, until the pressure has moved;
+            the first is the published one.
         reached: share of the change that may be missing.
         guard: share by which the error of forces on validation clusters may grow.
         optim: how it learns; its rate is one of `rates`.
         past: weights against the student's own past.
         labels: weights against labels.
         trained: module of the student that learns.
+
+    Raises:
+        SettingsError: both a density and a change of pressure are given.
     """
 
     pressure_change: tuple[float, ...] = ()
@@ -85,7 +75,7 @@ class Alignment:
     frames: Annotated[int, Field(ge=1)] = 30
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 512
-    rates: tuple[Positive, ...] = (1e-12,)
+    rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = RATES
     reached: Annotated[float, Field(gt=0, lt=1)] = 0.15
     guard: Positive = 0.05
     optim: Optim = Optim("sgd", lr=1e-12, schedule="exponential", decay=0.99, plateaus=1)
@@ -95,69 +85,37 @@ class Alignment:
     )
     trained: str = "energy"
 
+    def __post_init__(self) -> None:
+        if self.density and self.pressure_change:
+            raise SettingsError(
+                f"density is {self.density} and pressure_change is {self.pressure_change}: one "
+                "follows from the other; give one of them"
+            )
+
     @property
     def wanted(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.pressure_change or self.density)
 
+    def each(self, boxes: int) -> list[float]:
+        """The density, or the change of pressure, of each of so many boxes.
 
-def densities_of(
-    run: Run,
-    word: str,
-    jobs: Sequence[tuple[nn.Module, Frames, float]],
-    densities: Densities,
-) -> list[float]:
-    """Densities of boxes in g/cm3 by dynamics, in jobs that go on after a stop.
-
-    Args:
-        run: each simulation has a run folder of its own below its ``jobs``.
-        word: names them.
-        jobs: a force field, one periodic frame to start from, and a pressure in atm.
-        densities: how.
-
-    Raises:
-        RunError: a simulation broke off.
-    """
-    names = [f"density-{word}-{number}" for number in range(len(jobs))]
-    given = [
-        (network, box, dataclasses.replace(densities, pressure=pressure))
-        for network, box, pressure in jobs
-    ]
-    return run.executor.runs(_density, names, given, "densities")
-
-
-def _density(run: Run, network: nn.Module, box: Frames, densities: Densities) -> float:
-    def found(network: nn.Module, box: Frames, densities: Densities) -> dict[str, Tensor]:
-        from limbeck.bridges.ase import ForceFieldCalculator, relaxed, simulate
-
-        calculator = ForceFieldCalculator(network)
-        steps = round(1000 * densities.picoseconds / densities.timestep)
-        path = simulate(
-            relaxed(to_atoms(box)[0], calculator),
-            calculator,
-            ensemble="npt",
-            temperature=densities.temperature,
-            pressure=densities.pressure,
-            timestep=densities.timestep,
-            steps=steps,
-            every=max(steps // 200, 1),
-            seed=keyed.key(run.seed, "density") % 2**31,
-            out=run.dir / "dynamics",
-        )
-        if path.stopped is not None:
-            raise RunError(
-                f"dynamics at {densities.pressure:g} atm broke off after {path.steps} of {steps} "
-                f"steps ({path.stopped}), so that no density is known; train for longer"
+        Raises:
+            ArgumentError: there are neither as many numbers nor one.
+        """
+        name = "density" if self.density else "pressure_change"
+        given = getattr(self, name)
+        if len(given) not in (1, boxes):
+            raise ArgumentError(
+                f"alignment.{name} has {len(given)} numbers for {boxes} boxes, expected one, or "
+                "one for each"
             )
-        return {"densities": torch.from_numpy(np.asarray(path.densities))}
-
-    kept = run.stage("density", found, network=network, box=box, densities=densities)["densities"]
-    return float(kept[int(SETTLING * len(kept)) :].mean())
+        return list(given) * (boxes if len(given) == 1 else 1)
 
 
 def wanted_changes(
     run: Run, network: nn.Module, boxes: Frames, alignment: Alignment
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     r"""The change of pressure that each box needs.
 
     .. math:: \Delta P = -(\rho^* - \rho) / (d\rho / dP)
@@ -170,20 +128,13 @@ def wanted_changes(
 
     Returns:
         ``wanted`` in atm for each box, and where they were found by dynamics ``density`` and
-        ``slope`` (in g/cm3 per atm).
+        ``slope`` (in g/cm3 per atm). Where dynamics break off, or a density does not grow with the
+        pressure, ``left`` alone: why no change is known, which a warning says too.
 
     Raises:
         ArgumentError: there are as many boxes neither as changes nor as densities.
-        RunError: a density does not grow with the pressure, as far as the dynamics tell.
     """
-    name = "density" if alignment.density else "pressure_change"
-    given = getattr(alignment, name)
-    if len(given) not in (1, len(boxes)):
-        raise ArgumentError(
-            f"alignment.{name} has {len(given)} numbers for {len(boxes)} boxes, expected one, or "
-            "one for each"
-        )
-    each = list(given) * (1 if len(given) > 1 else len(boxes))
+    each = alignment.each(len(boxes))
     if not alignment.density:
         return {"wanted": each}
     how = alignment.densities
@@ -192,18 +143,78 @@ def wanted_changes(
     jobs = [(network, boxes.take([place]), one) for place in places for one in pressures]
     found = np.array(densities_of(run, "before", jobs, how)).reshape(-1, 2)
     slopes = (found[:, 1] - found[:, 0]) / how.step
-    if not (slopes > 0).all():
-        worst = int(np.argmin(slopes))
-        low, high = found[worst]
-        raise RunError(
-            f"the density of box {worst} is {low:.4g} g/cm3 at {pressures[0]:g} atm and "
-            f"{high:.4g} at {pressures[1]:g}, so that it does not tell which pressure is missing; "
-            "raise alignment.densities.picoseconds, or give alignment.pressure_change"
-        )
+    left = _unknown(found, pressures)
+    if left is not None:
+        warnings.warn(f"the force field is not aligned: {left}", UnusualUseWarning, stacklevel=2)
+        return {"left": left}
     wanted = -(np.array(each) - found[:, 0]) / slopes
     return {
         "wanted": wanted.tolist(), "density": found[:, 0].tolist(), "slope": slopes.tolist()
     }  # fmt: skip
+
+
+def _unknown(found: Any, pressures: Sequence[float]) -> str | None:
+    """Why densities of boxes at two pressures do not tell a slope, if they do not."""
+    if not np.isfinite(found).all():
+        box, place = np.argwhere(~np.isfinite(found))[0]
+        return (
+            f"dynamics of box {box} at {pressures[place]:g} atm broke off, so that its density is "
+            "not known; train for longer, or give alignment.pressure_change"
+        )
+    worst = int(np.argmin(found[:, 1] - found[:, 0]))
+    low, high = found[worst]
+    if high > low:
+        return None
+    return (
+        f"the density of box {worst} is {low:.4g} g/cm3 at {pressures[0]:g} atm and {high:.4g} at "
+        f"{pressures[1]:g}, so that it does not tell which pressure is missing; raise "
+        "alignment.densities.picoseconds, or give alignment.pressure_change"
+    )
+
+
+def frames_of_boxes(box: Places, boxes: int, most: int) -> Places:
+    """Places of frames spread over those of each box.
+
+    Args:
+        box: which box each frame is of ``(N,)``.
+        boxes: how many there are.
+        most: frames of each.
+
+    Raises:
+        RunError: a box has no frame; it is named.
+
+    Example:
+        >>> frames_of_boxes(np.array([0, 0, 0, -1, 1]), 2, 2).tolist()
+        [0, 2, 4]
+    """
+    chosen = []
+    for number in range(boxes):
+        rows = np.flatnonzero(box == number)
+        if not len(rows):
+            raise RunError(
+                f"box {number} has no frame to be aligned on: its dynamics broke off or were "
+                "shorter than sampling.every; train for longer, or raise sampling.picoseconds"
+            )
+        chosen.append(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
+    return np.concatenate(chosen)
+
+
+def parted_by_box(box: Places, boxes: int) -> tuple[Places, Places]:
+    """Places of the frames to learn from, and of every third one of each box, to judge on.
+
+    Example:
+        >>> learn, judge = parted_by_box(np.array([0, 0, 0, 1]), 2)
+        >>> learn.tolist(), judge.tolist()
+        ([1, 2, 3], [0, 3])
+    """
+    learn, judge = [], []
+    for number in range(boxes):
+        rows = np.flatnonzero(box == number)
+        held = np.arange(len(rows)) % JUDGED == 0
+        # A single frame is judged on what was learned from.
+        learn.append(rows[~held] if len(rows) > 1 else rows)
+        judge.append(rows[held])
+    return np.concatenate(learn), np.concatenate(judge)
 
 
 def aligned_force_field(
@@ -235,38 +246,56 @@ def aligned_force_field(
         in kcal/mol/Angstrom on validation clusters.
     """
     goal = np.array(wanted)
-    held = np.arange(len(frames)) % JUDGED == 0
     learn, judge = (
-        Past.of(network, frames.take(np.flatnonzero(some)), box[some], goal)
-        for some in (~held, held)
+        Past.of(network, frames.take(rows), box[rows], goal)
+        for rows in parted_by_box(box, len(goal))
     )
     before = force_error(network, data.validation)
-    none: dict[str, Any] = {"moved": [0.0] * len(goal), "rate": 0.0}
-    none |= {"force_error_before": before, "force_error_after": before}
-    tried: list[tuple[dict[str, Any], nn.Module]] = [(none, network)]
+    told: dict[str, Any] = {"moved": [0.0] * len(goal), "rate": 0.0}
+    told |= {"force_error_before": before, "force_error_after": before}
+    tried: list[tuple[dict[str, Any], nn.Module]] = [(told, network)]
+    why = "no rate moved it further"
     for place, rate in enumerate(alignment.rates):
         one = copy.deepcopy(network)
         try:
             _aligned(run, f"alignment-{place}", one, learn, data, alignment, rate)
         except DivergedError:
+            why = f"at the rate {rate:g} it diverges"
             break
         moved, after = judge.moved(one), force_error(one, data.validation)
         if not after <= (1 + alignment.guard) * before:
+            why = (
+                f"at the rate {rate:g} the error of its forces grows from {before:.4g} to "
+                f"{after:.4g} kcal/mol/A, by more than {alignment.guard:.0%}"
+            )
             break
-        told = {"moved": moved.tolist(), "rate": rate, "force_error_after": after}
-        tried.append(({**none, **told}, one))
-        if (np.abs(moved - goal) <= alignment.reached * np.abs(goal)).all():
+        new = {"moved": moved.tolist(), "rate": rate, "force_error_after": after}
+        tried.append(({**told, **new}, one))
+        if _reached(moved, goal, alignment.reached):
             break
     told, best = min(tried, key=lambda one: float(np.square(one[0]["moved"] - goal).sum()))
-    if best is network:
-        warnings.warn(
-            "the force field is left as it was: no rate moves its pressure without raising the "
-            f"error of its forces by more than {alignment.guard:.0%}; change alignment.rates",
-            UnusualUseWarning,
-            stacklevel=2,
-        )
+    if not _reached(np.array(told["moved"]), goal, alignment.reached):
+        _warn_short(told, goal, why, left=best is network)
     network.load_state_dict(best.state_dict())
     return told
+
+
+def _reached(moved: Any, goal: Any, missing: float) -> bool:
+    """Whether no box misses more than a share of its change; of none, that of the largest."""
+    size = np.abs(goal)
+    return bool((np.abs(moved - goal) <= missing * np.where(size > 0, size, size.max())).all())
+
+
+def _warn_short(told: dict[str, Any], goal: Any, why: str, *, left: bool) -> None:
+    """Say that pressures have not moved as far as was wanted, and why not further."""
+    moved, wanted = (", ".join(f"{one:.4g}" for one in each) for each in (told["moved"], goal))
+    ends = "the force field is left as it was" if left else f"at the rate {told['rate']:g} it stays"
+    warnings.warn(
+        f"the pressure moved by {moved} atm and {wanted} are wanted: {why}; {ends}. Change "
+        "alignment.rates or alignment.epochs, or raise alignment.guard or alignment.reached",
+        UnusualUseWarning,
+        stacklevel=3,
+    )
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class GET(nn.Module):
         charge_bound: no charge goes beyond it before the shift, in e.
         splitting: of the sum in periodic frames, in 1/Angstrom.
         dispersion: C6 in kcal/mol Angstrom^6 and R0 in Angstrom by atomic number, for D3-CSO
-            dispersion in inference only; True leaves room for constants that are loaded. False
+            dispersion in evaluation mode only (see `limbeck.networks.get_pairs.dispersed`); True
+            leaves room for constants that are loaded, without which nothing is said. False
             where labels hold dispersion already, as those of GFN2-xTB do.
 
     Raises:
@@ -107,14 +108,18 @@ class GET(nn.Module):
         if dispersion is not False:
             known = None if dispersion is True else dispersion
             self.dispersion = Dispersion(self.species, known, self.pair_cutoff)
+        self.draw_linear()
+        places = torch.full((len(SYMBOLS) + 1,), -1)
+        places[list(self.species)] = torch.arange(len(self.species))
+        self.register_buffer("elements", places, persistent=False)
+
+    def draw_linear(self) -> None:
+        """Draw the weights of linear maps anew, as Glorot and Bengio have them, without biases."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        places = torch.full((len(SYMBOLS) + 1,), -1)
-        places[list(self.species)] = torch.arange(len(self.species))
-        self.register_buffer("elements", places, persistent=False)
 
     def forward(self, graph: Graph) -> dict[str, Tensor]:
         """What is said of the frames of a flat graph.
@@ -131,7 +136,9 @@ class GET(nn.Module):
             ``"virial"`` ``(N, 3, 3)`` in kcal/mol, ``"charges"`` ``(A,)`` in e, ``"dipole"``
             ``(N, 3)`` in Debye about the origin; in training mode ``"charge_response"`` ``(A, 3)``,
             the force through the charges; with molecules ``"intermolecular_virial"`` ``(N,)``, the
-            sum of f · d over edges and pairs between different molecules, in kcal/mol.
+            sum of f · d over edges and pairs between different molecules, in kcal/mol. Images of
+            an atom's own molecule are other molecules, so molecules must lie in one piece (see
+            `limbeck.data.neighbours.whole_molecules`).
 
         Raises:
             ArgumentError: the graph lacks a part, holds an element that the network is not made
@@ -181,7 +188,7 @@ class GET(nn.Module):
         energy = sum_to(learned + electric.energy + (chi + eta * charges) * charges, frame, frames)
         push, ends = electric.push, torch.cat([edges, pairs], 1)
         of_ends = frame.index_select(0, ends[0])
-        if self.dispersion is not None and not self.training:
+        if self.dispersion is not None and self._disperses(self.dispersion.added):
             dispersed = self.dispersion(kind, pairs, distance)
             push = push + dispersed.force
             energy = energy.index_add(0, of_ends[vectors.shape[0] :], dispersed.energy)
@@ -205,9 +212,16 @@ class GET(nn.Module):
             found["charge_response"] = forces_on_atoms(-response, edges, atoms)
         if "molecule" in graph:
             first, second = graph["molecule"][ends]
-            work = torch.where(first != second, (forces * lines).sum(1), 0.0)
+            # An image of an atom's own molecule is another molecule.
+            shifts = torch.cat([graph["edge_shifts"], graph["pair_shifts"]])
+            other = (first != second) | (shifts != 0).any(1)
+            work = torch.where(other, (forces * lines).sum(1), 0.0)
             found["intermolecular_virial"] = sum_to(work, of_ends, frames)
         return found
+
+    def _disperses(self, asked: bool | None) -> bool:
+        """Whether dispersion is added: as asked, else in evaluation mode."""
+        return not self.training if asked is None else asked
 
     def extra_repr(self) -> str:
         symbols = "".join(SYMBOLS[number - 1] for number in self.species)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -51,6 +52,13 @@ class EdgeScalars(nn.Module):
         means, betas = exp_normal_basis(radial, cutoff=cutoff)
         self.means, self.betas = nn.Parameter(means), nn.Parameter(betas)
         self.linear = nn.Linear(radial, width, bias=False)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Put the basis back to where it begins; it is not drawn."""
+        means, betas = exp_normal_basis(len(self.means), cutoff=self.cutoff)
+        self.means.copy_(means)
+        self.betas.copy_(betas)
 
     def forward(self, vectors: Tensor, edges: Tensor) -> Edges:
         """Measure vectors of edges ``(E, 3)``, whose atoms are `edges` ``(2, E)``."""

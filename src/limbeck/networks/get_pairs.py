@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from limbeck.checks import is_traced
 from limbeck.data.elements import symbol
 from limbeck.errors import ArgumentError
 from limbeck.functional.electrostatics import balanced_charges
@@ -61,6 +63,9 @@ class Charges(nn.Module):
 class Dispersion(nn.Module):
     """D3-CSO dispersion of pairs, by constants of the elements.
 
+    Its attribute `added` says whether a network adds it: None, in evaluation mode alone; see
+    `dispersed`.
+
     Args:
         species: atomic numbers.
         constants: C6 in kcal/mol Angstrom^6 and R0 in Angstrom by atomic number; None leaves room
@@ -82,6 +87,7 @@ class Dispersion(nn.Module):
     def __init__(self, species: Sequence[int], constants: Constants | None, cutoff: float) -> None:
         super().__init__()
         self.cutoff = cutoff
+        self.added: bool | None = None
         missing = [symbol(one) for one in species if constants is not None and one not in constants]
         if missing:
             raise ArgumentError(
@@ -91,9 +97,50 @@ class Dispersion(nn.Module):
         self.register_buffer("constants", torch.tensor(rows))
 
     def forward(self, kind: Tensor, pairs: Tensor, distance: Tensor) -> PairPotential:
-        """Energy and force of pairs ``(2, P)`` at distances ``(P,)``, atoms being of a `kind`."""
+        """Energy and force of pairs ``(2, P)`` at distances ``(P,)``, atoms being of a `kind`.
+
+        Raises:
+            ArgumentError: constants were never given.
+        """
+        self.check()
         first, second = (self.constants.index_select(0, kind[one]) for one in pairs)
         c6, radius = (first[:, 0] * second[:, 0]).sqrt(), (first[:, 1] + second[:, 1]) / 2
         found = cso_dispersion(distance, c6, radius, cutoff=self.cutoff)
         inside = distance < self.cutoff
         return PairPotential(*(torch.where(inside, one, 0.0) for one in found))
+
+    def check(self) -> None:
+        """Raise `ArgumentError` if room was left for constants and none were put there."""
+        if not is_traced(self.constants) and not bool(self.constants.any()):
+            raise ArgumentError(
+                "dispersion is true and its constants are all 0, so that it adds nothing; give "
+                "GET(..., dispersion={8: (C6, R0), ...}) of every element, load weights that hold "
+                "constants, or leave dispersion out"
+            )
+
+
+@contextmanager
+def dispersed(network: nn.Module, added: bool | None) -> Iterator[None]:
+    """Say for a while whether a network adds its dispersion.
+
+    Members learn labels that lack dispersion; targets of frames, and a network's own past, hold it.
+
+    Args:
+        network: those of its parts that are a `Dispersion` are told; it may have none.
+        added: whether to add it in either mode; None adds it in evaluation mode alone.
+
+    Example:
+        >>> helium = Dispersion([2], {2: (21.0, 1.6)}, 10.0)
+        >>> with dispersed(helium, True):
+        ...     helium.added
+        True
+    """
+    parts = [one for one in network.modules() if isinstance(one, Dispersion)]
+    before = [one.added for one in parts]
+    for one in parts:
+        one.added = added
+    try:
+        yield
+    finally:
+        for one, was in zip(parts, before, strict=True):
+            one.added = was

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import math
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 from torch import nn
 
 from limbeck.data.boxes import with_box, with_molecules
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
-from limbeck.errors import ArgumentError
+from limbeck.data.neighbours import whole_molecules
+from limbeck.errors import ArgumentError, NoEffectWarning
+from limbeck.loops.force_densities import densities_of
 from limbeck.loops.force_distilling import (
     ForceDistillation,
+    check_part,
     distilled_force_field,
     parted,
     trained_on,
@@ -23,13 +27,20 @@ from limbeck.loops.force_distilling import (
 from limbeck.loops.force_fields import (
     ForceTraining,
     check_force_field,
+    cutoffs,
+    force_distance,
     force_error,
     fresh_force_field,
     of_quality,
     trained_members,
 )
 from limbeck.loops.force_frames import Places, Sampling, drawn_frames, told_frames
-from limbeck.loops.force_pressure import Alignment, aligned_force_field, wanted_changes
+from limbeck.loops.force_pressure import (
+    Alignment,
+    aligned_force_field,
+    frames_of_boxes,
+    wanted_changes,
+)
 from limbeck.method import method
 from limbeck.products.force_field import ForceField, force_fields
 from limbeck.run import Run
@@ -68,18 +79,17 @@ class BAMBOO:
         """Members, trained here unless teachers are given: those of quality, the best one first.
 
         Raises:
-            ArgumentError: the student or a teacher is no force field for the data, or a density
-                is asked for without a box.
+            ArgumentError: the student or a teacher is no force field for the data, or lacks what
+                shall be trained; a density is asked for without a box or of other boxes, a box is
+                charged, or nothing gives frames.
         """
         data: ForceData = with_box(ready["data"], ready.get("liquid"), seed=run.seed)
-        if self.alignment.wanted and data.liquid is None:
-            raise ArgumentError(
-                f"a density is asked for and {data.name} has no periodic box; give one, such as "
-                "--liquid H2O?count=32"
-            )
+        self._check_boxes(data)
         student = fresh_force_field(run, ready["student"], data)
         given = force_fields(ready["teacher"], data) if "teacher" in ready else []
+        self._check_parts(given or [student])
         if given:
+            _warn_unlike(student, given)
             members = [(one, force_error(one, data.validation)) for one in given]
         else:
             members = trained_members(
@@ -108,16 +118,20 @@ class BAMBOO:
             The force field.
         """
         frames, box = self._drawn(run, teacher, data)
+        if self.alignment.wanted:
+            boxes = len(data.liquid or ())
+            chosen = frames_of_boxes(box, boxes, self.alignment.frames)
         told, spread = told_frames(run, teacher, frames)
         network = copy.deepcopy(teacher[0])
-        distilled_force_field(run, "student", network, parted(told)[0], data, self.distillation)
+        apart = distilled_force_field(run, "student", network, told, data, self.distillation)
         facts: dict[str, Any] = {
             "errors": [force_error(one, data.validation) for one in teacher],
             "spread": spread,
+            "apart": {"member": force_distance(teacher[0], parted(told)[1]), "student": apart},
             "frames": len(frames),
         }
         if self.alignment.wanted:
-            facts["alignment"] = self._align(run, network, frames, box, data)
+            facts["alignment"] = self._align(run, network, frames.take(chosen), box[chosen], data)
         return ForceField(network, data.free_atoms, facts)
 
     def baselines(
@@ -135,22 +149,62 @@ class BAMBOO:
     def _align(
         self, run: Run, network: nn.Module, frames: Frames, box: Places, data: ForceData
     ) -> dict[str, Any]:
-        """Move the pressure of a network in place, on frames spread over those of each box."""
+        """Move the pressure of a network in place, on frames of each box."""
         assert data.liquid is not None
         wanted = wanted_changes(run, network, data.liquid, self.alignment)
-        rows = [np.flatnonzero(box == number) for number in range(len(data.liquid))]
-        most = self.alignment.frames
-        chosen = [
-            row[np.linspace(0, len(row) - 1, min(most, len(row))).astype(int)] for row in rows
-        ]
-        kept = np.concatenate(chosen)
-        told = aligned_force_field(
-            run,
-            network,
-            with_molecules(frames.take(kept)),
-            box[kept],
-            data,
-            self.alignment,
-            wanted["wanted"],
-        )
+        if "left" in wanted:
+            return wanted
+        whole = whole_molecules(with_molecules(frames))
+        told = aligned_force_field(run, network, whole, box, data, self.alignment, wanted["wanted"])
+        if self.alignment.density:
+            told["density_after"] = self._densities(run, network, data.liquid)
         return {**wanted, **told}
+
+    def _densities(self, run: Run, network: nn.Module, boxes: Frames) -> list[float | None]:
+        """Densities at the one pressure after alignment; None where dynamics broke off."""
+        how = self.alignment.densities
+        jobs = [(network, boxes.take([place]), how.pressure) for place in range(len(boxes))]
+        found = densities_of(run, "after", jobs, how)
+        return [one if math.isfinite(one) else None for one in found]
+
+    def _check_boxes(self, data: ForceData) -> None:
+        """Raise `ArgumentError` if boxes do not fit what is asked for, before anything learns."""
+        boxes = data.liquid
+        if self.alignment.wanted and boxes is None:
+            raise ArgumentError(
+                f"a density is asked for and {data.name} has no periodic box; give one, such as "
+                "--liquid H2O?count=32"
+            )
+        if boxes is not None and boxes.charge.any():
+            place = int(abs(boxes.charge).argmax())
+            raise ArgumentError(
+                f"box {place} has the charge {boxes.charge[place]:g} and a periodic box must be "
+                "neutral; add ions of the other charge"
+            )
+        count = 0 if boxes is None else len(boxes)
+        if self.alignment.wanted:
+            self.alignment.each(count)
+        self.sampling.check(count, aligned=self.alignment.wanted)
+
+    def _check_parts(self, networks: list[nn.Module]) -> None:
+        """Raise `ArgumentError` if a network that may become the student lacks what is trained."""
+        for network in networks:
+            check_part(network, self.distillation.trained, "distillation.trained")
+            if self.alignment.wanted:
+                check_part(network, self.alignment.trained, "alignment.trained")
+
+
+def _warn_unlike(student: nn.Module, teachers: list[nn.Module]) -> None:
+    """Warn if a student is not of the kind of any teacher: it becomes a copy of one of them."""
+
+    def kind(network: nn.Module) -> Any:
+        return cutoffs(network), {name: one.shape for name, one in network.state_dict().items()}
+
+    if kind(student) not in [kind(one) for one in teachers]:
+        warnings.warn(
+            "the student that is given is of another architecture than the teachers and is not "
+            "used: the student is a copy of the best teacher; leave teachers out to train members "
+            "of that architecture",
+            NoEffectWarning,
+            stacklevel=3,
+        )

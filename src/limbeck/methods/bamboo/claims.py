@@ -120,7 +120,7 @@ def _dynamics(name: str, seed: int, field: ForceField, data: ForceData) -> dict[
 
 def _aligned(folder: Path, seed: int, before: ForceField, data: ForceData) -> dict[str, float]:
     """How far the pressure of a student moves, and what becomes of its forces and density."""
-    from limbeck.loops.force_pressure import Densities, densities_of
+    from limbeck.loops.force_densities import Densities, densities_of
     from limbeck.run import Run
 
     after, _, _ = _made(folder / "aligned", seed, folder / "run", alignment=ALIGNMENT)
