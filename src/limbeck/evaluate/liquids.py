@@ -14,9 +14,8 @@ from limbeck.data.frames import Floats, Frames
 from limbeck.data.neighbours import lists_of, whole_molecules
 from limbeck.data.science import science
 from limbeck.errors import ArgumentError
+from limbeck.functional.units import DENSE
 
-# Atomic units of mass in a cubic Angstrom, in g/cm3.
-DENSE = 1.66053907
 # A squared Angstrom in a picosecond, in cm2/s.
 CM2_S = 1e-4
 # Shares of the longest lag between which displacements are fitted: before, atoms fly freely;

@@ -304,7 +304,7 @@ def of_quality(members: Sequence[tuple[nn.Module, float]], gate: float) -> list[
         gate: at least 1.
 
     Example:
-        >>> of_quality([(nn.Identity(), 6.0), (nn.Identity(), 5.0), (nn.Identity(), 9.0)], 1.5)
+        >>> of_quality([(nn.Identity(), 6.0), (nn.Identity(), 5.0)], 1.5)
         [1, 0]
     """
     errors = [error for _, error in members]
