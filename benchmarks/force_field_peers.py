@@ -128,8 +128,12 @@ def main() -> None:
         words = ", ".join(f"{label} {value:,.5g}" for label, value in row.items())
         print(f"{name:15} {words}", file=sys.stderr)
     if "--json" in sys.argv:
-        budget = f"{training.steps(len(data.train)):,} steps of {training.batch_size} frames"
-        print(json.dumps(result(rows, atoms, f"{budget} of {data.name}", busy)))
+        budget = f"{training.epochs} epochs in batches of {training.batch_size}"
+        print(
+            json.dumps(
+                result(rows, atoms, f"{budget} on {len(data.train)} frames of {data.name}", busy)
+            )
+        )
 
 
 def result(rows: Mapping[str, Any], atoms: float, budget: str, busy: bool) -> dict[str, Any]:
