@@ -9,10 +9,10 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from tests.data.atoms import box
 
-from limbeck.data import from_atoms, to_atoms, write_xyz
+from limbeck.data import to_atoms, write_xyz
 from limbeck.data.boxes import packed, with_box
 from limbeck.data.names import resolve
-from limbeck.errors import DataError, UnusualUseWarning
+from limbeck.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,6 @@ def test_labels_of_a_box_do_not_matter(data, tmp_path, kind):
         assert found.labels == ()
         # Boxes of several kinds stand together.
         assert len(with_box(data, [given, "H2O?count=2"]).liquid) == 2
-
-
-def test_a_charged_box_is_told(data):
-    (atoms,) = to_atoms(box(4, species=(8, 1)))
-    atoms.info["charge"] = 1
-    for given in (atoms, from_atoms([atoms])):
-        with pytest.warns(UnusualUseWarning, match="frame 0 has a charge of \\+1 e"):
-            with_box(data, given)
 
 
 def test_a_charged_molecule_is_not_packed(data):

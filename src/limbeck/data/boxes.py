@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from limbeck.data.force_data import SPLITS, ForceData
 from limbeck.data.frames import LABELS, Floats, Frames, Integers, join
 from limbeck.data.neighbours import bonded_molecules
 from limbeck.data.xyz_files import read_atoms
-from limbeck.errors import ArgumentError, DataError, UnusualUseWarning, nearest
+from limbeck.errors import ArgumentError, DataError, nearest
 from limbeck.functional.units import DENSE
 from limbeck.naming import split_name
 
@@ -52,7 +51,7 @@ def with_box(data: ForceData, liquid: Any, *, seed: int = 0) -> ForceData:
     if liquid == "none":
         return dataclasses.replace(data, liquid=None)
     if isinstance(liquid, Frames):
-        return dataclasses.replace(data, liquid=_told(with_molecules(liquid), "the liquid"))
+        return dataclasses.replace(data, liquid=with_molecules(liquid))
     several = liquid if isinstance(liquid, (list, tuple)) else [liquid]
     boxes = [_box(data, one, keyed.key(seed, "box", place)) for place, one in enumerate(several)]
     return dataclasses.replace(data, liquid=join(map(with_molecules, boxes)))
@@ -66,7 +65,7 @@ def boxes_of(atoms: Iterable[Any], what: str) -> Frames:
         what: their name in errors.
 
     Returns:
-        The frames. A frame that is charged is warned of.
+        The frames; whether they may be charged is for a force field to say.
 
     Raises:
         DataError: the frames cannot be true, as `from_atoms` says.
@@ -84,20 +83,7 @@ def boxes_of(atoms: Iterable[Any], what: str) -> Frames:
             copy.info.pop(label, None)
             copy.arrays.pop(label, None)
         bare.append(copy)
-    return _told(with_molecules(from_atoms(bare, what=what)), what)
-
-
-def _told(frames: Frames, what: str) -> Frames:
-    """The frames; a warning says which of them is charged."""
-    charged = np.flatnonzero(np.abs(frames.charge) > NEUTRAL)
-    if len(charged):
-        warnings.warn(
-            f"{what}: frame {charged[0]} has a charge of {frames.charge[charged[0]]:+g} e, whose "
-            "images repel each other without end; add ions of the other sign, or set charge to 0",
-            UnusualUseWarning,
-            stacklevel=4,
-        )
-    return frames
+    return with_molecules(from_atoms(bare, what=what))
 
 
 def _box(data: ForceData, given: Any, key: int) -> Frames:
