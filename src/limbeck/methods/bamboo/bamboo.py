@@ -26,7 +26,6 @@ from limbeck.loops.force_distilling import (
 )
 from limbeck.loops.force_fields import (
     ForceTraining,
-    check_force_field,
     cutoffs,
     force_distance,
     force_error,
@@ -100,7 +99,6 @@ class BAMBOO:
                 self.members,
             )
         kept = [members[number] for number in of_quality(members, self.gate)]
-        check_force_field(kept[0][0], data, "the student")
         return {"student": student, "teacher": [one for one, _ in kept], "data": data}
 
     def distill(
