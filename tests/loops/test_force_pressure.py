@@ -15,7 +15,6 @@ from limbeck.loops.force_pressure import (
     Alignment,
     aligned_force_field,
     frames_of_boxes,
-    parted_by_box,
     wanted_changes,
 )
 from limbeck.run import Run
@@ -78,13 +77,6 @@ def test_a_change_of_zero_is_reached_at_once():
     assert reached(np.array([0.0]), np.array([0.0]), 0.1)
     assert reached(np.array([-300.0, 20.0]), np.array([-300.0, 0.0]), 0.1)
     assert not reached(np.array([-200.0, 0.0]), np.array([-300.0, 0.0]), 0.1)
-
-
-def test_every_box_is_parted_by_itself():
-    box = np.array([0, 0, 0, 0, 1, -1, 2, 2])
-    learn, judge = parted_by_box(box, 3)
-    assert learn.tolist() == [1, 2, 4, 7]
-    assert judge.tolist() == [0, 3, 4, 6]
 
 
 def test_a_box_without_frames_is_named():

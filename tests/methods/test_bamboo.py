@@ -123,10 +123,10 @@ def test_frames_tell_their_box(data, tmp_path):
     assert not frames.labels
 
 
-def test_every_third_frame_is_kept_out(data):
-    learn, judge = parted(data.train)
-    assert len(judge) == -(-len(data.train) // 3)
-    assert len(learn) + len(judge) == len(data.train)
+def test_the_last_third_of_each_origin_is_kept_out():
+    learn, judge = parted(np.array([-1, -1, -1, -1, 0, 0, 0, 1, 1, 2]))
+    assert learn.tolist() == [0, 1, 4, 5, 7, 9]
+    assert judge.tolist() == [2, 3, 6, 8, 9]
 
 
 def test_steps_take_turns():
@@ -302,8 +302,10 @@ def test_weights_of_the_best_look_are_kept(data, tmp_path, monkeypatch):
     told, _ = told_frames(Run(tmp_path), members, data.train)
     # At such a rate it goes away from the ensemble again.
     how = {"epochs": 4, "frames": 7, "batch_size": 8, "optim": {"lr": 0.3}}
+    distillation = force_distilling.ForceDistillation(**how)
+    origin = np.full(len(told), -1)
     apart = force_distilling.distilled_force_field(
-        Run(tmp_path), "student", members[0], told, data, force_distilling.ForceDistillation(**how)
+        Run(tmp_path), "student", members[0], told, origin, data, distillation
     )
     *seen, last = looks
     assert len(seen) == 4

@@ -27,13 +27,14 @@ from limbeck.loops.force_fields import (
     by_epochs,
     force_distance,
 )
+from limbeck.loops.force_frames import Places
 from limbeck.loops.optim import Optim
 from limbeck.networks.get_pairs import dispersed
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
 
-# Every so many frames one is kept out, to be judged on.
+# Of so many frames one is kept out, to be judged on.
 JUDGED = 3
 
 
@@ -141,12 +142,28 @@ class Turns:
             yield self.sources[step % 2].batch(step // 2)
 
 
-def parted(frames: Frames) -> tuple[Frames, Frames]:
-    """Frames to learn from, and every third one, to judge on."""
-    places = np.arange(len(frames))
-    held = places % JUDGED == 0
-    # A single frame is judged on what was learned from.
-    return frames.take(places[~held] if len(frames) > 1 else places), frames.take(places[held])
+def parted(origin: Places) -> tuple[Places, Places]:
+    """Places of frames to learn from and of those to judge on: the last third of each origin.
+
+    Frames lie in order of simulation and time, so that those to judge on are of other simulations,
+    or of later times; frames kept out one by one would lie beside what was learned.
+
+    Args:
+        origin: which box each frame is of, -1 of clusters ``(N,)``.
+
+    Example:
+        >>> learn, judge = parted(np.array([-1, -1, -1, 0]))
+        >>> learn.tolist(), judge.tolist()
+        ([0, 1, 3], [2, 3])
+    """
+    learn, judge = [], []
+    for number in np.unique(origin):
+        rows = np.flatnonzero(origin == number)
+        held = -(-len(rows) // JUDGED)
+        # A single frame is judged on what was learned from.
+        learn.append(rows[:-held] if len(rows) > 1 else rows)
+        judge.append(rows[-held:])
+    return np.concatenate(learn), np.concatenate(judge)
 
 
 def check_part(network: nn.Module, part: str, name: str = "trained") -> None:
@@ -244,19 +261,21 @@ def distilled_force_field(
     stage: str,
     network: nn.Module,
     frames: Frames,
+    origin: Places,
     data: ForceData,
     distillation: ForceDistillation,
 ) -> float:
     """Let a copy of a member learn what an ensemble says of frames, in a memoised stage.
 
-    Every third frame is kept out; of a few looks at how far the student is from the ensemble there,
-    the weights of the nearest are kept.
+    A third of the frames is kept out, see `parted`; of a few looks at how far the student is from
+    the ensemble there, the weights of the nearest are kept.
 
     Args:
         run: the folder.
         stage: name of the stage.
         network: trained in place.
         frames: with energies, forces and virials of the ensemble.
+        origin: which box each is of, -1 of clusters ``(N,)``.
         data: its training frames hold the student to the labels.
         distillation: how.
 
@@ -265,7 +284,7 @@ def distilled_force_field(
         kcal/mol/Angstrom.
     """
     told = ("energy", "forces", "virial")
-    learn, judge = parted(frames)
+    learn, judge = (frames.take(rows) for rows in parted(origin))
 
     def terms(said: Any, batch: Any) -> Terms:
         targets = {name: batch[name] for name in told}
@@ -280,7 +299,12 @@ def distilled_force_field(
     def learned(network: nn.Module, data: ForceData, **key: Any) -> Any:
         return alternating(run, stage, network, learn, data.train, course, watch)
 
-    key: dict[str, Any] = {"frames": frames, "data": data, "distillation": distillation}
+    key: dict[str, Any] = {
+        "frames": frames,
+        "origin": origin,
+        "data": data,
+        "distillation": distillation,
+    }
     network.load_state_dict(run.stage(stage, learned, network=network, **key))
     return force_distance(network, judge)
 

@@ -26,11 +26,11 @@ from limbeck.errors import (
 from limbeck.functional.pressure import alignment_pressure_loss, virial_pressure
 from limbeck.loops.force_densities import Densities, densities_of
 from limbeck.loops.force_distilling import (
-    JUDGED,
     BulkWeights,
     Course,
     alternating,
     counts_of,
+    parted,
 )
 from limbeck.loops.force_fields import PropertyWeights, by_epochs, force_error, predicted
 from limbeck.loops.force_frames import Places
@@ -199,24 +199,6 @@ def frames_of_boxes(box: Places, boxes: int, most: int) -> Places:
     return np.concatenate(chosen)
 
 
-def parted_by_box(box: Places, boxes: int) -> tuple[Places, Places]:
-    """Places of the frames to learn from, and of every third one of each box, to judge on.
-
-    Example:
-        >>> learn, judge = parted_by_box(np.array([0, 0, 0, 1]), 2)
-        >>> learn.tolist(), judge.tolist()
-        ([1, 2, 3], [0, 3])
-    """
-    learn, judge = [], []
-    for number in range(boxes):
-        rows = np.flatnonzero(box == number)
-        held = np.arange(len(rows)) % JUDGED == 0
-        # A single frame is judged on what was learned from.
-        learn.append(rows[~held] if len(rows) > 1 else rows)
-        judge.append(rows[held])
-    return np.concatenate(learn), np.concatenate(judge)
-
-
 def aligned_force_field(
     run: Run,
     network: nn.Module,
@@ -246,10 +228,7 @@ def aligned_force_field(
         in kcal/mol/Angstrom on validation clusters.
     """
     goal = np.array(wanted)
-    learn, judge = (
-        Past.of(network, frames.take(rows), box[rows], goal)
-        for rows in parted_by_box(box, len(goal))
-    )
+    learn, judge = (Past.of(network, frames.take(rows), box[rows], goal) for rows in parted(box))
     before = force_error(network, data.validation)
     told: dict[str, Any] = {"moved": [0.0] * len(goal), "rate": 0.0}
     told |= {"force_error_before": before, "force_error_after": before}

@@ -121,11 +121,12 @@ class BAMBOO:
             chosen = frames_of_boxes(box, boxes, self.alignment.frames)
         told, spread = told_frames(run, teacher, frames)
         network = copy.deepcopy(teacher[0])
-        apart = distilled_force_field(run, "student", network, told, data, self.distillation)
+        apart = distilled_force_field(run, "student", network, told, box, data, self.distillation)
+        judge = told.take(parted(box)[1])
         facts: dict[str, Any] = {
             "errors": [force_error(one, data.validation) for one in teacher],
             "spread": spread,
-            "apart": {"member": force_distance(teacher[0], parted(told)[1]), "student": apart},
+            "apart": {"member": force_distance(teacher[0], judge), "student": apart},
             "frames": len(frames),
         }
         if self.alignment.wanted:
@@ -136,7 +137,7 @@ class BAMBOO:
         self, run: Run, *, student: nn.Module, teacher: list[nn.Module], data: ForceData
     ) -> dict[str, ForceField]:
         """The best member alone, trained on with labels for as many steps."""
-        learned = parted(self._drawn(run, teacher, data)[0])[0]
+        learned = parted(self._drawn(run, teacher, data)[1])[0]
         network = copy.deepcopy(teacher[0])
         trained_on(run, "alone", network, len(learned), data, self.distillation)
         return {"student alone": ForceField(network, data.free_atoms)}
