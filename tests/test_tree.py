@@ -133,8 +133,10 @@ def test_the_package_imports_without_torch():
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda one: one.stem
 )
-def test_benchmarks_import_what_there_is(path):
+def test_benchmarks_import_what_there_is(path, monkeypatch):
     """A benchmark takes minutes and is no test; that its names exist is one."""
+    # As where it is run: one may take from another.
+    monkeypatch.syspath_prepend(path.parent)
     spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

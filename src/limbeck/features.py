@@ -140,6 +140,16 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where the weights of a model are; the CPU of one without weights.
+
+    Example:
+        >>> device_of(nn.Linear(2, 1))
+        device(type='cpu')
+    """
+    return next((one.device for one in model.parameters()), torch.device("cpu"))
+
+
 @contextmanager
 def on_device(device: torch.device | str, *models: nn.Module) -> Iterator[None]:
     """Keep models on a device while the block runs; each goes back to where it was."""

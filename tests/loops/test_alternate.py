@@ -9,6 +9,7 @@ from torch import nn
 from limbeck.errors import ArgumentError, RunError
 from limbeck.loops import Optim, Watch, alternate, ema, swa
 from limbeck.run import Run
+from limbeck.run.run import Options
 
 from .toys import SGD, STEPS, TURNS, Net, copied, inputs, pull, same
 
@@ -205,3 +206,18 @@ def test_a_loss_that_is_not_finite_names_step_and_term(run, value):
 
     with pytest.raises(RunError, match=rf"stage s .* at step 3 \(a = .*, extra = {value}\)"):
         alternate(run, "s", {"a": Net()}, {"a": SGD}, STEPS, step=step)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_step_may_ask_for_gradients_in_any_precision(tmp_path, precision):
+    asked = []
+
+    def step(models, batch, at):
+        loss = models["net"](torch.ones(2, 3)).float().square().mean()
+        asked.append(torch.autograd.grad(loss, net.parameters(), retain_graph=True))
+        return {"loss": loss}
+
+    net = torch.nn.Linear(3, 2)
+    run = Run(tmp_path, options=Options(precision=precision))
+    alternate(run, "asking", {"net": net}, {"net": Optim("sgd", lr=0.1)}, 2, step=step)
+    assert len(asked) == 2

@@ -135,7 +135,7 @@ class Data:
         columns["id"] = torch.from_numpy(split.ids[positions])
         x = columns.get("x")
         if x is not None and x.dtype == torch.uint8:
-            columns["x"] = x.float() / 255
+            columns["x"] = x.float().div_(255)
         return columns
 
     def normalise(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:

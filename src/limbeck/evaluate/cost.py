@@ -12,6 +12,7 @@ from torch import nn
 
 from limbeck.data.batch import Batch
 from limbeck.evaluate.quality import Source
+from limbeck.features import device_of
 from limbeck.teachers import uncounted_bytes
 
 Figures = dict[str, float]
@@ -116,7 +117,7 @@ def evaluation_cost(denoiser: Any, level: float) -> Figures:
         >>> evaluation_cost(denoiser, 1.0)["macs"]
         480
     """
-    device = next((one.device for one in denoiser.parameters()), torch.device("cpu"))
+    device = device_of(denoiser)
     one = Batch({"x": torch.zeros(1, *denoiser.shape, device=device)})
     parameters, size = weights([denoiser])
     asked: Any = lambda batch: denoiser.predict(batch["x"], level)  # noqa: E731

@@ -15,7 +15,7 @@ from limbeck.data.force_data import ForceData
 from limbeck.data.frames import LABELS, Frames
 from limbeck.data.graphs import graph
 from limbeck.evaluate.forces import answers, force_quality
-from limbeck.features import evaluating
+from limbeck.features import evaluating, on_device
 from limbeck.loops.force_fields import cutoffs, precision
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def mean_of(said: Sequence[Frames]) -> Frames:
 
 
 def force_cost(network: nn.Module, frames: Frames) -> dict[str, float]:
-    """Parameters, and what energy and forces of the largest frame take on this machine.
+    """Parameters, and what energy and forces of the largest frame take on the CPU of this machine.
 
     Args:
         network: the force field.
@@ -81,7 +81,7 @@ def force_cost(network: nn.Module, frames: Frames) -> dict[str, float]:
     place = int(np.argmax(frames.counts))
     asked = graph(frames.without_labels(), [place], dtype=precision(network), **cutoffs(network))
     taken = []
-    with torch.no_grad(), evaluating(network):
+    with torch.no_grad(), evaluating(network), on_device("cpu", network):
         for number in range(WARM + TIMED):
             begun = time.perf_counter()
             network(asked)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
 from limbeck.errors import ModelError
-from limbeck.features import evaluating, tapped
+from limbeck.features import device_of, evaluating, tapped
 from limbeck.functional.adversarial import critic_loss, generator_loss
 from limbeck.functional.diffusion import add_noise
 from limbeck.loops.alternate import Models
@@ -90,7 +90,7 @@ class Opponent:
         """
         looked_at: Any = fake if fake is not None and adversary.on == "fake" else teacher
         path = adversary.features or middle_of(looked_at)
-        device = next((one.device for one in looked_at.parameters()), torch.device("cpu"))
+        device = device_of(looked_at)
         with torch.no_grad(), evaluating(looked_at), tapped(looked_at, [path]) as seen:
             looked_at.predict(torch.zeros(1, *looked_at.shape, device=device), 0.5)
         if path not in seen:

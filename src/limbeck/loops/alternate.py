@@ -237,7 +237,8 @@ class _Loop:
             share = piece.size / batch.size if len(pieces) > 1 else 1.0
             with self._last_syncs(learning, number == len(pieces) - 1):
                 try:
-                    terms = step(self.models, piece, at)
+                    with self.engine.differentiating():
+                        terms = step(self.models, piece, at)
                 except NotFiniteError as error:
                     raise self._not_finite(at.step, str(error)) from error
                 self._check_scalars(terms)

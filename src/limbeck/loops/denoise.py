@@ -15,6 +15,7 @@ from limbeck.data.batch import Batch
 from limbeck.data.centred import centred
 from limbeck.data.data import Data
 from limbeck.errors import ArgumentError, ModelError
+from limbeck.features import device_of
 from limbeck.functional.diffusion import add_noise
 from limbeck.functional.distribution_matching import denoising_loss
 from limbeck.loops.alternate import Models, alternate
@@ -233,7 +234,7 @@ def denoising_term(
 @torch.no_grad()
 def _check_says(teacher: Any) -> None:
     """Raise `ModelError` where a teacher says NaN about ordinary samples."""
-    device = next((one.device for one in teacher.parameters()), torch.device("cpu"))
+    device = device_of(teacher)
     x = torch.randn(4, *teacher.shape, device=device)
     if not bool(torch.isfinite(teacher.predict(x, 0.5)).all()):
         raise ModelError(

@@ -18,7 +18,7 @@ from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
 from limbeck.data.graphs import GraphBatch, GraphBatches, in_turn
 from limbeck.errors import ArgumentError, UnusualUseWarning
-from limbeck.features import evaluating
+from limbeck.features import device_of, evaluating
 from limbeck.functional.forces import force_field_terms
 from limbeck.loops.alternate import Models, Watch, alternate
 from limbeck.loops.optim import Optim
@@ -196,7 +196,7 @@ def batches_of(run: Run, stage: str, network: Any, frames: Frames, batch_size: i
 def predicted(network: nn.Module, frames: Frames, batch_size: int = SHOWN) -> dict[str, Tensor]:
     """What a network says of frames, by name, on the CPU in double precision."""
     found: dict[str, list[Tensor]] = {}
-    device = next((one.device for one in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     with torch.no_grad(), evaluating(network):
         for batch in shown(network, frames, batch_size):
             for name, value in network(batch.to(device)).items():

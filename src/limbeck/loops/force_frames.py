@@ -17,6 +17,7 @@ from limbeck.averaging import MeanOf
 from limbeck.data.atoms import to_atoms
 from limbeck.data.frames import PER_ATOM, PER_FRAME, Frames, join
 from limbeck.errors import ArgumentError, RunError
+from limbeck.features import device_of
 from limbeck.loops.force_fields import shown
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -213,12 +214,15 @@ def told_frames(run: Run, members: Sequence[nn.Module], frames: Frames) -> tuple
             # Each member is shown its own neighbours: cutoffs differ.
             for batches in zip(*(shown(one, frames) for one in members), strict=True):
                 said = SAID.outputs(
-                    [ask(batch) for ask, batch in zip(asking, batches, strict=True)]
+                    [
+                        ask(batch.to(device_of(one)))
+                        for one, ask, batch in zip(members, asking, batches, strict=True)
+                    ]
                 )
                 for name, values in parts.items():
                     path = name if name != "virial" else f"extra.{name}"
-                    values.append(said.read(path).double())
-                each = said.extra["member_forces"].double()
+                    values.append(said.read(path).double().cpu())
+                each = said.extra["member_forces"].double().cpu()
                 spread.append(each.var(0) if len(each) > 1 else torch.zeros_like(each[0]))
                 progress.advance(batches[0].size)
         found = {name: torch.cat(values) for name, values in parts.items()}

@@ -316,7 +316,7 @@ class Past:
         """Terms of a batch of the frames: the pressure, and what is held to the past."""
         now, rows = said["intermolecular_virial"], batch["id"]
         between, volume, goal = (
-            one[rows].to(now) for one in (self.between, self.volume, self.goal[self.box])
+            one.to(now)[rows] for one in (self.between, self.volume, self.goal[self.box])
         )
         held = {name: batch[name] for name in ("energy", "forces", "virial")}
         pressure = alignment_pressure_loss(now, between, goal, volume=volume)

@@ -102,7 +102,8 @@ def _left(parts: Sequence[Part], goes: Tensor) -> list[Part]:
     for part, mine in zip(parts, goes.split([one.batch.size for one in parts]), strict=True):
         kept = mine.nonzero()[:, 0]
         if len(kept):
-            found.append(Part(part.batch.rows(kept), rows_of(part.state, kept)))
+            # Samples may wait on the host while a device answers: an index of the host fits both.
+            found.append(Part(part.batch.rows(kept.cpu()), rows_of(part.state, kept)))
     return found
 
 

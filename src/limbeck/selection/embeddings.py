@@ -10,7 +10,7 @@ from limbeck.data.data import Data
 from limbeck.data.loader import sequential
 from limbeck.data.splits import Split
 from limbeck.errors import ModelError
-from limbeck.features import evaluating, tapped
+from limbeck.features import device_of, evaluating, tapped
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def embeddings(network: nn.Module, data: Data, split: Split, *, batch_size: int 
     linear = [name for name, module in housed.named_modules() if isinstance(module, nn.Linear)]
     found = []
     with evaluating(housed), tapped(housed, linear[-1:], inputs=True) as caught:
-        device = next((one.device for one in network.parameters()), torch.device("cpu"))
+        device = device_of(network)
         for batch in sequential(data, split, batch_size):
             caught.clear()
             batch = batch.to(device)
