@@ -9,6 +9,7 @@ from limbeck.cli import (
     compare,
     evaluate,
     export,
+    label,
     listing,
     plan,
     predict,
@@ -41,6 +42,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("sample")(sample.sample)
+app.command("label")(label.label)
 app.command("simulate")(simulate.simulate)
 app.command("export")(export.export)
 app.command("report")(report.report)

@@ -145,21 +145,11 @@ def labelled(frames: Frames, source: Any = TBLITE, *, what: str = "frames") -> F
         DataError: the source fails on every frame, or is unknown.
     """
     chosen = label_source(source)
-    bare = frames.without_labels()
-    kept: list[int] = []
-    failed: dict[int, str] = {}
-    rows: list[dict[str, Any]] = []
-    for place, atoms in enumerate(to_atoms(bare)):
-        try:
-            atoms.calc = chosen.calculator(float(bare.charge[place]))
-            rows.append(_labels_of(atoms))
-            kept.append(place)
-        except Exception as error:  # calculators of others fail in ways of their own
-            failed[place] = _first_line(error)
+    told, failed = told_by(frames, chosen)
     if failed:
         place, words = next(iter(failed.items()))
         said = f"{what}: {chosen.name} has no labels for {len(failed)} of {len(frames)} frames"
-        if not kept:
+        if told is None:
             raise DataError(f"{said}; of frame {place} it says: {words}")
         places = ", ".join(map(str, list(failed)[:8])) + (", ..." if len(failed) > 8 else "")
         warnings.warn(
@@ -167,7 +157,33 @@ def labelled(frames: Frames, source: Any = TBLITE, *, what: str = "frames") -> F
             UnusualUseWarning,
             stacklevel=2,
         )
-    return _with_rows(bare.take(kept), rows, chosen)
+    assert told is not None
+    return told
+
+
+def told_by(frames: Frames, source: Source) -> tuple[Frames | None, dict[int, str]]:
+    """What a source says of frames, and what it says where it has no labels.
+
+    Args:
+        frames: labels that they have are replaced.
+        source: the source.
+
+    Returns:
+        The frames that it has labels for, None where it has none for any; and by the place of each
+        other frame its words.
+    """
+    bare = frames.without_labels()
+    kept: list[int] = []
+    failed: dict[int, str] = {}
+    rows: list[dict[str, Any]] = []
+    for place, atoms in enumerate(to_atoms(bare)):
+        try:
+            atoms.calc = source.calculator(float(bare.charge[place]))
+            rows.append(_labels_of(atoms))
+            kept.append(place)
+        except Exception as error:  # calculators of others fail in ways of their own
+            failed[place] = _first_line(error)
+    return (_with_rows(bare.take(kept), rows, source) if kept else None), failed
 
 
 def _labels_of(atoms: Any) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def read_atoms(file: Path) -> list[Any]:
     return frames
 
 
-def read_first(file: Path) -> Any:
-    """Read the first frame of a file of any kind that ASE knows by its ending.
+def read_frames(file: Path) -> list[Any]:
+    """Read the frames of a file of any kind that ASE knows by its ending.
 
     Args:
         file: such as extended XYZ, CIF or PDB.
@@ -78,10 +78,17 @@ def read_first(file: Path) -> Any:
     Raises:
         DataError: the file is damaged or of an unknown kind, or ASE is not installed.
     """
-    if file.name.endswith(ENDINGS):
-        return read_atoms(file)[0]
+    return read_atoms(file) if file.name.endswith(ENDINGS) else _by_ase(file, ":")
+
+
+def read_first(file: Path) -> Any:
+    """Read the first frame of a file as `read_frames` reads all."""
+    return read_atoms(file)[0] if file.name.endswith(ENDINGS) else _by_ase(file, 0)
+
+
+def _by_ase(file: Path, index: Any) -> Any:
     try:
-        return science("ase.io").read(file, index=0)
+        return science("ase.io").read(file, index=index)
     except Exception as error:  # readers of many kinds fail in any way
         words = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{file} does not read as atoms ({words})") from None
