@@ -100,6 +100,7 @@ FIGURES: dict[str, Figure] = {
     "energy_rmse_kcal_mol_atom": Figure("energy an atom", higher=False),
     "charge_rmse_e": Figure("charges", higher=False),
     "dipole_rmse_debye": Figure("dipole", higher=False),
+    "force_spread_kcal_mol_a": Figure("forces apart"),
 }
 # Those that decide: of a table, the first that all of its rows hold.
 MAIN = (

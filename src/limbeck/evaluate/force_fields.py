@@ -14,7 +14,7 @@ from torch import nn
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import LABELS, Frames
 from limbeck.data.graphs import graph
-from limbeck.evaluate.forces import answers, force_quality
+from limbeck.evaluate.forces import answers, force_quality, spread
 from limbeck.features import evaluating, on_device
 from limbeck.loops.force_fields import cutoffs, precision
 
@@ -35,7 +35,8 @@ def force_rows(
         data: the test frames are reported.
 
     Returns:
-        Rows ``{"name", "role", "quality", "cost"}``.
+        Rows ``{"name", "role", "quality", "cost"}``; that of the mean says how far members are
+        apart.
     """
     rows = [
         force_row(name, ROLES[place] if place < 2 else "reference", one, data)
@@ -46,7 +47,9 @@ def force_rows(
     if len(members) > 1:
         total = {name: sum(cost[name] for cost in costs) for name in costs[0]}
         total["atoms"] = costs[0]["atoms"]
-        rows.append(_row("ensemble", "ensemble", mean_of(said), data.test, total))
+        mean = _row("ensemble", "ensemble", mean_of(said), data.test, total)
+        mean["quality"] |= spread(said)
+        rows.append(mean)
     for number, (one, cost) in enumerate(zip(said, costs, strict=True)):
         rows.append(_row(f"member {number}", "teacher", one, data.test, cost))
     return rows

@@ -204,6 +204,7 @@ def _content(atoms: Any) -> list[Any]:
         atoms.info.get("charge"),
         atoms.get_initial_charges(),
         atoms.get_initial_magnetic_moments(),
+        [repr(one.todict()) for one in atoms.constraints],
     ]
 
 
