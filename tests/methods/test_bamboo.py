@@ -20,13 +20,14 @@ from limbeck.errors import (
 from limbeck.evaluate.force_exhibits import force_sheets
 from limbeck.evaluate.forces import answers
 from limbeck.loops.force_distilling import Turns, only, parted
-from limbeck.loops.force_fields import of_quality
+from limbeck.loops.force_fields import fresh_force_field, of_quality, trained_members
 from limbeck.loops.force_frames import drawn_frames, told_frames
 from limbeck.loops.force_pressure import Past
 from limbeck.method import complete
 from limbeck.methods.bamboo.bamboo import BAMBOO
 from limbeck.run import Run
 from limbeck.run.exhibits import read_exhibits
+from limbeck.run.run import Options
 from limbeck.testing.forces import teachers
 
 STUDENT = "get?width=8&heads=2&layers=2&radial=4&pair_cutoff=6"
@@ -139,6 +140,21 @@ def test_steps_take_turns():
 
     turns = Turns(Source("a"), Source("b"))
     assert list(turns.batches(1, 4)) == [("b", 0), ("a", 1), ("b", 1)]
+
+
+def test_members_are_trained_once_in_the_process_that_reads_them(data, tmp_path):
+    run = Run(tmp_path, options=Options(executor="serial"))
+    method = tiny()
+
+    def fresh(number):
+        return fresh_force_field(run, STUDENT, data, number)
+
+    (_, error), _ = trained_members(run, fresh, data, method.training, 2)
+    for number in range(2):
+        stages = tmp_path / "jobs" / f"member-{number}" / "stages"
+        assert len(list(stages.glob("*.safetensors"))) == 1
+    (_, again), _ = trained_members(run, fresh, data, method.training, 2)
+    assert again == error
 
 
 def test_members_of_poor_quality_are_told_and_left_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import warnings
@@ -293,7 +294,8 @@ def trained_members(
 
 
 def _train(run: Run, network: nn.Module, data: ForceData, training: ForceTraining) -> None:
-    trained_force_field(run, "member", network, data, training)
+    # A copy: a job may run in the process that asks once more with the untrained network.
+    trained_force_field(run, "member", copy.deepcopy(network), data, training)
 
 
 def of_quality(members: Sequence[tuple[nn.Module, float]], gate: float) -> list[int]:
