@@ -100,6 +100,9 @@ FIGURES: dict[str, Figure] = {
     "energy_rmse_kcal_mol_atom": Figure("energy an atom", higher=False),
     "charge_rmse_e": Figure("charges", higher=False),
     "dipole_rmse_debye": Figure("dipole", higher=False),
+    "score": Figure(digits=4),
+    "semantic": Figure(digits=4),
+    "relation": Figure(digits=4),
 }
 # Those that decide: of a table, the first that all of its rows hold.
 MAIN = (
@@ -110,6 +113,7 @@ MAIN = (
     "frechet",
     "sliced_wasserstein",
     "force_rmse_kcal_mol_a",
+    "score",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from limbeck.networks.cells import CELLS
 from limbeck.networks.convnet import CONVNETS
 from limbeck.networks.denoisers import DENOISERS
 from limbeck.networks.families import FAMILIES
@@ -19,6 +20,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **CONVNETS,
     **REFERENCES,
     **FAMILIES,
+    **CELLS,
     **DENOISERS,
     **MIXTURE,
     **FORCE_FIELDS,
