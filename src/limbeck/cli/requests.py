@@ -29,7 +29,10 @@ Teacher = Annotated[
         "file:W?network=N, file:M.skops."
     ),
 ]
-Student = Annotated[str | None, typer.Option(help="The student by name, such as mlp?hidden=32, or shortlist:RUN of a search.")]
+Student = Annotated[
+    str | None,
+    typer.Option(help="The student by name, such as mlp?hidden=32, or shortlist:RUN of a search."),
+]
 Data = Annotated[
     str | None,
     typer.Option(

@@ -26,7 +26,9 @@ class RankAgreement(NamedTuple):
     pearson: float
 
 
-def rank_agreement(first: Tensor | Sequence[float], second: Tensor | Sequence[float]) -> RankAgreement:
+def rank_agreement(
+    first: Tensor | Sequence[float], second: Tensor | Sequence[float]
+) -> RankAgreement:
     r"""Kendall's tau-b, Spearman's rho and Pearson's r between two equally long lists.
 
     .. math:: \tau_b = \frac{\sum_{i<j} \mathrm{sign}(a_i - a_j) \, \mathrm{sign}(b_i - b_j)}

@@ -144,7 +144,9 @@ class Searched:
 
     def refusals(self) -> str:
         """How many were refused and why, in words."""
-        counts = [f"{count} for {name} ({self.told[name]})" for name, count in self.rejected.items()]
+        counts = [
+            f"{count} for {name} ({self.told[name]})" for name, count in self.rejected.items()
+        ]
         return "; ".join(counts) or "none were refused"
 
 
@@ -266,7 +268,9 @@ class _Loop:
         """Keep what is known."""
         self._saved = time.monotonic()
         state = {
-            "history": [[one.code, dict(one.scores), dict(one.facts)] for one in self.found.history],
+            "history": [
+                [one.code, dict(one.scores), dict(one.facts)] for one in self.found.history
+            ],
             "rejected": self.found.rejected,
             "told": self.found.told,
             "seen": sorted(self.seen),

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from limbeck import keyed
 from limbeck.checks import check_choice
 
 Initialisation = Literal["normal", "kaiming"]

@@ -134,9 +134,8 @@ class Space:
             )
         for name, value in choices.items():
             if value not in self.choices[name]:
-                raise ArgumentError(
-                    f"{name} is {value!r}, expected one of {', '.join(map(repr, self.choices[name]))}"
-                )
+                known = ", ".join(map(repr, self.choices[name]))
+                raise ArgumentError(f"{name} is {value!r}, expected one of {known}")
         return tuple(values.index(choices[name]) for name, values in self.choices.items())
 
     def words(self, code: Code) -> str:

@@ -1,4 +1,4 @@
-"""Shortlist: the architectures that a search found best, with what tells that and what they cost."""
+"""Shortlist: the architectures that a search found best, why, and what they cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from limbeck import files
 from limbeck.data.data import Data
-from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import latency_ms
 from limbeck.functional.rank_agreement import RankAgreement, rank_agreement
@@ -237,9 +236,7 @@ class Shortlist:
         from limbeck.products.showing_shortlist import show_shortlist
 
         data, every = inputs["data"], {name: self, **baselines}
-        company = {
-            one.label: one for shortlist in every.values() for one in shortlist.entries
-        }
+        company = {one.label: one for shortlist in every.values() for one in shortlist.entries}
         told = fitness_named(self.score, self.combined)([one.scores for one in company.values()])
         together = dict(zip(company, told, strict=True))
         rows = []

@@ -54,7 +54,10 @@ def _chart(name: str, cost: Sequence[float], score: Sequence[float | None]) -> C
         f"A score that only rises with {name} tells no more than {name} does.",
         CALLED[name],
         "score",
-        [Line(label, places, [float(way(y[one])) for one in groups]) for label, way in ways.items()],
+        [
+            Line(label, places, [float(way(y[one])) for one in groups])
+            for label, way in ways.items()
+        ],
     )
 
 

@@ -55,7 +55,7 @@ def kaiming_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
 
 
 def digits_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
-    """The same where networks are shown digits, made four times as large.
+    """The same where networks are shown digits, made four times as large, in grey of three channels.
 
     Args:
         folder: not needed.
@@ -69,8 +69,8 @@ def digits_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
 
     data = resolve("digits")
     x, y = one_batch(data, BATCH, "data", seed)
-    large = interpolate(x, size=(SIDE, SIDE), mode="bilinear")
-    return _taus(large, y, InputSpace(size=(SIDE, SIDE), channels=1), data.outputs, seed)
+    large = interpolate(x, size=(SIDE, SIDE), mode="bilinear").repeat(1, 3, 1, 1)
+    return _taus(large, y, InputSpace(size=(SIDE, SIDE), channels=3), data.outputs, seed)
 
 
 def _noise(seed: int) -> tuple[Tensor, Tensor, InputSpace]:
