@@ -125,7 +125,9 @@ def _variances(network: nn.Module) -> Iterator[list[Tensor]]:
 
 def _differentiated(network: nn.Module, value: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Weights of several axes, and the gradients of a number with respect to them."""
-    weights = [one for one in network.parameters() if one.ndim > 1 and one.requires_grad]
+    weights: list[Tensor] = [
+        one for one in network.parameters() if one.ndim > 1 and one.requires_grad
+    ]
     gradients = torch.autograd.grad(value, weights, allow_unused=True, materialize_grads=True)
     return weights, list(gradients)
 

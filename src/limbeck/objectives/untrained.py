@@ -55,16 +55,19 @@ def diswot_terms(
         name: _places(network, x, outputs, name)
         for name, network in (("student", student), ("teacher", teacher))
     }
+    (own, own_map), (told, told_map) = places["student"], places["teacher"]
     semantic = Term(
         "semantic",
         semantic_loss,
+        student=("logits", f"features.{own}"),
+        teacher=("logits", f"features.{told}"),
         target="y",
-        **{name: ("logits", f"features.{reads}") for name, (reads, _) in places.items()},
     )
     relation = Term(
         "relation",
         similarity_preserving_loss,
-        **{name: f"features.{before}" for name, (_, before) in places.items()},
+        student=f"features.{own_map}",
+        teacher=f"features.{told_map}",
     )
     return semantic_weight * semantic + relation_weight * relation
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -168,12 +168,8 @@ class Shortlist:
             )
         return build(entry.name, data.input_space, data.outputs)
 
-    def predict(self, x: Any) -> Tensor:
-        """A shortlist predicts nothing.
-
-        Raises:
-            ModelError: always; what to do is said.
-        """
+    def predict(self, x: Any = None) -> NoReturn:
+        """Raise `ModelError`: a shortlist predicts nothing, and the error says what to train."""
         raise ModelError(HINT)
 
     def agreement(self, measured: Mapping[str, float]) -> dict[str, RankAgreement]:

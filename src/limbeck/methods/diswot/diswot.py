@@ -128,7 +128,8 @@ class DisWOT:
             key = keyed.key(run.seed, "any")
             any_one = found.history[int(keyed.permutation(key, len(found.history))[0])]
             return made | {"any": self._shortlist(Searched([any_one]), space, keep=1)}
-        random = self._searched(run, teacher, space, data, "random", count=len(found.history))
+        chance = Search(strategy="random", evaluations=len(found.history))
+        random = self._searched(run, teacher, space, data, chance)
         return made | {"random search": self._shortlist(random, space, keep=1)}
 
     def _searched(
@@ -137,13 +138,10 @@ class DisWOT:
         teacher: nn.Module,
         space: Space,
         data: Data,
-        strategy: str = "",
-        count: int = 0,
+        chance: Search | None = None,
     ) -> Searched:
         """Score candidates, or read back those that were scored."""
-        how, stage = self.search, strategy or "search"
-        if strategy:
-            how = Search(strategy=strategy, evaluations=count)
+        stage = "search" if chance is None else "random"
         device = run.engine.device
         x, y = one_batch(data, self.batch_size, self.images, run.seed)
         similarity = Similarity(
@@ -159,7 +157,8 @@ class DisWOT:
             seed=run.seed,
         )
         told = functools.partial(self._told, similarity, space, data)
-        return search(run, stage, space, told, how, fitness=fitness_named(self.score, COMBINED))
+        fitness = fitness_named(self.score, COMBINED)
+        return search(run, stage, space, told, chance or self.search, fitness=fitness)
 
     def _told(
         self, similarity: Similarity, space: Space, data: Data, code: Code
