@@ -36,6 +36,8 @@ def test_saliency_of_a_linear_map_is_its_output():
 def test_norms_and_zen():
     assert gradient_norm([]).item() == 0.0
     plain = torch.zeros(3, 4)
-    assert zen_score(plain, plain + 1, [torch.full((2,), 4.0)]).item() == pytest.approx(0.6931, 1e-3)
+    assert zen_score(plain, plain + 1, [torch.full((2,), 4.0)]).item() == pytest.approx(
+        0.6931, 1e-3
+    )
     with pytest.raises(ArgumentError, match="moved"):
         zen_score(plain, plain + torch.nan, [])

@@ -40,16 +40,12 @@ def test_a_node_without_edges_is_nothing():
 
 
 def test_cells_that_lead_nowhere_are_refused():
-    kinds = itertools.product(("none", "skip"), repeat=6)
-    refused = 0
-    for edges in kinds:
-        try:
+    for edges in itertools.product(("none", "skip"), repeat=6):
+        if _leads([kind == "skip" for kind in edges]):
             cells(edges, cells=1, width=2)
-        except ArgumentError as error:
-            assert "leads from the first node to the last" in str(error)
-            refused += 1
-    # Of the 64 graphs of four ordered nodes.
-    assert refused == 64 - sum(_leads(edges) for edges in itertools.product((0, 1), repeat=6))
+            continue
+        with pytest.raises(ArgumentError, match="leads from the first node to the last"):
+            cells(edges, cells=1, width=2)
 
 
 def _leads(edges):

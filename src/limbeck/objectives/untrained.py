@@ -23,8 +23,8 @@ def diswot_terms(
 ) -> Objective:
     """Semantic and relation distance of a student from its teacher, with the places in both found.
 
-    They stand beside other terms, such as those of `limbeck.KD`:
-    ``KD().objective(task) + diswot_terms(...)``.
+    They stand beside other terms, ``KD().objective(task) + terms``, and the teacher has to give
+    what they read: ``limbeck.teacher(network, features=sorted(terms.teacher_features))``.
 
     Args:
         student: a classifier that ends in a linear layer, of the teacher's width there.

@@ -55,7 +55,7 @@ def kaiming_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
 
 
 def digits_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
-    """The same where networks are shown digits, made four times as large, in grey of three channels.
+    """The same where networks are shown digits, four times as large, grey in three channels.
 
     Args:
         folder: not needed.
