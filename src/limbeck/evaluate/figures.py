@@ -100,7 +100,7 @@ FIGURES: dict[str, Figure] = {
     "energy_rmse_kcal_mol_atom": Figure("energy an atom", higher=False),
     "charge_rmse_e": Figure("charges", higher=False),
     "dipole_rmse_debye": Figure("dipole", higher=False),
-    "score": Figure(digits=4),
+    "score": Figure(said="a score", digits=4),
     "semantic": Figure(digits=4),
     "relation": Figure(digits=4),
 }

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from torch import nn
 
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError
 from limbeck.networks.headed import Headed, image_shape
 from limbeck.networks.making import library
-from limbeck.networks.resnet import ResNet, ResNet50
+from limbeck.networks.resnet import ResNet50
 from limbeck.networks.stem import POOLED, check_cut, first_convolution, scaled
 
 SHUFFLENET_CHANNELS = (24, 116, 232, 464, 1024)
@@ -165,32 +164,7 @@ def _resnet50(
     )
 
 
-def _resnet(
-    space: InputSpace,
-    outputs: int,
-    *,
-    blocks: str | int = "9x9x9",
-    width: int = 16,
-    norm: str = "batch",
-    stem_stride: int = 1,
-) -> nn.Module:
-    words = str(blocks).split("x")
-    if not all(word.isdecimal() for word in words):
-        raise ArgumentError(
-            f"blocks is {blocks!r}, expected a number for each stage, such as 9x9x9"
-        )
-    return ResNet(
-        *image_shape(space, "resnet"),
-        outputs,
-        blocks=[int(word) for word in words],
-        width=width,
-        norm=norm,
-        stem_stride=stem_stride,
-    )
-
-
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    "resnet": _resnet,
     "resnet50": _resnet50,
     "mobilenet-v2": mobilenet_v2,
     "shufflenet-v2": shufflenet_v2,

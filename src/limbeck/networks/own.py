@@ -13,6 +13,7 @@ from limbeck.networks.families import FAMILIES
 from limbeck.networks.force_fields import FORCE_FIELDS
 from limbeck.networks.mixture import MIXTURE
 from limbeck.networks.reference import REFERENCES
+from limbeck.networks.resnet import RESNETS
 from limbeck.networks.small import SMALL
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -20,6 +21,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **CONVNETS,
     **REFERENCES,
     **FAMILIES,
+    **RESNETS,
     **CELLS,
     **DENOISERS,
     **MIXTURE,

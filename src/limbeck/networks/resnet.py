@@ -12,9 +12,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from limbeck.checks import check_choice
+from limbeck.data.space import InputSpace
 from limbeck.errors import ArgumentError
 from limbeck.networks.convnet import Size, normalisation
-from limbeck.networks.headed import Headed
+from limbeck.networks.headed import Headed, image_shape
 from limbeck.networks.stem import POOLED, behind_stem, check_cut, first_convolution, scaled
 
 NORMS = ("instance", "batch")
@@ -267,3 +268,30 @@ def _stages(
             blocks.append(one)
             wide = one.channels
     return blocks, wide, size
+
+
+def _resnet(
+    space: InputSpace,
+    outputs: int,
+    *,
+    blocks: str | int = "9x9x9",
+    width: int = 16,
+    norm: str = "batch",
+    stem_stride: int = 1,
+) -> nn.Module:
+    words = str(blocks).split("x")
+    if not all(word.isdecimal() for word in words):
+        raise ArgumentError(
+            f"blocks is {blocks!r}, expected a number for each stage, such as 9x9x9"
+        )
+    return ResNet(
+        *image_shape(space, "resnet"),
+        outputs,
+        blocks=[int(word) for word in words],
+        width=width,
+        norm=norm,
+        stem_stride=stem_stride,
+    )
+
+
+RESNETS: dict[str, Callable[..., nn.Module]] = {"resnet": _resnet}
