@@ -204,12 +204,12 @@ def search(
             if stop.asked:
                 loop.save()
                 raise Interrupted(f"{stage} stopped after {len(loop.found.history)} candidates")
-    loop.save(done=True)
     if not loop.found.history:
         raise ArgumentError(
             f"no candidate of {space.name} could be scored: {loop.found.refusals()}; change the "
             "space or raise the limits"
         )
+    loop.save(done=True)
     return loop.found
 
 
