@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import limbeck
+from limbeck import cards
 from limbeck.data import InputSpace
 from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, LimbeckError, ModelError, SettingsError
@@ -293,3 +294,21 @@ def test_published_figures_are_those_of_the_space():
     known, space = claims.accuracies(), space_of(claims.SPACE)
     assert {"x".join(space.decode(code).values()) for code in space.codes()} == set(known)
     assert max(known, key=known.get) == "5x5x7"
+
+
+@pytest.mark.parametrize("name", sorted(cards.presets("diswot")))
+def test_presets_name_teachers_that_end_as_wide_as_students(name):
+    preset = cards.preset("diswot", name)
+    inputs, large = preset["inputs"], "imagenet" in name
+    space = InputSpace(size=(64, 64) if large else (32, 32), channels=3)
+    students = space_of(inputs["space"])
+    DisWOT(**preset.get("settings", {})).search.check(students)
+    # The last of each choice: the first cell of all has no edge.
+    network = students.build(tuple(len(one) - 1 for one in students.choices.values()), space, 10)
+    (teacher,) = inputs["teacher"]
+    x = torch.zeros(2, *space.shape)
+    widths = [
+        one.get_submodule(find_last_layer(one, x, 10).head).in_features
+        for one in (network, build(teacher, space, 10))
+    ]
+    assert widths[0] == widths[1]
