@@ -148,13 +148,16 @@ def test_what_is_said_about_features_works(entry):
     shape = (4, 2, 3, 3) if entry.student == "attention" else shape
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(shape, generator=generator) for _ in range(2))
-    said, told = (Outputs(features={"body": x}) for x in (student.requires_grad_(), teacher))
+    logits, y = torch.randn(4, 5, generator=generator), torch.arange(4)
+    said, told = (
+        Outputs(logits=logits, features={"body": x}) for x in (student.requires_grad_(), teacher)
+    )
     objective.prepare(said, told)
-    value = objective(said, told, Batch({}))[entry.name]
+    value = objective(said, told, Batch({"y": y}))[entry.name]
     value.backward()
     assert bool(student.grad.isfinite().all())
     assert objective.student_features == {"body"}
-    if entry.name not in ("fsp", "vid"):
+    if entry.name not in ("fsp", "vid", "semantic"):
         expected = function_of(entry)(student, teacher, **entry.options)
         torch.testing.assert_close(value, expected)
 

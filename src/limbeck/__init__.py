@@ -20,6 +20,7 @@ _NAMES = {
     "Optim": "limbeck.loops",
     "Outputs": "limbeck.outputs",
     "Run": "limbeck.run",
+    "Shortlist": "limbeck.products",
     "StackedPredictor": "limbeck.products",
     "Student": "limbeck.products",
     "SyntheticDataset": "limbeck.products",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from limbeck.outputs import Outputs as Outputs
     from limbeck.products import ForceField as ForceField
     from limbeck.products import Generator as Generator
+    from limbeck.products import Shortlist as Shortlist
     from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset

@@ -31,6 +31,11 @@ OBJECTIVES = {
         "teacher=('features.PATH', 'features.PATH'))",
         "two modules each",
     ),
+    "semantic": (
+        "Term({name!r}, {call}, student=('logits', 'features.PATH'), "
+        "teacher=('logits', 'features.PATH'), target='y')",
+        "what both last layers read, which limbeck.objectives.diswot_terms finds,",
+    ),
     "vid": (
         "limbeck.objectives.Variational({name!r}, student='features.PATH', "
         "teacher='features.PATH')",

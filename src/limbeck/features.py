@@ -6,6 +6,7 @@ import fnmatch
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -175,3 +176,78 @@ def _keep(caught: dict[str, Tensor], versions: dict[str, int], path: str, inputs
                 versions[path] = first._version
 
     return hook
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """Where a classifier ends.
+
+    Args:
+        head: path of its last linear layer.
+        reads: path of the module whose output, flattened, that layer reads; empty where no module
+            gives it.
+        before_pooling: path of the module that gives the last map of several places; empty where
+            there is none, as in a perceptron.
+    """
+
+    head: str
+    reads: str
+    before_pooling: str
+
+
+@torch.no_grad()
+def find_last_layer(model: nn.Module, x: Tensor, outputs: int) -> LastLayer:
+    """Run a classifier once and find its last linear layer, what it reads, and the map before.
+
+    Args:
+        model: any network of ours, of timm or of torchvision; its mode and weights stay.
+        x: a sample or two.
+        outputs: how many numbers the layer gives.
+
+    Returns:
+        The paths.
+
+    Raises:
+        ModelError: no linear layer gives so many numbers for a sample at the end.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(16, 3))
+        >>> find_last_layer(model, torch.zeros(2, 1, 4, 4), 3)
+        LastLayer(head='2', reads='1', before_pooling='0')
+    """
+    modules = dict(model.named_modules())
+    names = [name for name in modules if name]
+    with evaluating(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnusualUseWarning)
+        with tapped(model, names) as given, tapped(model, names, inputs=True) as read:
+            said = model(x)
+    order = list(given)
+    linear = [name for name in order if isinstance(modules[name], nn.Linear)]
+    if not linear or given[linear[-1]].shape != (len(x), outputs):
+        raise ModelError(
+            f"{type(model).__name__} does not end in a linear layer that gives {outputs} numbers "
+            "for a sample, whose gradient tells its classes apart; put an nn.Linear at its end, "
+            "or choose another network"
+        )
+    head = linear[-1]
+    if isinstance(said, Tensor) and not torch.equal(said, given[head]):
+        raise ModelError(
+            f"{type(model).__name__} changes what its last linear layer {head} gives, so that the "
+            "gradient of the layer cannot be told from its logits; leave that step out"
+        )
+    before = order[: order.index(head)][::-1]
+    wanted = read[head].flatten(1)
+    same = (one for one in before if _is(given[one], wanted))
+    maps = (one for one in before if _places(given[one]) > 1)
+    return LastLayer(head, next(same, ""), next(maps, ""))
+
+
+def _is(value: Tensor, wanted: Tensor) -> bool:
+    return value.ndim > 1 and torch.equal(value.flatten(1), wanted)
+
+
+def _places(value: Tensor) -> int:
+    """Places of a map ``(N, C, H, W)`` or of tokens ``(N, T, D)``; 1 for anything else."""
+    if value.ndim == 3:
+        return value.shape[1]
+    return value.shape[2:].numel() if value.ndim > 3 else 1

@@ -11,6 +11,7 @@ from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
 from limbeck.products import (
     ForceField,
     Generator,
+    Shortlist,
     SparseRetriever,
     StackedPredictor,
     Student,
@@ -31,6 +32,7 @@ Product = (
     | WindowCascade
     | SparseRetriever
     | ForceField
+    | Shortlist
 )
 KINDS: dict[str, type[Product]] = {
     "student": Student,
@@ -40,6 +42,7 @@ KINDS: dict[str, type[Product]] = {
     "window-cascade": WindowCascade,
     "sparse-retriever": SparseRetriever,
     "force-field": ForceField,
+    "shortlist": Shortlist,
 }
 
 
@@ -65,7 +68,8 @@ def load(
 
     Returns:
         The product: a student, a stack or a cascade ready to predict, a generator to sample from,
-        a set to train on, a retriever to search with, or a force field to move atoms by.
+        a set to train on, a retriever to search with, a force field to move atoms by, or a
+        shortlist of architectures to train.
 
     Raises:
         RunError: there is no product: no run, or one that is not finished.
@@ -82,7 +86,7 @@ def load(
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     product: Any = KINDS[_kind(place)]
-    if network is not None and product in (SyntheticDataset, SparseRetriever):
+    if network is not None and product in (SyntheticDataset, SparseRetriever, Shortlist):
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
     if trusted and product not in WITH_ESTIMATORS:
         raise ArgumentError(

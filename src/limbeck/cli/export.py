@@ -31,7 +31,8 @@ def export(
             "safetensors. Of a synthetic dataset: folder (PNG files), hf, or safetensors (exact "
             "numbers). Of a generator: diffusers (a pipeline folder), onnx, or safetensors. Of a "
             "retriever: sentence-transformers, onnx (the document encoder), or of its documents "
-            "opensearch (JSON lines of weighted tokens) or csr (SciPy)."
+            "opensearch (JSON lines of weighted tokens) or csr (SciPy). Of a shortlist: csv or "
+            "json."
         ),
     ],
     out: Annotated[

@@ -29,7 +29,10 @@ Teacher = Annotated[
         "file:W?network=N, file:M.skops."
     ),
 ]
-Student = Annotated[str | None, typer.Option(help="The student by name, such as mlp?hidden=32.")]
+Student = Annotated[
+    str | None,
+    typer.Option(help="The student by name, such as mlp?hidden=32, or shortlist:RUN of a search."),
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -49,6 +52,13 @@ Liquid = Annotated[
     typer.Option(
         help="Box that dynamics of a force field start from: xyz:FILE, or a molecule of the data "
         "by its formula, such as H2O?count=32 (bamboo)."
+    ),
+]
+Space = Annotated[
+    str | None,
+    typer.Option(
+        help="Students to choose from: resnet-s1, nas-bench-201, or a name with choices in braces, "
+        "such as 'mlp?hidden={64,128}' (diswot)."
     ),
 ]
 Set = Annotated[
@@ -120,6 +130,7 @@ class Typed:
     tracker: Sequence[str] | None = None
     outside: str | None = None
     liquid: str | None = None
+    space: str | None = None
 
     def request(self) -> Request:
         """Make the request.
@@ -198,7 +209,7 @@ class Typed:
     def _given(self) -> dict[str, Any]:
         teacher = list(self.teacher or []) or None
         named = {"student": self.student, "data": self.data}
-        named |= {"outside": self.outside, "liquid": self.liquid}
+        named |= {"outside": self.outside, "liquid": self.liquid, "space": self.space}
         return {"teacher": teacher, **named}
 
     @property

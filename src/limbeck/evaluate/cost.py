@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.evaluate.quality import Source
-from limbeck.features import device_of
+from limbeck.features import device_of, evaluating
+from limbeck.networks.initialised import LAYERS
 from limbeck.teachers import uncounted_bytes
 
 Figures = dict[str, float]
@@ -97,6 +99,41 @@ def weights(modules: Iterable[nn.Module]) -> tuple[int, int]:
     tensors = {**parameters, **{id(b): b for m in modules for b in m.buffers()}}.values()
     count = sum(p.numel() for p in parameters.values())
     return count, sum(t.numel() * t.element_size() for t in tensors)
+
+
+@torch.no_grad()
+def architecture_cost(network: nn.Module, x: torch.Tensor) -> Figures:
+    """What a network costs whatever the machine: no clock is asked.
+
+    Args:
+        network: its mode and weights stay.
+        x: at least one sample; the first is used.
+
+    Returns:
+        ``parameters`` and ``bytes``, ``macs`` for one sample, and ``depth``, the number of its
+        convolutions and linear layers.
+
+    Example:
+        >>> architecture_cost(nn.Linear(4, 2), torch.zeros(1, 4))
+        {'parameters': 10, 'macs': 8, 'depth': 1, 'bytes': 40}
+    """
+    parameters, size = weights([network])
+    layers = [one for one in network.modules() if isinstance(one, LAYERS)]
+    with evaluating(network):
+        macs = multiply_adds(lambda batch: reading.of(network, batch), Batch({"x": x[:1]}))
+    return {"parameters": parameters, "macs": macs, "depth": len(layers), "bytes": size}
+
+
+@torch.no_grad()
+def latency_ms(network: nn.Module, x: torch.Tensor) -> float:
+    """Median time of a prediction for one sample on this machine.
+
+    Args:
+        network: its mode stays.
+        x: at least one sample; the first is used.
+    """
+    with evaluating(network):
+        return round(median_ms(lambda: network(x[:1])), 4)
 
 
 @torch.no_grad()

@@ -101,6 +101,9 @@ FIGURES: dict[str, Figure] = {
     "charge_rmse_e": Figure("charges", higher=False),
     "dipole_rmse_debye": Figure("dipole", higher=False),
     "force_spread_kcal_mol_a": Figure("forces apart"),
+    "score": Figure(said="a score", digits=4),
+    "semantic": Figure(digits=4),
+    "relation": Figure(digits=4),
 }
 # Those that decide: of a table, the first that all of its rows hold.
 MAIN = (
@@ -111,6 +114,7 @@ MAIN = (
     "frechet",
     "sliced_wasserstein",
     "force_rmse_kcal_mol_a",
+    "score",
 )
 
 

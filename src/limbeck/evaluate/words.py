@@ -16,8 +16,8 @@ def _kilobytes(count: float) -> str:
 
 
 # Columns of what it costs to use a model that answers, several that answer as one, one that makes
-# samples, one that documents are searched by, one that moves atoms, or a set that models are
-# trained on.
+# samples, one that documents are searched by, one that moves atoms, an untrained one, or a
+# set that models are trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
@@ -49,6 +49,7 @@ FIELDS: dict[str, tuple[str, Cost]] = {
     "atoms": ("atoms", WHOLE),
     "force_ms": ("ms", "{:.2f}".format),
 }
+STRUCTURES: dict[str, tuple[str, Cost]] = {"depth": ("layers", WHOLE), **ANSWERS}
 SETS: dict[str, tuple[str, Cost]] = {
     "images": ("images", WHOLE),
     "bytes": ("KB", _kilobytes),
@@ -65,6 +66,7 @@ KINDS = {
     "members": STACKS,
     "index_bytes": SEARCHES,
     "force_ms": FIELDS,
+    "depth": STRUCTURES,
     "parameters": ANSWERS,
     "latency_ms": ANSWERS,
 }

@@ -34,6 +34,7 @@ from limbeck.functional.cascades import (
     stages_reached,
     threshold_window,
 )
+from limbeck.functional.class_gradients import class_gradient, semantic_distance, semantic_loss
 from limbeck.functional.classification import (
     agreement,
     brier_score,
@@ -158,6 +159,7 @@ from limbeck.functional.pairwise import (
 from limbeck.functional.pools import mean_logits, mean_probabilities
 from limbeck.functional.pressure import alignment_pressure_loss, virial_pressure
 from limbeck.functional.radial import RadialBasis, cosine_cutoff, exp_normal, exp_normal_basis
+from limbeck.functional.rank_agreement import RankAgreement, rank_agreement
 from limbeck.functional.ranking import (
     label_first_ranking,
     list_mle_loss,
@@ -265,27 +267,35 @@ from limbeck.functional.uncertainty import confidence_scores
 from limbeck.functional.whitening import Zca, fit_zca
 
 # Several names a line: one a line would pass the length that a file may have.
+from limbeck.functional.zero_cost import (
+    activation_pattern_score,
+    gradient_norm,
+    synaptic_saliency,
+    zen_score,
+)
+
 __all__ = [
     "Anchoring", "AxiomReport", "AxiomSpec", "EnsembleTarget", "ExitWindow", "MetaTeacher",
-    "Moments", "OperatingPoint", "PairPotential", "Pooling", "Projection", "RadialBasis", "RateFit",
-    "RatePrediction", "Removal", "RiskCoverage", "Softening", "Surface", "Zca", "add_noise",
-    "agreement", "alignment_pressure_loss", "anchored_recursion", "anchored_teacher",
-    "approximate_ndcg_loss", "approximate_ranks", "ascent", "attention_transfer_loss",
-    "augmentation_delta", "augmentation_robust_score", "aurc", "auroc", "aurr",
-    "average_correct_logits", "average_ranks", "beta_schedule", "binary_cross_entropy", "blend",
-    "blended", "bm25_idf", "brier_score", "bulk_distillation_loss", "bulk_distillation_terms",
-    "candidate_scores", "cascade_cost", "cascade_outputs", "chain_distances", "check_axioms",
-    "cka_loss", "clip_probabilities", "closed_form", "combined", "compressed", "confidence_scores",
-    "contraction_bound", "contraction_rate", "convert_prediction", "correlation_condition",
-    "correlation_loss", "cosine_cutoff", "cosine_loss", "coverage_at_risk", "crd_loss",
-    "critic_loss", "critic_scores", "crop_scale_bounds", "cross_entropy", "cso_dispersion",
-    "damped_coulomb", "decoupled_loss", "denoising_loss", "deterministic_step",
-    "discriminator_input", "discriminator_loss", "distribution_matching_loss", "ensemble_target",
-    "entropy", "error_scale", "estimate_floor", "evaluation_rate", "exit_window", "exp_normal",
-    "exp_normal_basis", "expected_calibration_error", "f_divergence_weight", "feature_mse_loss",
-    "fit_rate", "fit_zca", "flops_regularizer", "flow_matrix", "force_field_errors",
-    "force_field_loss", "force_field_terms", "fpr_at_tpr", "frechet_distance", "fsp_loss",
-    "gaussian_mmd", "generator_loss", "gram_loss", "greedy_weights", "guided",
+    "Moments", "OperatingPoint", "PairPotential", "Pooling", "Projection", "RadialBasis",
+    "RankAgreement", "RateFit", "RatePrediction", "Removal", "RiskCoverage", "Softening", "Surface",
+    "Zca", "activation_pattern_score", "add_noise", "agreement", "alignment_pressure_loss",
+    "anchored_recursion", "anchored_teacher", "approximate_ndcg_loss", "approximate_ranks",
+    "ascent", "attention_transfer_loss", "augmentation_delta", "augmentation_robust_score", "aurc",
+    "auroc", "aurr", "average_correct_logits", "average_ranks", "beta_schedule",
+    "binary_cross_entropy", "blend", "blended", "bm25_idf", "brier_score", "bulk_distillation_loss",
+    "bulk_distillation_terms", "candidate_scores", "cascade_cost", "cascade_outputs",
+    "chain_distances", "check_axioms", "cka_loss", "class_gradient", "clip_probabilities",
+    "closed_form", "combined", "compressed", "confidence_scores", "contraction_bound",
+    "contraction_rate", "convert_prediction", "correlation_condition", "correlation_loss",
+    "cosine_cutoff", "cosine_loss", "coverage_at_risk", "crd_loss", "critic_loss", "critic_scores",
+    "crop_scale_bounds", "cross_entropy", "cso_dispersion", "damped_coulomb", "decoupled_loss",
+    "denoising_loss", "deterministic_step", "discriminator_input", "discriminator_loss",
+    "distribution_matching_loss", "ensemble_target", "entropy", "error_scale", "estimate_floor",
+    "evaluation_rate", "exit_window", "exp_normal", "exp_normal_basis",
+    "expected_calibration_error", "f_divergence_weight", "feature_mse_loss", "fit_rate", "fit_zca",
+    "flops_regularizer", "flow_matrix", "force_field_errors", "force_field_loss",
+    "force_field_terms", "fpr_at_tpr", "frechet_distance", "fsp_loss", "gaussian_mmd",
+    "generator_loss", "gradient_norm", "gram_loss", "greedy_weights", "guided",
     "hard_label_recovery", "heterogeneous_scores", "image_variation", "improvement_over_random",
     "in_batch_negatives", "in_window", "inference_free_query", "info_nce_bound", "info_nce_loss",
     "inverse_error_weights", "karras_sigmas", "keep_largest", "kernel_distance",
@@ -298,19 +308,20 @@ __all__ = [
     "normalised_scores", "nwj_bound", "operating_threshold", "pairwise_distances",
     "pairwise_hinge_loss", "pasted", "pearson_correlation", "per_sample", "piecewise_constant",
     "pkt_loss", "plackett_luce_loss", "pointwise_loss", "pooled_variance", "power_pool",
-    "precondition", "predict_rate", "prediction_target", "quadratic_warmup", "rank_mse_loss",
-    "ranknet_loss", "recover_soft_labels", "recovery_terms", "redundancy_projection",
-    "relation_loss", "relation_scores", "relative_distance", "reliability", "ridge_path",
-    "risk_at_coverage", "risk_at_recall", "risk_coverage_curve", "rkd_angle_loss",
-    "rkd_distance_loss", "row_statistics", "scod_curve", "scod_risk_at_coverage", "shift_levels",
-    "shifted_coulomb", "shifted_coulomb_self", "siamese_augment", "similarity_preserving_loss",
-    "sliced_wasserstein", "smoothed_cosine", "soft_multilabel_loss", "soft_target_loss", "soften",
-    "spatial_attention", "splade_head", "splade_pool", "squared_error", "stages_reached",
-    "standardise_logits", "standardised_divergence_loss", "start_epoch_upper_bound",
-    "statistics_distance", "statistics_regulariser", "strided_groups", "surrogate_gap_direction",
-    "surrogate_loss", "threshold_window", "token_divergence_loss", "top_k_accuracy",
+    "precondition", "predict_rate", "prediction_target", "quadratic_warmup", "rank_agreement",
+    "rank_mse_loss", "ranknet_loss", "recover_soft_labels", "recovery_terms",
+    "redundancy_projection", "relation_loss", "relation_scores", "relative_distance", "reliability",
+    "ridge_path", "risk_at_coverage", "risk_at_recall", "risk_coverage_curve", "rkd_angle_loss",
+    "rkd_distance_loss", "row_statistics", "scod_curve", "scod_risk_at_coverage",
+    "semantic_distance", "semantic_loss", "shift_levels", "shifted_coulomb", "shifted_coulomb_self",
+    "siamese_augment", "similarity_preserving_loss", "sliced_wasserstein", "smoothed_cosine",
+    "soft_multilabel_loss", "soft_target_loss", "soften", "spatial_attention", "splade_head",
+    "splade_pool", "squared_error", "stages_reached", "standardise_logits",
+    "standardised_divergence_loss", "start_epoch_upper_bound", "statistics_distance",
+    "statistics_regulariser", "strided_groups", "surrogate_gap_direction", "surrogate_loss",
+    "synaptic_saliency", "threshold_window", "token_divergence_loss", "top_k_accuracy",
     "total_variation", "transition", "transition_loss", "transition_target", "transition_weight",
     "transport_loss", "transport_plan", "tuba_bound", "unit_projections", "unit_vectors",
     "velocity_step", "vid_loss", "virial_pressure", "voting_weights", "vp_alpha_sigma",
-    "weight_gini",
+    "weight_gini", "zen_score",
 ]  # fmt: skip

@@ -17,8 +17,9 @@ from limbeck.networks.denoiser import Denoiser
 from limbeck.networks.force_fields import FORCE_FIELDS
 from limbeck.networks.making import few, last_layer, library, made, mark, with_head
 from limbeck.networks.own import NETWORKS
+from limbeck.networks.shortlisted import shortlisted
 
-PREFIXES = ("timm", "torchvision", "hf", "file")
+PREFIXES = ("timm", "torchvision", "hf", "file", "shortlist")
 SIZE_IS_OURS = "size works only with pretrained=true; other networks take the size of the data"
 
 
@@ -36,7 +37,7 @@ def build(
         name: one of limbeck's own such as ``mlp``, ``cnn`` or ``convnet``, ``timm:NAME``,
             ``torchvision:NAME``, ``hf:KIND`` (made from its configuration), each with options;
             ``hf:FOLDER`` or a hub name, with its weights, of a classifier or, where diffusers wrote
-            it, of a denoiser; or
+            it, of a denoiser; ``shortlist:RUN?rank=1``, what a search found; or
             ``file:WEIGHTS.safetensors?network=NAME``. With ``pretrained=true`` (of torchvision also
             the name of its weights, such as ``IMAGENET1K_V1``) the network keeps its own input
             space (size, channels, mean, std; another side with ``size=N``) and
@@ -58,6 +59,8 @@ def build(
         >>> build("mlp?hidden=8", InputSpace(size=(4,)), 3)[1]
         Linear(in_features=4, out_features=8, bias=True)
     """
+    # What a search found has a name of its own, and is known by it.
+    name = _found(name)
     prefix, rest, options = split_name(name)
     if prefix == "":
         network = _own(rest, options, space, outputs)
@@ -92,10 +95,17 @@ def structure(name: str) -> str:
         >>> structure("file:weights.safetensors?network=mlp?hidden=8")
         'mlp?hidden=8'
     """
+    name = _found(name)
     prefix, rest, options = split_name(name)
     if prefix == "hf" and Path(rest).is_dir():
         return name.replace(rest, Path(rest).name, 1)
     return options["network"] if prefix == "file" else name
+
+
+def _found(name: str) -> str:
+    """A name, or that which a shortlist has in its place."""
+    prefix, rest, options = split_name(name)
+    return shortlisted(Path(rest), options) if prefix == "shortlist" else name
 
 
 def _own(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from torch import nn
 
+from limbeck.networks.cells import CELLS
 from limbeck.networks.convnet import CONVNETS
 from limbeck.networks.denoisers import DENOISERS
 from limbeck.networks.families import FAMILIES
 from limbeck.networks.force_fields import FORCE_FIELDS
 from limbeck.networks.mixture import MIXTURE
 from limbeck.networks.reference import REFERENCES
+from limbeck.networks.resnet import RESNETS
 from limbeck.networks.small import SMALL
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -19,6 +21,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **CONVNETS,
     **REFERENCES,
     **FAMILIES,
+    **RESNETS,
+    **CELLS,
     **DENOISERS,
     **MIXTURE,
     **FORCE_FIELDS,

@@ -1,4 +1,4 @@
-"""ResNets of 18 and 50 layers for small images.
+"""ResNets for small images: of 18 and 50 layers, and of any number of blocks.
 
 A halving that would leave single pixels is left out, because over one pixel an instance norm gives
 its bias whatever comes in.
@@ -12,8 +12,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from limbeck.checks import check_choice
+from limbeck.data.space import InputSpace
+from limbeck.errors import ArgumentError
 from limbeck.networks.convnet import Size, normalisation
-from limbeck.networks.headed import Headed
+from limbeck.networks.headed import Headed, image_shape
 from limbeck.networks.stem import POOLED, behind_stem, check_cut, first_convolution, scaled
 
 NORMS = ("instance", "batch")
@@ -120,6 +122,62 @@ class ResNet50(Headed):
         super().__init__(features, nn.Linear(wide, outputs))
 
 
+class ResNet(Headed):
+    """Stages of residual blocks of two 3x3 convolutions, as many in each as is told.
+
+    Behind the stem the first stage keeps the size; each of the others halves it and doubles the
+    channels. Blocks of (9, 9, 9) with width 16 are ResNet-56, of (18, 18, 18) ResNet-110; of
+    (3, 4, 6, 3) with width 64 and a stem of stride 4 ResNet-34.
+
+    Args:
+        channels: of the image.
+        size: H and W in pixels, at least 2 behind the stem.
+        outputs: numbers that come out.
+        blocks: of each stage.
+        width: channels of the stem and of the first stage.
+        norm: ``"instance"`` or ``"batch"``.
+        stem_stride: 1 or 2 for a 3x3 convolution of that stride, 4 for a 7x7 convolution of
+            stride 2 and a max-pool.
+
+    Raises:
+        ArgumentError: images are too small, or an option has a value outside its range.
+
+    Example:
+        >>> network = ResNet(3, (32, 32), 10, blocks=(9, 9, 9))
+        >>> sum(one.numel() for one in network.parameters())
+        855770
+
+    Source: He, Zhang, Ren and Sun, arXiv 1512.03385, section 4.2; shortcuts between stages are 1x1
+    convolutions, as in the networks of the contrastive representation distillation benchmark.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: Size,
+        outputs: int,
+        *,
+        blocks: Sequence[int] = (9, 9, 9),
+        width: int = 16,
+        norm: str = "batch",
+        stem_stride: int = 1,
+    ) -> None:
+        check_choice(norm, "norm", NORMS)
+        if not blocks or not all(type(one) is int and one > 0 for one in blocks):
+            raise ArgumentError(f"blocks is {blocks!r}, expected a number above 0 for each stage")
+        if type(width) is not int or width < 1:
+            raise ArgumentError(f"width is {width!r}, expected a whole number of channels")
+        check_cut("resnet", size, 1.0, stem_stride, least=LEAST)
+        widths = [width * 2**stage for stage in range(len(blocks))]
+        layers = _stem(channels, width, size, norm, stem_stride)
+        block = partial(_Block, averaging=False)
+        inner = behind_stem(size, stem_stride)
+        made, wide, _ = _stages(block, blocks, widths, inner, norm)
+        super().__init__(
+            nn.Sequential(*layers, *made, nn.AdaptiveAvgPool2d(1)), nn.Linear(wide, outputs)
+        )
+
+
 class _Block(nn.Module):
     """Two convolutions beside a shortcut; `halve` by a stride or by averages."""
 
@@ -210,3 +268,30 @@ def _stages(
             blocks.append(one)
             wide = one.channels
     return blocks, wide, size
+
+
+def _resnet(
+    space: InputSpace,
+    outputs: int,
+    *,
+    blocks: str | int = "9x9x9",
+    width: int = 16,
+    norm: str = "batch",
+    stem_stride: int = 1,
+) -> nn.Module:
+    words = str(blocks).split("x")
+    if not all(word.isdecimal() for word in words):
+        raise ArgumentError(
+            f"blocks is {blocks!r}, expected a number for each stage, such as 9x9x9"
+        )
+    return ResNet(
+        *image_shape(space, "resnet"),
+        outputs,
+        blocks=[int(word) for word in words],
+        width=width,
+        norm=norm,
+        stem_stride=stem_stride,
+    )
+
+
+RESNETS: dict[str, Callable[..., nn.Module]] = {"resnet": _resnet}

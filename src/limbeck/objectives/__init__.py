@@ -3,6 +3,7 @@
 from limbeck.objectives.by_name import label_term, named, soft_term
 from limbeck.objectives.objective import Objective, Scaled, Sum, Terms, sum_terms
 from limbeck.objectives.term import Term
+from limbeck.objectives.untrained import diswot_terms
 from limbeck.objectives.variational import Variational
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Term",
     "Terms",
     "Variational",
+    "diswot_terms",
     "label_term",
     "named",
     "soft_term",

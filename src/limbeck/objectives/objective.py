@@ -38,6 +38,12 @@ class Objective(nn.Module):
         return set()
 
     @property
+    def teacher_features(self) -> set[str]:
+        """Module paths of the teacher whose outputs are read: its ``features``."""
+        mark = "features."
+        return {one.removeprefix(mark) for one in self.teacher_outputs if one.startswith(mark)}
+
+    @property
     def targets(self) -> set[str]:
         """Columns of the batch that are read."""
         return set()

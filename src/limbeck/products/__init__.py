@@ -2,6 +2,7 @@
 
 from limbeck.products.force_field import ForceField
 from limbeck.products.generator import Generator
+from limbeck.products.shortlist import Shortlist
 from limbeck.products.sparse_retriever import SparseRetriever
 from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
@@ -11,6 +12,7 @@ from limbeck.products.window_cascade import WindowCascade
 __all__ = [
     "ForceField",
     "Generator",
+    "Shortlist",
     "SparseRetriever",
     "StackedPredictor",
     "Student",

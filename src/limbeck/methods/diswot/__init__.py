@@ -1,0 +1,1 @@
+"""Students chosen for a teacher before anything is trained."""
