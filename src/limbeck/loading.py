@@ -15,6 +15,7 @@ from limbeck.products import (
     StackedPredictor,
     Student,
     SyntheticDataset,
+    SyntheticGraphs,
     WindowCascade,
 )
 from limbeck.products.export_folder import FACTS
@@ -31,6 +32,7 @@ Product = (
     | WindowCascade
     | SparseRetriever
     | ForceField
+    | SyntheticGraphs
 )
 KINDS: dict[str, type[Product]] = {
     "student": Student,
@@ -40,6 +42,7 @@ KINDS: dict[str, type[Product]] = {
     "window-cascade": WindowCascade,
     "sparse-retriever": SparseRetriever,
     "force-field": ForceField,
+    "synthetic-graphs": SyntheticGraphs,
 }
 
 
@@ -82,7 +85,7 @@ def load(
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     product: Any = KINDS[_kind(place)]
-    if network is not None and product in (SyntheticDataset, SparseRetriever):
+    if network is not None and product in (SyntheticDataset, SyntheticGraphs, SparseRetriever):
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
     if trusted and product not in WITH_ESTIMATORS:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Labels of nodes and edges: what tells them apart as numbers from 0 on, with what they stand for."""
+"""Labels of nodes and edges as numbers from 0 on, with the attributes that they stand for."""
 
 from __future__ import annotations
 

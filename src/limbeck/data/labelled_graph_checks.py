@@ -18,7 +18,7 @@ def check_graphs(graphs: Graphs) -> None:
         place = int(np.argmin(graphs.counts))
         raise DataError(f"graph {place} has no node; leave it out")
     rows = {"node_labels": graphs.nodes, "root": graphs.nodes, "degree": graphs.nodes}
-    rows |= {"edge_labels": graphs.edges, "y": len(graphs)}
+    rows |= {"edge_labels": graphs.edges, "y": len(graphs), "weight": len(graphs)}
     if graphs.nodes != graphs.counts.sum():
         raise DataError(
             f"there are {graphs.nodes} node_labels and graphs of {graphs.counts.sum()} nodes in all"

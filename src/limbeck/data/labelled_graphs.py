@@ -17,8 +17,9 @@ from limbeck.errors import DataError
 from limbeck.fingerprint import fingerprint
 
 # A row a node, a row an edge, a row a graph.
-PER_NODE, PER_EDGE, PER_GRAPH = ("node_labels", "root", "degree"), ("edge_labels",), ("y",)
-KINDS: dict[str, Any] = {"root": np.float32}
+PER_NODE = ("node_labels", "root", "degree")
+PER_EDGE, PER_GRAPH = ("edge_labels",), ("y", "weight")
+KINDS: dict[str, Any] = {"root": np.float32, "weight": np.float64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class Graphs:
         root: how often a node counts in the readout of its graph ``(A,)``; None for once each.
         degree: edges into the node that each stands for ``(A,)``, where the graphs are cut out of
             others; None where it is that of the edges there are.
+        weight: how often a graph is drawn in training, beside others ``(N,)``; None for equally
+            often.
 
     Raises:
         DataError: shapes do not belong together, a graph has no node, or an edge joins two graphs.
@@ -52,6 +55,7 @@ class Graphs:
     y: Integers | None = None
     root: npt.NDArray[np.float32] | None = None
     degree: Integers | None = None
+    weight: Floats | None = None
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.edge_index)

@@ -1,4 +1,4 @@
-"""Drawn graphs whose class is told by what is planted in them: graph classification without files."""
+"""Drawn graphs whose class is told by what is planted in them: graphs without files."""
 
 from __future__ import annotations
 

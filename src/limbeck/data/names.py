@@ -52,21 +52,20 @@ def resolve(data: Any, *, seed: int = 0) -> Any:
     """Return the data set that a name or object stands for.
 
     Args:
-        data: a `Data`, a `RetrievalData`, a `ForceData`, a `GraphData`, a pair of arrays ``(x, y)``,
-            or a name:
-            ``digits``, or points in the plane such as ``ring8-2c``; ``docstrings``, a corpus with
-            queries; ``molecules``, small molecules labelled by a tight-binding method;
-            ``motif-graphs``, drawn graphs with motifs;
+        data: a `Data`, a `RetrievalData`, a `ForceData`, a `GraphData`, a pair of arrays
+            ``(x, y)``, or a name: ``digits``, or points in the plane such as ``ring8-2c``;
+            ``docstrings``, a corpus with queries; ``molecules``, small molecules labelled by a
+            tight-binding method; ``motif-graphs``, drawn graphs with planted motifs;
             ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH`` (tables of numbers or
             texts), ``oof:PATH`` (a table of out-of-fold predictions of models), ``folder:FOLDER``
             (pictures, a sub-folder a class), ``beir:FOLDER`` (a corpus with queries), ``xyz:PATH``
-            (labelled frames of atoms), ``tu:PATH`` (labelled graphs); or the name of a folder of the data root (the environment
-            variable LIMBECK_DATA). Options ride behind a question mark: ``labels=200`` keeps that
-            many training samples (queries, frames) for the student, the others going to teachers
-            trained here; ``samples=200`` keeps that many (documents, and the queries that they
-            answer) for all of them; ``size=32`` resizes images, ``titles=false`` leaves out titles
-            of documents, ``files=NAME+NAME`` chooses files of a folder of frames, ``set=NAME`` one of
-            several sets of graphs.
+            (labelled frames of atoms), ``tu:PATH`` (labelled graphs); or the name of a folder of
+            the data root (the environment variable LIMBECK_DATA). Options ride behind a question
+            mark: ``labels=200`` keeps that many training samples (queries, frames, graphs) for the
+            student, the others going to teachers trained here; ``samples=200`` keeps that many
+            (documents, and the queries that they answer) for all of them; ``size=32`` resizes
+            images, ``titles=false`` leaves out titles of documents, ``files=NAME+NAME`` chooses
+            files of a folder of frames, ``set=NAME`` one of several sets of graphs.
         seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:

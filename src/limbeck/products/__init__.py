@@ -6,6 +6,7 @@ from limbeck.products.sparse_retriever import SparseRetriever
 from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
+from limbeck.products.synthetic_graphs import SyntheticGraphs
 from limbeck.products.window_cascade import WindowCascade
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "StackedPredictor",
     "Student",
     "SyntheticDataset",
+    "SyntheticGraphs",
     "WindowCascade",
 ]

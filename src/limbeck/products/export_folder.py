@@ -19,6 +19,7 @@ SIDECARS = (
     "stack.json",
     "retriever.json",
     "force_field.json",
+    "graph_set.json",
 )
 
 
