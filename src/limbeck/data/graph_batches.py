@@ -30,6 +30,10 @@ class LabelledBatch(Batch):
     def size(self) -> int:
         return len(self["id"])
 
+    def with_nodes(self, nodes: Tensor) -> LabelledBatch:
+        """The batch with other numbers of nodes ``(A, D)``."""
+        return LabelledBatch({**self._columns, "nodes": nodes}, key=self.key)
+
     def to(self, device: torch.device | str) -> LabelledBatch:
         moved = {name: column.to(device) for name, column in self._columns.items()}
         return LabelledBatch(moved, key=self.key)

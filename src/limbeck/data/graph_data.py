@@ -13,7 +13,7 @@ from limbeck import keyed
 from limbeck.data.frames import Floats, Integers
 from limbeck.data.graph_labels import Encoded, NodeLabels, numbered
 from limbeck.data.labelled_graph_checks import check_labelled
-from limbeck.data.labelled_graphs import Graphs
+from limbeck.data.labelled_graphs import Graphs, join_graphs
 from limbeck.data.space import InputSpace
 from limbeck.errors import DataError
 from limbeck.fingerprint import fingerprint
@@ -75,7 +75,7 @@ class GraphData:
                         f"{self.name}: {name} of the {split} split go to {labels.max()} and there "
                         f"are {kinds} labels"
                     )
-        missing = sorted(set(range(len(self.classes))) - set(np.unique(self.train.y).tolist()))
+        missing = sorted(set(range(len(self.classes))) - {*_classes(self.train).tolist()})
         if missing:
             raise DataError(
                 f"{self.name} has no training graph of class {self.classes[missing[0]]!r}; leave "
@@ -134,6 +134,21 @@ class GraphData:
                 split, max(round(share * there), 1), seed, "part", all_too=True
             )
         return dataclasses.replace(self, **kept)  # type: ignore[arg-type]
+
+    def redrawn(self, seed: int, *, test: float = 0.2, validation: float = 0.1) -> GraphData:
+        """The same graphs in other splits, each with its share of every class.
+
+        Args:
+            seed: which ones; the same number draws the same splits.
+            test: share of all graphs.
+            validation: likewise.
+        """
+        whole = join_graphs([getattr(self, split) for split in SPLITS])
+        assert whole.y is not None
+        order = spread(whole.y, keyed.key(seed, "redrawn"))
+        ends = np.cumsum([round(test * len(whole)), round(validation * len(whole))])
+        tested, chosen, learned = (whole.take(np.sort(one)) for one in np.split(order, ends))
+        return dataclasses.replace(self, train=learned, validation=chosen, test=tested)
 
     def _some(self, split: str, count: int, seed: int, word: str, all_too: bool = False) -> Graphs:
         graphs: Graphs = getattr(self, split)
@@ -210,8 +225,13 @@ def assemble_graphs(
         nodes.labels, sizes, edges, edge_labels=said.labels if said.kinds > 1 else None, y=target
     )
     named = tuple(str(one) for one in kinds.tolist()) if classes is None else classes
-    sets = [whole.take(np.flatnonzero(parts == part)) for part in range(len(SPLITS))]
-    return GraphData(*sets, named, nodes.kinds, said.kinds, nodes.values, name)
+    train, validation, test = (whole.take(np.flatnonzero(parts == part)) for part in range(3))
+    return GraphData(train, validation, test, named, nodes.kinds, said.kinds, nodes.values, name)
+
+
+def _classes(graphs: Graphs) -> Integers:
+    assert graphs.y is not None
+    return np.unique(graphs.y)
 
 
 def cut(target: Integers) -> Integers:

@@ -173,7 +173,7 @@ def united(
     members: Sequence[Sequence[int] | Integers],
     *,
     y: Any = None,
-    weights: Sequence[Floats] | None = None,
+    weights: Sequence[Any] | None = None,
 ) -> Graphs:
     """Make one graph of several, as often as there are lists of them.
 
@@ -200,7 +200,7 @@ def united(
     root = flat.root
     if weights is not None:
         counted = np.repeat(np.concatenate([np.asarray(one) for one in weights]), flat.counts)
-        root = counted * (1 if root is None else root)
+        root = (counted if root is None else counted * root).astype(np.float32)
     return flat.replace(counts=np.array(sizes, np.int64), y=y, root=root)
 
 

@@ -49,8 +49,9 @@ class GraphTraining:
 
     def cumulative(self, graphs: Graphs) -> Floats:
         """The chance that a draw is of a graph or one before it ``(N,)``."""
-        equal = self.draw == "uniform" or graphs.weight is None
-        weights = np.ones(len(graphs)) if equal else graphs.weight
+        weights = np.ones(len(graphs))
+        if self.draw == "support" and graphs.weight is not None:
+            weights = graphs.weight
         summed = np.cumsum(weights)
         return summed / summed[-1]
 

@@ -163,6 +163,11 @@ def _like(facts: dict[str, Any], values: Any) -> GraphData:
     """Data of the classes and labels that a set has; its graphs stand for none."""
     classes = tuple(facts["classes"])
     count = len(classes)
-    one = Graphs(np.zeros(count, np.int64), np.ones(count), [], y=np.arange(count))
+    one = Graphs(
+        np.zeros(count, np.int64),
+        np.ones(count, np.int64),
+        np.empty((2, 0), np.int64),
+        y=np.arange(count),
+    )
     bare = GraphData(one, one, one, classes, facts["node_kinds"], facts["edge_kinds"])
     return dataclasses.replace(bare, values=values)

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from limbeck import files
-from limbeck.data.frames import Floats, Integers
+from limbeck.data.frames import Integers
 from limbeck.data.graph_data import GraphData
 from limbeck.data.labelled_graphs import Graphs, united
 from limbeck.errors import ArgumentError, ModelError
@@ -63,7 +63,7 @@ class SyntheticGraphs:
         like: GraphData,
         *,
         support: Any = None,
-        counts: Sequence[Floats] | None = None,
+        counts: Sequence[Any] | None = None,
         depth: int | None = None,
         judging: GraphJudging | None = None,
         name: str = "synthetic",
@@ -72,7 +72,9 @@ class SyntheticGraphs:
         self.parts, self.y = parts.replace(y=None, weight=None), np.asarray(y, np.int64)
         self.members = tuple(np.asarray(one, np.int64) for one in members)
         self.support = None if support is None else np.asarray(support, np.int64)
-        self.counts = None if counts is None else tuple(np.float32(one) for one in counts)
+        self.counts = (
+            None if counts is None else tuple(np.asarray(one, np.float32) for one in counts)
+        )
         self.classes, self.values = tuple(like.classes), like.values
         self.node_kinds, self.edge_kinds = like.node_kinds, like.edge_kinds
         self.depth, self.name = depth, name
@@ -93,7 +95,7 @@ class SyntheticGraphs:
             options: as the class takes them.
         """
         chosen = data.train.take(places)
-        return cls(chosen, np.arange(len(chosen))[:, None], chosen.y, data, **options)
+        return cls(chosen, [[place] for place in range(len(chosen))], chosen.y, data, **options)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -138,8 +140,8 @@ class SyntheticGraphs:
             own, other = getattr(self, what), getattr(data, what)
             if own != other:
                 raise ModelError(
-                    f"{self.name} was made of graphs with {what} {own} and {data.name} has {other}; "
-                    "give the data that it was made of"
+                    f"{self.name} was made of graphs with {what} {own} and {data.name} has "
+                    f"{other}; give the data that it was made of"
                 )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -173,7 +175,11 @@ class SyntheticGraphs:
             ModelError: the data has other classes or labels.
         """
         seen, place = self.as_data(data), tempfile.TemporaryDirectory()
-        cost = {"graphs": len(self), "nodes": self.parts.nodes, "bytes": self.bytes()}
+        cost: dict[str, float] = {
+            "graphs": len(self),
+            "nodes": self.parts.nodes,
+            "bytes": self.bytes(),
+        }
         if self.seconds is not None:
             cost["distil_seconds"] = round(self.seconds, 3)
         with place if run is None else nullcontext(run.dir) as folder:
@@ -292,5 +298,6 @@ def _check(made: SyntheticGraphs) -> None:
     used = np.concatenate(made.members)
     if any(not len(one) for one in made.members) or used.max() >= len(made.parts):
         raise ArgumentError(
-            f"graphs have parts up to {used.max(initial=-1)} of {len(made.parts)}, and each needs one"
+            f"graphs have parts up to {used.max(initial=-1)} of {len(made.parts)}, and each needs "
+            "one at least"
         )

@@ -83,6 +83,17 @@ class Mirage:
             ModelError: a network that judges is unknown.
         """
         self._check(data)
+        return self._found(run, data)
+
+    def baselines(self, run: Run, *, data: GraphData) -> dict[str, SyntheticGraphs]:
+        """Real graphs of the same number, of as many bytes, chosen by their features, and all."""
+        with warnings.catch_warnings():
+            # They were said when the set itself was made.
+            warnings.simplefilter("ignore", UnusualUseWarning)
+            made = self._found(run, data)
+        return real_graph_sets(run, data, made)
+
+    def _found(self, run: Run, data: GraphData) -> SyntheticGraphs:
         begun = time.perf_counter()
         trees = TreeSets.of(data.train, self.depth, self.largest_tree)
         if trees.too_large:
@@ -90,20 +101,12 @@ class Mirage:
                 f"{trees.too_large} of {len(trees.trees.sizes)} trees have more than "
                 f"{self.largest_tree} nodes and are left out; raise largest_tree, or lower depth",
                 UnusualUseWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         made = [self._built(data, trees, tried) for tried in range(self.tries)]
         chosen = made[0] if len(made) == 1 else self._best(run, made, data)
         chosen.seconds = time.perf_counter() - begun
         return chosen
-
-    def baselines(self, run: Run, *, data: GraphData) -> dict[str, SyntheticGraphs]:
-        """Real graphs of the same number, of as many bytes, chosen by their features, and all."""
-        with warnings.catch_warnings():
-            # They were said when the set itself was made.
-            warnings.simplefilter("ignore", UnusualUseWarning)
-            made = type(self).distill.__wrapped__(self, run, data=data)
-        return real_graph_sets(run, data, made)
 
     def _built(self, data: GraphData, trees: TreeSets, tried: int) -> SyntheticGraphs:
         """Mine each class with thresholds lowered so many times, and build the graphs."""
@@ -143,21 +146,19 @@ class Mirage:
                     "trees are above largest_tree; leave the class out, or raise largest_tree"
                 )
             best = int(supports.max())
+            share = math.floor(100 * best / graphs) / 100
             raise ArgumentError(
                 f"{said} has no set of trees in {least} of its {graphs} training graphs; lower its "
-                f"threshold to {best} graphs ({math.floor(100 * best / graphs) / 100:g} as a share) "
-                "or less"
+                f"threshold to {best} graphs ({share:g} as a share) or less"
             )
         if found.larger or found.cut:
-            limits = (
-                f"most_sets={self.most_sets}" if found.cut else f"largest_set={self.largest_set}"
-            )
+            limit = "most_sets" if found.cut else "largest_set"
             kept = f"of {len(found)} sets down to {int(found.supports.min())} graphs"
             warnings.warn(
-                f"{said} has more frequent sets than {limits} lets in; those {kept} are kept; "
-                "raise the threshold, or the limit",
+                f"{said} has more frequent sets than {limit}={getattr(self, limit)} lets in; those "
+                f"{kept} are kept; raise the threshold, or the limit",
                 UnusualUseWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         return found
 
