@@ -19,17 +19,17 @@ MOTIFS: tuple[tuple[tuple[int, ...], bool], ...] = (
     ((4, 1, 4), False),
 )
 LABELS, SIZES = 5, (8, 16)
-# Share of graphs in which the motif of another class is planted beside their own.
-MISLED = 0.15
+# Shares of graphs in which the motif of another class is planted too, and their own is not.
+MISLED, BARE = 0.3, 0.1
 # Edges of the tree that other nodes form, and beyond it.
 EXTRA = 0.15
 
 
 def motif_graphs(*, graphs: int = 400, classes: int = 2, draw: int = 0) -> GraphData:
-    """Random labelled graphs; the class is that of the motif that is planted twice in each.
+    """Random labelled graphs; the class is that of the motif that is planted in them.
 
-    Other nodes form a tree with a few edges more, with labels by chance. In a part of the graphs
-    the motif of another class stands once too, so that they are not told apart without fault.
+    Other nodes form a tree with a few edges more, with labels by chance. In some graphs the motif
+    of another class stands too, and some have not their own, so that none tells all apart.
 
     Args:
         graphs: how many in all; a tenth is for validation and a tenth for test.
@@ -82,8 +82,9 @@ def _graph(own: int, classes: int, seed_key: int) -> tuple[Integers, Integers]:
         # Parallel edges and loops would say nothing that is planted.
         if one != other and (one, other) not in edges and (other, one) not in edges:
             edges.append((one, other))
-    planted = [own, own]
-    if draws.random() < MISLED:
+    misled, bare = draws.random(2) < (MISLED, BARE)
+    planted = [] if bare else [own]
+    if misled:
         planted.append((own + 1 + int(draws.integers(0, classes - 1))) % classes)
     for kind in planted:
         words, closed = MOTIFS[kind]

@@ -44,7 +44,7 @@ class GraphTraining:
 
     steps: Annotated[int, Field(ge=1)] = 150
     batch_size: Annotated[int, Field(ge=1)] = 64
-    optim: Optim = Optim("adam", lr=0.01)
+    optim: Optim = Optim("adam", lr=1e-3, weight_decay=1e-2)
     draw: Literal["support", "uniform"] = "support"
 
     def cumulative(self, graphs: Graphs) -> Floats:
