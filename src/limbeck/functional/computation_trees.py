@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck.errors import ArgumentError
+from limbeck.functional.numbering import by_first, compacted
 
 Integers = npt.NDArray[np.int64]
 # Sizes above are said to be this: whole numbers are exact in double precision up to here.
@@ -53,8 +54,8 @@ class ComputationTrees:
     """Which nodes have the same tree, level by level.
 
     Args:
-        ids: of every level from 0 to the depth the number of each node's tree ``(A,)``, numbered
-            in the order in which trees first occur.
+        ids: of every level from 0 to the depth the number of each node's tree ``(A,)``; of the
+            last in the order in which trees first occur.
         sizes: nodes of each tree of the last level ``(T,)``, of the root too; at most `LARGEST`.
         first: the first node that has the tree ``(T,)``.
         incoming: the edges.
@@ -139,18 +140,18 @@ def computation_trees(
     """
     labels, incoming = _checked(node_labels, edges, depth, edge_labels)
     targets = np.repeat(np.arange(len(labels)), incoming.degrees)
-    kinds = _numbered(incoming.labels)[0]
-    colours, first = _numbered(labels)
+    kinds, _ = compacted(incoming.labels)
+    colours, count = compacted(labels)
     ids, sizes = [colours], np.ones(len(labels))
     for _ in range(depth):
-        # One number for what a child is and how it hangs there.
-        tokens = kinds * (len(first) or 1) + ids[-1][incoming.sources]
-        tokens = tokens[np.lexsort((tokens, targets))]
-        states = _folded(colours, tokens, incoming.starts)
+        # One number for what a child is and how it hangs there, those of a node in rising order.
+        tokens = kinds * count + ids[-1][incoming.sources]
+        tokens = _sorted_within(targets, tokens)
         below = np.bincount(targets, sizes[incoming.sources], minlength=len(labels))
         sizes = np.minimum(1 + below, LARGEST)
-        numbers, first = _numbered(states)
+        numbers, count = compacted(_folded(colours, tokens, incoming.starts))
         ids.append(numbers)
+    ids[-1], first = by_first(ids[-1], count)
     return ComputationTrees(tuple(ids), sizes[first].astype(np.int64), first, incoming)
 
 
@@ -162,10 +163,29 @@ def incoming_edges(nodes: int, edges: Integers, labels: Integers | None = None) 
         edges: ``(2, E)``.
         labels: ``(E,)``, or None for edges that are all alike.
     """
-    order = np.argsort(edges[1], kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(edges[1], minlength=nodes))])
+    counts = np.bincount(edges[1], minlength=nodes)
+    targets = np.repeat(np.arange(nodes), counts)
+    order = _sorted_within(targets, np.arange(edges.shape[1]), edges[1])
     said = np.zeros(len(order), np.int64) if labels is None else labels[order]
-    return Incoming(edges[0][order], said, starts)
+    return Incoming(edges[0][order], said, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def _sorted_within(
+    targets: Integers, values: Integers, unsorted: Integers | None = None
+) -> Integers:
+    """Values in rising order within each target.
+
+    Targets and values are sorted as one number, many times quicker than an order of places.
+
+    Args:
+        targets: in rising order ``(E,)``.
+        values: from 0 on ``(E,)``.
+        unsorted: the target of each value, where it is not the one that stands at its place.
+    """
+    wide = int(values.max(initial=0)) + 1
+    keys = (targets if unsorted is None else unsorted) * wide + values
+    keys.sort()
+    return keys - targets * wide
 
 
 def _folded(colours: Integers, tokens: Integers, starts: Integers) -> Integers:
@@ -176,28 +196,15 @@ def _folded(colours: Integers, tokens: Integers, starts: Integers) -> Integers:
     """
     states = colours.copy()
     counts = np.diff(starts)
-    kinds = int(tokens.max()) + 1 if len(tokens) else 1
-    used = int(states.max()) + 1 if len(states) else 0
-    order = np.argsort(-counts, kind="stable")
-    longer = len(order) - np.searchsorted(
-        counts[order][::-1], np.arange(1, counts.max(initial=0) + 1)
-    )
-    for place, many in enumerate(longer.tolist()):
-        nodes = order[:many]
-        keys = states[nodes] * kinds + tokens[starts[nodes] + place]
-        found, inverse = np.unique(keys, return_inverse=True)
-        states[nodes] = used + inverse
-        used += len(found)
+    kinds = int(tokens.max(initial=0)) + 1
+    used = int(states.max(initial=-1)) + 1
+    nodes = np.arange(len(states))
+    for place in range(int(counts.max(initial=0))):
+        nodes = nodes[counts[nodes] > place]
+        found, many = compacted(states[nodes] * kinds + tokens[starts[nodes] + place])
+        states[nodes] = used + found
+        used += many
     return states
-
-
-def _numbered(keys: Integers) -> tuple[Integers, Integers]:
-    """Whole numbers from 0 on in the order in which keys first occur, and where they do."""
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks[inverse.reshape(-1)], first[order]
 
 
 def _below(incoming: Incoming, nodes: Integers) -> tuple[Integers, Integers]:

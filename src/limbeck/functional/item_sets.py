@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck.errors import ArgumentError
+from limbeck.functional.numbering import compacted
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -144,16 +145,20 @@ def exclusive_item_sets(classes: Sequence[ItemSets]) -> tuple[list[ItemSets], li
 
 def _single(rows: Integers, items: Integers, min_count: int) -> tuple[Integers, _Level]:
     """Items that are frequent by themselves, and their level."""
-    kinds, item = np.unique(items, return_inverse=True)
-    transactions, row = np.unique(rows, return_inverse=True)
-    pairs = np.unique(item.astype(np.int64) * max(len(transactions), 1) + row)
-    item, row = np.divmod(pairs, max(len(transactions), 1))
-    supports = np.bincount(item, minlength=len(kinds))
+    item, count = compacted(items)
+    kinds = np.empty(count, np.int64)
+    kinds[item] = items
+    # Those that occur too seldom, though every occurrence were in a row of its own, go first.
+    often = np.bincount(item, minlength=count)[item] >= min_count
+    row, transactions = compacted(rows[often])
+    pairs = np.unique(item[often] * max(transactions, 1) + row)
+    item, row = np.divmod(pairs, max(transactions, 1))
+    supports = np.bincount(item, minlength=count)
     frequent = np.flatnonzero(supports >= min_count)
-    place = np.full(len(kinds), -1)
+    place = np.full(count, -1)
     place[frequent] = np.arange(len(frequent))
     inside = place[item] >= 0
-    held = np.zeros((len(frequent), -(-len(transactions) // 64)), np.uint64)
+    held = np.zeros((len(frequent), -(-transactions // 64)), np.uint64)
     bits = np.uint64(1) << (row[inside] % 64).astype(np.uint64)
     np.bitwise_or.at(held, (place[item[inside]], row[inside] // 64), bits)
     members = np.arange(len(frequent))[:, None]

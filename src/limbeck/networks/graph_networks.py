@@ -106,6 +106,7 @@ class GraphNetwork(nn.Module):
         """How layers are called on a graph."""
         edges = graph["edges"]
         said = graph.get("edge_values")
+        said = None if said is None else said.to(graph["nodes"].dtype)
         if self.kind == "sage":
             return lambda step, x: step(x, edges)
         if self.kind == "gin":
