@@ -1,8 +1,9 @@
 """Trees of graphs, frequent sets and forests, beside plain versions over networkx graphs.
 
-The plain version has canonical forms by their definition, as nested tuples; a second one numbers them
-by a dictionary, level by level, as ours does by sorting. Both grow frequent sets one tree at a time
-over sets of graphs, and unroll trees node by node. Drawn graphs tell how time grows with their number.
+The plain version has canonical forms by their definition, as nested tuples; a second one numbers
+them by a dictionary, level by level, as ours does by sorting. Both grow frequent sets one tree at a
+time over sets of graphs, and unroll trees node by node. Drawn graphs tell how time grows with their
+number.
 
 Run it: python benchmarks/computation_trees.py [--json]
 """
@@ -104,7 +105,7 @@ def numbered(graphs: list[Any]) -> tuple[Held, dict[int, Any]]:
         word, children = below[number]
         return word, tuple(form(one) for one in children)
 
-    return held, {number: form(number) for one in held for number in one}
+    return held, {number: form(number) for number in set().union(*held)}
 
 
 def plain(graphs: list[Any], classes: list[int], trees: Trees) -> list[Forest]:

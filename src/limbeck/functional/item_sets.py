@@ -185,6 +185,8 @@ def _extended(
 def _grown(level: _Level, floor: int) -> Iterator[_Level]:
     """Sets of one item more with enough support, in parts."""
     members, held, _ = level
+    if not len(members):
+        return
     fresh = np.ones(len(members), np.bool_)
     if members.shape[1] > 1:
         fresh[1:] = (members[1:, :-1] != members[:-1, :-1]).any(1)
