@@ -131,6 +131,23 @@ def exact_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
     return found
 
 
+def mined_of_a_seed(folder: Path, seed: int) -> dict[str, list[int]]:
+    """How many sets there are at each threshold, and how many bytes.
+
+    Args:
+        folder: of the runs.
+        seed: of the split.
+    """
+    from limbeck.run import Run
+
+    data = _redrawn("MUTAG", seed)
+    made = [
+        _method(thresholds=one).distill(Run(folder / str(one), seed=seed), data=data)
+        for one in THRESHOLDS
+    ]
+    return {"sets": [len(one) for one in made], "bytes": [one.bytes() for one in made]}
+
+
 def trees_are_exact(trial: Trial) -> Verdict:
     """Compare roots of trees with their nodes."""
     found = trial.of_seeds(exact_of_a_seed)
@@ -167,28 +184,16 @@ def better_than_random(trial: Trial) -> Verdict:
 
 def lower_is_more(trial: Trial) -> Verdict:
     """Mine with falling thresholds, and compare the time with that of one training."""
-    from limbeck.run import Run
-
-    found: Figures = {"sets": [], "bytes": []}
-    for seed in trial.seeds:
-        data = _redrawn("MUTAG", seed)
-        place = trial.folder / f"thresholds-{seed}"
-        made = [
-            _method(thresholds=one).distill(Run(place / str(one), seed=seed), data=data)
-            for one in THRESHOLDS
-        ]
-        found["sets"].append([len(one) for one in made])
-        found["bytes"].append([one.bytes() for one in made])
+    found = trial.of_seeds(mined_of_a_seed, THRESHOLDS, DEPTH)
+    rising = all(bool(np.all(np.diff(one) >= 0)) for each in found.values() for one in each)
     times = trial.of_seeds(judged_of_a_seed, SETS, TEST, KINDS, READOUTS, STEPS, FEW, DEPTH)
-    grown = [*found["sets"], *found["bytes"]]
-    rising = all(bool(np.all(np.diff(one) >= 0)) for one in grown)
     quick = all(
         statistics.fmean(times[f"seconds of distillation, {name}"])
         < 0.1 * statistics.fmean(times[f"seconds of training on all, {name}"])
         for name in SETS
     )
-    found |= {name: one for name, one in times.items() if name.startswith("seconds")}
-    return Verdict(rising and quick, found)
+    seconds = {name: one for name, one in times.items() if name.startswith("seconds")}
+    return Verdict(rising and quick, {**found, **seconds})
 
 
 def alike_graphs_have_alike_trees(trial: Trial) -> Verdict:
