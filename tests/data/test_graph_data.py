@@ -91,6 +91,8 @@ def test_labels_of_edges():
     data = assemble_graphs([2] * 20, PAIRS, Y, node_labels=np.arange(40) % 2, edge_labels=said)
     assert data.edge_kinds == 2
     assert "edge labels=2" in repr(data)
+    with pytest.raises(DataError, match="edges have continuous"):
+        assemble_graphs([2] * 20, PAIRS, Y, node_labels=np.arange(40) % 2, edge_labels=said / 3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 
 from limbeck import keyed
 from limbeck.data.frames import Floats, Integers
-from limbeck.data.graph_labels import Encoded, NodeLabels, numbered
+from limbeck.data.graph_labels import Encoded, NodeLabels, continuous, numbered
 from limbeck.data.labelled_graph_checks import check_labelled
 from limbeck.data.labelled_graphs import Graphs, join_graphs
 from limbeck.data.space import InputSpace
@@ -220,7 +220,13 @@ def assemble_graphs(
     nodes = how.of(given, bare.degrees, parts[bare.graph] == 0, name)
     said = Encoded(np.zeros(0, np.int64), 1)
     if edge_labels is not None and edges.shape[1]:
-        said = numbered(np.asarray(edge_labels), name)
+        given = np.asarray(edge_labels)
+        if continuous(given, f"{name}, edges"):
+            raise DataError(
+                f"{name}: edges have continuous attributes, and trees are alike where labels are "
+                "equal; leave them out, or number parts of their range"
+            )
+        said = numbered(given, name)
     whole = Graphs(
         nodes.labels, sizes, edges, edge_labels=said.labels if said.kinds > 1 else None, y=target
     )

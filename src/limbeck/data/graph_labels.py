@@ -75,7 +75,7 @@ class NodeLabels:
             found = numbered(degrees, what)
         elif given is None:
             found = Encoded(np.zeros(len(degrees), np.int64), 1)
-        elif _continuous(given, what):
+        elif continuous(given, what):
             found = self._cut(given, training, what)
         else:
             found = numbered(given, what)
@@ -133,11 +133,20 @@ def _two(values: Floats | None) -> Floats | None:
     return None if values is None else values.reshape(len(values), -1)
 
 
-def _continuous(given: Rows, what: str) -> bool:
+def continuous(given: Rows, what: str) -> bool:
+    """Whether attributes are other than whole numbers and words.
+
+    Args:
+        given: of nodes or edges, a row each.
+        what: their name in errors.
+
+    Raises:
+        DataError: they hold NaN or infinity.
+    """
     if given.dtype.kind != "f":
         return False
     if not np.isfinite(given).all():
-        raise DataError(f"{what}: attributes of nodes hold NaN or infinity; leave the graphs out")
+        raise DataError(f"{what}: attributes hold NaN or infinity; leave the graphs out")
     return bool((given != np.round(given)).any())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -22,10 +22,13 @@ from limbeck.loops.alternate import Models, alternate
 from limbeck.loops.optim import Optim
 from limbeck.naming import split_name, with_options
 from limbeck.networks.fresh import fresh
-from limbeck.networks.graph_networks import GRAPH_NETWORKS, GraphNetwork
+from limbeck.networks.graph_networks import GRAPH_NETWORKS
 from limbeck.objectives import Terms
 from limbeck.run.run import At, Run
 from limbeck.settings import settings
+
+if TYPE_CHECKING:
+    from limbeck.networks.graph_networks import GraphNetwork
 
 # Networks whose layers see the labels of edges.
 SEE_EDGES = ("gin", "gat")
@@ -74,9 +77,7 @@ def fresh_graph_network(name: str, data: GraphData, seed_key: int) -> GraphNetwo
         )
     if data.edge_kinds > 1 and split_name(name)[1] in SEE_EDGES:
         name = with_options(name, {"edges": data.edge_kinds})
-    made = fresh(name, data.input_space, data.outputs, seed_key)
-    assert isinstance(made, GraphNetwork)
-    return made
+    return cast("GraphNetwork", fresh(name, data.input_space, data.outputs, seed_key))
 
 
 def trained_graph_network(

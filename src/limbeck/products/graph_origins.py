@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck import keyed
 from limbeck.data.frames import Integers
 from limbeck.data.graph_data import GraphData, spread
+from limbeck.evaluate.graph_sets import GraphJudging
 from limbeck.loops.graph_training import (
     GraphTraining,
     fresh_graph_network,
@@ -45,7 +46,7 @@ def real_graph_sets(run: Run, data: GraphData, made: SyntheticGraphs) -> dict[st
     counts = [min(int(count), len(group)) for count, group in zip(wanted, groups, strict=True)]
     alone = dataclasses.replace(made.judging, networks=made.judging.networks[:1])
 
-    def taken(name: str, places: Integers, judging: object) -> SyntheticGraphs:
+    def taken(name: str, places: Integers, judging: GraphJudging) -> SyntheticGraphs:
         return SyntheticGraphs.of_graphs(data, np.sort(places), name=name, judging=judging)
 
     mixed = spread(target, keyed.key(run.seed, "random graphs"))
@@ -78,5 +79,4 @@ def _features(run: Run, data: GraphData, name: str, training: GraphTraining) -> 
     """What a network that learned from all training graphs reads out of each."""
     network = fresh_graph_network(name, data, keyed.key(run.seed, "embedding"))
     trained_graph_network(run, "embedding", network, data, training)
-    assert isinstance(network, nn.Module)
     return graph_embeddings(network, data.train, data)

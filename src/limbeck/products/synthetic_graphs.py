@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -174,7 +173,7 @@ class SyntheticGraphs:
         Raises:
             ModelError: the data has other classes or labels.
         """
-        seen, place = self.as_data(data), tempfile.TemporaryDirectory()
+        seen, called = self.as_data(data), name or self.name
         cost: dict[str, float] = {
             "graphs": len(self),
             "nodes": self.parts.nodes,
@@ -182,8 +181,10 @@ class SyntheticGraphs:
         }
         if self.seconds is not None:
             cost["distil_seconds"] = round(self.seconds, 3)
-        with place if run is None else nullcontext(run.dir) as folder:
-            return judge_graphs(run or Run(folder), name or self.name, seen, self.judging, cost)
+        if run is not None:
+            return judge_graphs(run, called, seen, self.judging, cost)
+        with tempfile.TemporaryDirectory() as folder:
+            return judge_graphs(Run(folder), called, seen, self.judging, cost)
 
     def evaluate(self, data: GraphData) -> dict[str, float]:
         """Quality of networks trained on this set, on the test graphs of some data."""

@@ -143,7 +143,7 @@ def to_pyg(
     Example:
         >>> path = Graphs([0, 1], [2], [[1], [0]], y=[1], root=[1, 0])
         >>> to_pyg(path)
-        [Data(x=[2, 2], edge_index=[2, 1], edge_attr=[1, 1], y=[1], degree=[2], root_mask=[2])]
+        [Data(x=[2, 2], edge_index=[2, 1], edge_attr=[1, 1], degree=[2], root_mask=[2], y=[1])]
     """
     data = _library("torch_geometric.data").Data
     rows = np.eye(int(graphs.node_labels.max(initial=0)) + 1) if table is None else table
