@@ -174,10 +174,19 @@ def test_more_classes_labels_of_edges_and_directions(tmp_path):
 def test_the_better_threshold_is_kept(tmp_path):
     data = motif_graphs(graphs=100)
     made = mirage(thresholds=0.4, tries=3, lowering=0.1).distill(run(tmp_path), data=data)
-    areas = made.facts["tries"]
+    areas = list(made.facts["tries"].values())
     assert len(areas) == 3
     least = [one["threshold"] for one in made.facts["classes"]]
     assert least == [16 - 4 * int(np.argmax(areas))] * 2
+
+
+def test_tries_that_empty_a_class_are_passed_over(tmp_path):
+    data = motif_graphs(graphs=100)
+    high = {"thresholds": 1.0, "lowering": 0.3, "tries": 3}
+    made = mirage(**high).distill(run(tmp_path / "one"), data=data)
+    assert "0" not in made.facts["tries"]
+    with pytest.raises(ArgumentError, match="has no set"):
+        mirage(**{**high, "tries": 2, "lowering": 0.01}).distill(run(tmp_path / "two"), data=data)
 
 
 def test_the_table_has_all_baselines_and_exhibits(tmp_path):

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -103,8 +103,15 @@ class Mirage:
                 UnusualUseWarning,
                 stacklevel=3,
             )
-        made = [self._built(data, trees, tried) for tried in range(self.tries)]
-        chosen = made[0] if len(made) == 1 else self._best(run, made, data)
+        made: dict[int, SyntheticGraphs] = {}
+        for tried in range(self.tries):
+            try:
+                made[tried] = self._built(data, trees, tried)
+            except ArgumentError:
+                # Lower thresholds that are still to be tried may leave no class empty.
+                if tried + 1 == self.tries and not made:
+                    raise
+        chosen = next(iter(made.values())) if self.tries == 1 else self._best(run, made, data)
         chosen.seconds = time.perf_counter() - begun
         return chosen
 
@@ -162,18 +169,21 @@ class Mirage:
             )
         return found
 
-    def _best(self, run: Run, made: Sequence[SyntheticGraphs], data: GraphData) -> SyntheticGraphs:
+    def _best(
+        self, run: Run, made: Mapping[int, SyntheticGraphs], data: GraphData
+    ) -> SyntheticGraphs:
         """The set on which networks reach the highest validation AUC, the first of equals."""
         judging = dataclasses.replace(self.judging, networks=self.judging.networks[:1])
-        areas = [
-            judge_graphs(
+        areas = {
+            tried: judge_graphs(
                 run, f"try {tried}", one.as_data(data), judging, {}, split="validation"
             ).mean("auc")
-            for tried, one in enumerate(made)
-        ]
-        chosen = made[int(np.nanargmax(areas))]
-        chosen.facts["tries"] = [round(area, 6) for area in areas]
-        return chosen
+            for tried, one in made.items()
+        }
+        best = max(areas, key=lambda tried: areas[tried])
+        # By how often the thresholds were lowered; those that left a class empty are not there.
+        made[best].facts["tries"] = {str(tried): round(one, 6) for tried, one in areas.items()}
+        return made[best]
 
     def _least(self, data: GraphData, one: int, tried: int) -> int:
         """The least number of graphs of a class, after so many lowerings."""
