@@ -24,6 +24,7 @@ _NAMES = {
     "StackedPredictor": "limbeck.products",
     "Student": "limbeck.products",
     "SyntheticDataset": "limbeck.products",
+    "SyntheticGraphs": "limbeck.products",
     "Term": "limbeck.objectives",
     "WindowCascade": "limbeck.products",
     "cached": "limbeck.cache",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from limbeck.products import StackedPredictor as StackedPredictor
     from limbeck.products import Student as Student
     from limbeck.products import SyntheticDataset as SyntheticDataset
+    from limbeck.products import SyntheticGraphs as SyntheticGraphs
     from limbeck.products import WindowCascade as WindowCascade
     from limbeck.run import Run as Run
     from limbeck.selection import ExitPolicy as ExitPolicy

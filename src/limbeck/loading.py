@@ -16,6 +16,7 @@ from limbeck.products import (
     StackedPredictor,
     Student,
     SyntheticDataset,
+    SyntheticGraphs,
     WindowCascade,
 )
 from limbeck.products.export_folder import FACTS
@@ -33,6 +34,7 @@ Product = (
     | SparseRetriever
     | ForceField
     | Shortlist
+    | SyntheticGraphs
 )
 KINDS: dict[str, type[Product]] = {
     "student": Student,
@@ -43,9 +45,17 @@ KINDS: dict[str, type[Product]] = {
     "sparse-retriever": SparseRetriever,
     "force-field": ForceField,
     "shortlist": Shortlist,
+    "synthetic-graphs": SyntheticGraphs,
 }
 
 
+# Products that hold no network of their own to fill.
+WITHOUT_NETWORK: tuple[type[Product], ...] = (
+    SyntheticDataset,
+    SyntheticGraphs,
+    SparseRetriever,
+    Shortlist,
+)
 # Products whose members may be fitted estimators.
 WITH_ESTIMATORS: tuple[type[Product], ...] = (StackedPredictor, WindowCascade)
 
@@ -86,7 +96,7 @@ def load(
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
         raise RunError(f"{folder} holds no run and no product")
     product: Any = KINDS[_kind(place)]
-    if network is not None and product in (SyntheticDataset, SparseRetriever, Shortlist):
+    if network is not None and product in WITHOUT_NETWORK:
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")
     if trusted and product not in WITH_ESTIMATORS:
         raise ArgumentError(

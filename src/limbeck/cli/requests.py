@@ -37,7 +37,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         help="Data by name: digits, folder:, csv:, jsonl:, parquet:, npz:, oof: (predictions of "
-        "models), beir: (a corpus for search), xyz: (frames of atoms), or of the data root."
+        "models), beir: (a corpus for search), xyz: (frames of atoms), "
+        "tu: (labelled graphs), or of the data root."
     ),
 ]
 Outside = Annotated[

@@ -7,11 +7,15 @@ from limbeck.data.data import Data, Task, from_arrays, from_datasets
 from limbeck.data.embedded import diabetes, digits, friedman, shifted_digits
 from limbeck.data.force_data import ForceData, assemble_forces
 from limbeck.data.frames import Frames, join
+from limbeck.data.graph_data import GraphData, assemble_graphs
+from limbeck.data.graph_labels import NodeLabels
 from limbeck.data.graphs import GraphBatch, GraphBatches, graph
+from limbeck.data.labelled_graphs import Graphs, join_graphs, united
 from limbeck.data.labelling import label_source, labelled
 from limbeck.data.loader import Loader, sequential
 from limbeck.data.mixing import cutmix
 from limbeck.data.molecules import molecules
+from limbeck.data.motif_graphs import motif_graphs
 from limbeck.data.predictions import from_predictions
 from limbeck.data.problems import MIXTURES, Mixture
 from limbeck.data.retrieval import Judged, RetrievalData
@@ -31,10 +35,13 @@ __all__ = [
     "Frames",
     "GraphBatch",
     "GraphBatches",
+    "GraphData",
+    "Graphs",
     "InputSpace",
     "Judged",
     "Loader",
     "Mixture",
+    "NodeLabels",
     "RetrievalData",
     "Siamese",
     "Split",
@@ -43,6 +50,7 @@ __all__ = [
     "TensorSplit",
     "Views",
     "assemble_forces",
+    "assemble_graphs",
     "centred",
     "convert",
     "cutmix",
@@ -55,13 +63,16 @@ __all__ = [
     "from_predictions",
     "graph",
     "join",
+    "join_graphs",
     "label_source",
     "labelled",
     "molecules",
+    "motif_graphs",
     "normalised",
     "sequential",
     "shifted_digits",
     "to_atoms",
+    "united",
     "whitened",
     "write_xyz",
 ]

@@ -17,6 +17,7 @@ from limbeck.data.options import check_options
 from limbeck.data.pictures import SPLITS, decode, read_pictures
 from limbeck.data.splits import TensorSplit
 from limbeck.data.tables import read_csv, read_jsonl, read_table, table_files
+from limbeck.data.tu_files import is_graphs, read_graphs
 from limbeck.data.xyz import is_xyz, read_xyz
 from limbeck.errors import DataError
 
@@ -201,6 +202,9 @@ def read_folder(path: Path, **options: Any) -> Any:
     if is_xyz(path):
         check_options(read_xyz, options)
         return read_xyz(path, **options)
+    if is_graphs(path):
+        check_options(read_graphs, options)
+        return read_graphs(path, **options)
     readers: list[tuple[str, Callable[..., Data]]] = [
         ("*.parquet", read_parquet),
         ("*.npz", read_npz),
@@ -219,8 +223,8 @@ def read_folder(path: Path, **options: Any) -> Any:
     found = ", ".join(names) or "nothing"
     raise DataError(
         f"{path} is in no layout that limbeck reads: expected one npz file, tables (parquet, csv, "
-        "jsonl), a corpus.jsonl with queries, files of extended XYZ, or a sub-folder of pictures "
-        f"a class, found {found}"
+        "jsonl), a corpus.jsonl with queries, files of extended XYZ, graphs, or a sub-folder of "
+        f"pictures a class, found {found}"
     )
 
 

@@ -13,18 +13,28 @@ from limbeck.data.data import Data, from_arrays
 from limbeck.data.docstrings import docstrings
 from limbeck.data.embedded import EMBEDDED
 from limbeck.data.force_data import ForceData
+from limbeck.data.graph_data import GraphData
 from limbeck.data.layouts import read_folder, read_npz, read_parquet
 from limbeck.data.molecules import molecules
+from limbeck.data.motif_graphs import motif_graphs
 from limbeck.data.oof import read_oof
 from limbeck.data.options import COUNTS, check_options
 from limbeck.data.retrieval import RetrievalData
 from limbeck.data.tables import read_csv, read_jsonl
+from limbeck.data.tu_files import read_graphs
 from limbeck.data.xyz import read_xyz
 from limbeck.errors import DataError, UnknownNameError, nearest
 from limbeck.naming import split_name
 
 ROOT = "LIMBECK_DATA"
-SETS: dict[str, Callable[..., Any]] = {**EMBEDDED, "docstrings": docstrings, "molecules": molecules}
+SETS: dict[str, Callable[..., Any]] = {
+    **EMBEDDED,
+    "docstrings": docstrings,
+    "molecules": molecules,
+    "motif-graphs": motif_graphs,
+}
+# Kinds of data that are no arrays, and cut themselves.
+KINDS = (RetrievalData, ForceData, GraphData)
 READERS: dict[str, Callable[..., Any]] = {
     "npz": read_npz,
     "parquet": read_parquet,
@@ -34,6 +44,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "oof": read_oof,
     "beir": read_beir,
     "xyz": read_xyz,
+    "tu": read_graphs,
 }
 
 
@@ -41,23 +52,25 @@ def resolve(data: Any, *, seed: int = 0) -> Any:
     """Return the data set that a name or object stands for.
 
     Args:
-        data: a `Data`, a `RetrievalData`, a `ForceData`, a pair of arrays ``(x, y)``, or a name:
-            ``digits``, or points in the plane such as ``ring8-2c``; ``docstrings``, a corpus with
-            queries; ``molecules``, small molecules labelled by a tight-binding method;
+        data: a `Data`, a `RetrievalData`, a `ForceData`, a `GraphData`, a pair of arrays
+            ``(x, y)``, or a name: ``digits``, or points in the plane such as ``ring8-2c``;
+            ``docstrings``, a corpus with queries; ``molecules``, small molecules labelled by a
+            tight-binding method; ``motif-graphs``, drawn graphs with planted motifs;
             ``npz:FILE``, ``parquet:PATH``, ``csv:PATH``, ``jsonl:PATH`` (tables of numbers or
             texts), ``oof:PATH`` (a table of out-of-fold predictions of models), ``folder:FOLDER``
             (pictures, a sub-folder a class), ``beir:FOLDER`` (a corpus with queries), ``xyz:PATH``
-            (labelled frames of atoms); or the name of a folder of the data root (the environment
-            variable LIMBECK_DATA). Options ride behind a question mark: ``labels=200`` keeps that
-            many training samples (queries, frames) for the student, the others going to teachers
-            trained here; ``samples=200`` keeps that many (documents, and the queries that they
-            answer) for all of them; ``size=32`` resizes images, ``titles=false`` leaves out titles
-            of documents, ``files=NAME+NAME`` chooses files of a folder of frames.
+            (labelled frames of atoms), ``tu:PATH`` (labelled graphs); or the name of a folder of
+            the data root (the environment variable LIMBECK_DATA). Options ride behind a question
+            mark: ``labels=200`` keeps that many training samples (queries, frames, graphs) for the
+            student, the others going to teachers trained here; ``samples=200`` keeps that many
+            (documents, and the queries that they answer) for all of them; ``size=32`` resizes
+            images, ``titles=false`` leaves out titles of documents, ``files=NAME+NAME`` chooses
+            files of a folder of frames, ``set=NAME`` one of several sets of graphs.
         seed: decides which samples ``labels`` and ``samples`` keep.
 
     Returns:
-        The data set: a `Data`, a `RetrievalData` where the name is of a corpus, or a `ForceData`
-        where it is of frames of atoms.
+        The data set: a `Data`, a `RetrievalData` where the name is of a corpus, a `ForceData` where
+        it is of frames of atoms, or a `GraphData` where it is of graphs.
 
     Raises:
         DataError: there is no such set (the nearest name is suggested), or it does not read.
@@ -66,7 +79,7 @@ def resolve(data: Any, *, seed: int = 0) -> Any:
         >>> len(resolve("digits?labels=50").train)
         50
     """
-    if isinstance(data, (Data, RetrievalData, ForceData)):
+    if isinstance(data, (Data, *KINDS)):
         return data
     if isinstance(data, (tuple, list)) and len(data) == 2 and not isinstance(data[0], str):
         return from_arrays(*data)
@@ -88,7 +101,7 @@ def resolve(data: Any, *, seed: int = 0) -> Any:
 
 def _cut(found: Any, samples: int, seed: int) -> Any:
     """A part of a data set for all who learn from it."""
-    if isinstance(found, (RetrievalData, ForceData)):
+    if isinstance(found, KINDS):
         return found.part(samples, seed=seed)
     return dataclasses.replace(found.few(samples, seed=seed), rest=None)
 

@@ -54,6 +54,7 @@ def _share(head: str = "", *, shown: bool = True) -> Figure:
 
 # In the order of the columns of a table.
 FIGURES: dict[str, Figure] = {
+    "auc": _share("AUC"),
     "accuracy": _share(),
     "best_accuracy": _share(),
     "top5": _share(shown=False),
@@ -107,6 +108,7 @@ FIGURES: dict[str, Figure] = {
 }
 # Those that decide: of a table, the first that all of its rows hold.
 MAIN = (
+    "auc",
     "accuracy",
     "exact",
     "ndcg_at_10",

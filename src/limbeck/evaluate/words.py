@@ -16,8 +16,8 @@ def _kilobytes(count: float) -> str:
 
 
 # Columns of what it costs to use a model that answers, several that answer as one, one that makes
-# samples, one that documents are searched by, one that moves atoms, an untrained one, or a
-# set that models are trained on.
+# samples, one that documents are searched by, one that moves atoms, an untrained one, or a set of
+# images or graphs that models are trained on.
 ANSWERS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
@@ -59,9 +59,18 @@ SETS: dict[str, tuple[str, Cost]] = {
     "parameters": ("parameters", WHOLE),
     "macs": ("MACs", WHOLE),
 }
+GRAPH_SETS: dict[str, tuple[str, Cost]] = {
+    "graphs": ("graphs", WHOLE),
+    "nodes": ("nodes stored", WHOLE),
+    "bytes": ("KB", _kilobytes),
+    "distil_seconds": ("distil s", "{:.2f}".format),
+    "train_seconds": ("train s", "{:.1f}".format),
+    "parameters": ("parameters", WHOLE),
+}
 # The cost by which rows are known to be of a kind.
 KINDS = {
     "images": SETS,
+    "graphs": GRAPH_SETS,
     "evaluations": SAMPLES,
     "members": STACKS,
     "index_bytes": SEARCHES,

@@ -43,6 +43,7 @@ from limbeck.functional.classification import (
     reliability,
     top_k_accuracy,
 )
+from limbeck.functional.computation_trees import ComputationTrees, computation_trees
 from limbeck.functional.contrastive import crd_loss
 from limbeck.functional.convergence import (
     RateFit,
@@ -109,6 +110,7 @@ from limbeck.functional.generative import (
     sliced_wasserstein,
     unit_projections,
 )
+from limbeck.functional.item_sets import ItemSets, exclusive_item_sets, frequent_item_sets
 from limbeck.functional.layers import layer_pairs, transport_loss, transport_plan
 from limbeck.functional.matched_norm import matched_batch_norm
 from limbeck.functional.mixing import blended, mixing_box, pasted
@@ -166,6 +168,7 @@ from limbeck.functional.ranking import (
     list_net_loss,
     plackett_luce_loss,
 )
+from limbeck.functional.readouts import root_readout
 from limbeck.functional.recursion import (
     anchored_recursion,
     anchored_teacher,
@@ -275,27 +278,28 @@ from limbeck.functional.zero_cost import (
 )
 
 __all__ = [
-    "Anchoring", "AxiomReport", "AxiomSpec", "EnsembleTarget", "ExitWindow", "MetaTeacher",
-    "Moments", "OperatingPoint", "PairPotential", "Pooling", "Projection", "RadialBasis",
-    "RankAgreement", "RateFit", "RatePrediction", "Removal", "RiskCoverage", "Softening", "Surface",
-    "Zca", "activation_pattern_score", "add_noise", "agreement", "alignment_pressure_loss",
-    "anchored_recursion", "anchored_teacher", "approximate_ndcg_loss", "approximate_ranks",
-    "ascent", "attention_transfer_loss", "augmentation_delta", "augmentation_robust_score", "aurc",
-    "auroc", "aurr", "average_correct_logits", "average_ranks", "beta_schedule",
-    "binary_cross_entropy", "blend", "blended", "bm25_idf", "brier_score", "bulk_distillation_loss",
-    "bulk_distillation_terms", "candidate_scores", "cascade_cost", "cascade_outputs",
-    "chain_distances", "check_axioms", "cka_loss", "class_gradient", "clip_probabilities",
-    "closed_form", "combined", "compressed", "confidence_scores", "contraction_bound",
-    "contraction_rate", "convert_prediction", "correlation_condition", "correlation_loss",
-    "cosine_cutoff", "cosine_loss", "coverage_at_risk", "crd_loss", "critic_loss", "critic_scores",
+    "Anchoring", "AxiomReport", "AxiomSpec", "ComputationTrees", "EnsembleTarget", "ExitWindow",
+    "ItemSets", "MetaTeacher", "Moments", "OperatingPoint", "PairPotential", "Pooling",
+    "Projection", "RadialBasis", "RankAgreement", "RateFit", "RatePrediction", "Removal",
+    "RiskCoverage", "Softening", "Surface", "Zca", "activation_pattern_score", "add_noise",
+    "agreement", "alignment_pressure_loss", "anchored_recursion", "anchored_teacher",
+    "approximate_ndcg_loss", "approximate_ranks", "ascent", "attention_transfer_loss",
+    "augmentation_delta", "augmentation_robust_score", "aurc", "auroc", "aurr",
+    "average_correct_logits", "average_ranks", "beta_schedule", "binary_cross_entropy", "blend",
+    "blended", "bm25_idf", "brier_score", "bulk_distillation_loss", "bulk_distillation_terms",
+    "candidate_scores", "cascade_cost", "cascade_outputs", "chain_distances", "check_axioms",
+    "cka_loss", "class_gradient", "clip_probabilities", "closed_form", "combined", "compressed",
+    "computation_trees", "confidence_scores", "contraction_bound", "contraction_rate",
+    "convert_prediction", "correlation_condition", "correlation_loss", "cosine_cutoff",
+    "cosine_loss", "coverage_at_risk", "crd_loss", "critic_loss", "critic_scores",
     "crop_scale_bounds", "cross_entropy", "cso_dispersion", "damped_coulomb", "decoupled_loss",
     "denoising_loss", "deterministic_step", "discriminator_input", "discriminator_loss",
     "distribution_matching_loss", "ensemble_target", "entropy", "error_scale", "estimate_floor",
-    "evaluation_rate", "exit_window", "exp_normal", "exp_normal_basis",
+    "evaluation_rate", "exclusive_item_sets", "exit_window", "exp_normal", "exp_normal_basis",
     "expected_calibration_error", "f_divergence_weight", "feature_mse_loss", "fit_rate", "fit_zca",
     "flops_regularizer", "flow_matrix", "force_field_errors", "force_field_loss",
-    "force_field_terms", "fpr_at_tpr", "frechet_distance", "fsp_loss", "gaussian_mmd",
-    "generator_loss", "gradient_norm", "gram_loss", "greedy_weights", "guided",
+    "force_field_terms", "fpr_at_tpr", "frechet_distance", "frequent_item_sets", "fsp_loss",
+    "gaussian_mmd", "generator_loss", "gradient_norm", "gram_loss", "greedy_weights", "guided",
     "hard_label_recovery", "heterogeneous_scores", "image_variation", "improvement_over_random",
     "in_batch_negatives", "in_window", "inference_free_query", "info_nce_bound", "info_nce_loss",
     "inverse_error_weights", "karras_sigmas", "keep_largest", "kernel_distance",
@@ -312,7 +316,7 @@ __all__ = [
     "rank_mse_loss", "ranknet_loss", "recover_soft_labels", "recovery_terms",
     "redundancy_projection", "relation_loss", "relation_scores", "relative_distance", "reliability",
     "ridge_path", "risk_at_coverage", "risk_at_recall", "risk_coverage_curve", "rkd_angle_loss",
-    "rkd_distance_loss", "row_statistics", "scod_curve", "scod_risk_at_coverage",
+    "rkd_distance_loss", "root_readout", "row_statistics", "scod_curve", "scod_risk_at_coverage",
     "semantic_distance", "semantic_loss", "shift_levels", "shifted_coulomb", "shifted_coulomb_self",
     "siamese_augment", "similarity_preserving_loss", "sliced_wasserstein", "smoothed_cosine",
     "soft_multilabel_loss", "soft_target_loss", "soften", "spatial_attention", "splade_head",

@@ -11,6 +11,7 @@ from limbeck.networks.convnet import CONVNETS
 from limbeck.networks.denoisers import DENOISERS
 from limbeck.networks.families import FAMILIES
 from limbeck.networks.force_fields import FORCE_FIELDS
+from limbeck.networks.graph_networks import GRAPH_NETWORKS
 from limbeck.networks.mixture import MIXTURE
 from limbeck.networks.reference import REFERENCES
 from limbeck.networks.resnet import RESNETS
@@ -26,4 +27,5 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     **DENOISERS,
     **MIXTURE,
     **FORCE_FIELDS,
+    **GRAPH_NETWORKS,
 }

@@ -7,6 +7,7 @@ from limbeck.products.sparse_retriever import SparseRetriever
 from limbeck.products.stacked_predictor import StackedPredictor
 from limbeck.products.student import Student
 from limbeck.products.synthetic_dataset import SyntheticDataset
+from limbeck.products.synthetic_graphs import SyntheticGraphs
 from limbeck.products.window_cascade import WindowCascade
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "StackedPredictor",
     "Student",
     "SyntheticDataset",
+    "SyntheticGraphs",
     "WindowCascade",
 ]

@@ -20,6 +20,7 @@ SIDECARS = (
     "retriever.json",
     "force_field.json",
     "search.json",
+    "graph_set.json",
 )
 
 

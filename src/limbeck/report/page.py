@@ -38,6 +38,7 @@ COSTS = (
         "parameters": "parameters",
     },
     {"images": "images to train on", "bytes": "bytes of the set"},
+    {"graphs": "graphs to train on", "bytes": "bytes of the set"},
     {"evaluations": "evaluations of the network for a sample", "parameters": "parameters"},
 )
 

@@ -1,0 +1,1 @@
+"""Graphs distilled without training into trees that often occur together."""
