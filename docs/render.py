@@ -126,11 +126,16 @@ def speed(names: list[str]) -> str:
     lines = []
     for one in facts:
         for name, ratio in one["ratios"].items():
-            aim = f"{one['target']:g}" if name in one["aimed"] else ""
-            lines.append([name, one["against"], f"{ratio:.2f}", aim])
+            aim = f"{_of(one['target'], name):.3g}" if name in one["aimed"] else ""
+            lines.append([name, _of(one["against"], name), f"{ratio:.3g}", aim])
     heads = ["", "beside", "times as long", "at most"]
     said = [one["said"] for one in facts if one.get("said")]
     return "\n\n".join([table(heads, lines), *said]) + "\n"
+
+
+def _of(said: Any, name: str) -> Any:
+    """What is said of one figure, or of all of them alike."""
+    return said[name] if isinstance(said, dict) else said
 
 
 def table(heads: list[str], lines: list[list[str]]) -> str:
