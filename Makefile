@@ -1,4 +1,5 @@
 # make run: environment and main job.  make test: environment and the whole suite.
+# make docs: environment and the site.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export LIMBECK_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: run test lint bench
+.PHONY: run test lint bench docs
 
 run: $(VENV)/.run
 	$(BIN)/limbeck run
@@ -15,12 +16,16 @@ test: lint
 	$(BIN)/pytest -q --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=10
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests examples benchmarks
-	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/ruff check src tests examples benchmarks docs
+	$(BIN)/ruff format --check src tests examples benchmarks docs
 	$(BIN)/mypy
 
 bench: $(VENV)/.test
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --json; done
+
+# Warnings are errors: a link that leads nowhere, a docstring that names what is not there.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 $(VENV)/.run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,4 +35,9 @@ $(VENV)/.run: pyproject.toml
 $(VENV)/.test: pyproject.toml Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,vision,export,ray]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@

@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+
+from evidence import benchmarks, by_inputs, figure, paper_presets, results, systems, table
 
 from limbeck import cards, catalogue, files
 from limbeck.evaluate import words
@@ -21,19 +22,6 @@ RESULTS, FIGURES = ROOT / "results", ROOT / "docs" / "figures"
 # What products of one ensemble are drawn against.
 DRAWN = {"latency_ms": "latency of one sample, ms", "macs": "multiply-adds of one sample"}
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
-
-
-def figure(value: Any) -> str:
-    """A figure as the pages show it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(figure(one) for one in value)
-    if isinstance(value, dict):
-        return "; ".join(f"{name}: {figure(one)}" for name, one in value.items())
-    return str(value)
 
 
 def claims(slug: str) -> str:
@@ -84,24 +72,12 @@ def joint(name: str) -> str:
     )
 
 
-def systems() -> str:
-    """The table of all systems."""
-    lines = [
-        "| system | family | takes | gives | paper | claims held |",
-        "|---|---|---|---|---|---|",
-    ]
-    for slug in cards.slugs():
-        card = cards.card(slug)
-        path = RESULTS / f"{slug}.json"
-        held = "not tested"
-        if path.exists():
-            entries = json.loads(path.read_text())["claims"]
-            held = f"{sum(entry['held'] for entry in entries)} of {len(entries)}"
-        takes = ", ".join(card.takes)
-        lines.append(
-            f"| `{slug}` | {card.family} | {takes} | {card.gives} | {card.paper} | {held} |"
-        )
-    return "\n".join(lines) + "\n"
+def picture(name: str, cost: str) -> str:
+    """A recorded run drawn as quality against one cost."""
+    facts = json.loads((RESULTS / f"run-{name}.json").read_text())
+    drawn = plots.quality_against_cost(facts["rows"], cost, DRAWN[cost])
+    files.write_text(FIGURES / f"{name}-{cost}.svg", f"{XML}{drawn}")
+    return f"![{DRAWN[cost]}: {facts['command']}](docs/figures/{name}-{cost}.svg)\n"
 
 
 def comparison(path: Path) -> str:
@@ -138,12 +114,6 @@ def _of(said: Any, name: str) -> Any:
     return said[name] if isinstance(said, dict) else said
 
 
-def table(heads: list[str], lines: list[list[str]]) -> str:
-    """A table of a page."""
-    rule = ["---"] * len(heads)
-    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rule, *lines])
-
-
 def losses_by_need() -> str:
     """The matrix of what one has and which losses need just that."""
     lines = ["| the teacher gives | labels | what you can use |", "|---|---|---|"]
@@ -178,12 +148,18 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
+    text = fill("by-inputs", by_inputs(), text)
+    text = fill("results", results(), text)
+    text = fill("paper-presets", paper_presets(), text)
+    text = fill("benchmarks", benchmarks(speed), text)
     tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
     text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
     text = fill("losses-by-need", losses_by_need(), text)
     text = fill("losses", losses(), text)
     for path in sorted(RESULTS.glob("run-*.json")):
         text = fill(f"numbers {path.stem.removeprefix('run-')}", rows(path), text)
+    for name, cost in re.findall(r"<!-- picture (\S+) (\S+) -->", text):
+        text = fill(f"picture {name} {cost}", picture(name, cost), text)
     for name in re.findall(r"<!-- joint (\S+) -->", text):
         text = fill(f"joint {name}", joint(name), text)
     for name in re.findall(r"<!-- speed (.+) -->", text):

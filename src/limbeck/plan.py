@@ -169,7 +169,7 @@ def plan(request: Request, folder: Path, *, devices: int = 1, quiet: bool = True
 
     Raises:
         Interrupted: the user asked to stop.
-        Others as the run itself would raise before its first steps.
+        LimbeckError: as the run itself would before its first steps.
     """
     import torch
 

@@ -49,6 +49,17 @@ def test_run_prints_one_line_of_json_last(finished):
         assert 0 <= row["quality"]["accuracy"] <= 1
 
 
+def test_a_gallery_leads_to_the_report_of_each_finished_run(finished, limbeck):
+    folder, _ = finished
+    done = limbeck("gallery", "first", "nothing", "--out", "site", "--json", cwd=folder)
+    assert done.status == 0, done.err
+    facts = last_json(done.out)
+    assert facts["pages"] == ["site/kd-first.html"]
+    assert set(facts["left_out"]) == {"nothing"}
+    assert "left out: nothing holds no run" in done.err
+    assert 'href="kd-first.html"' in (folder / facts["gallery"]).read_text()
+
+
 def test_people_read_standard_output_and_programs_one_line(finished, limbeck):
     folder, facts = finished
     done = command("evaluate", "first", "--json", cwd=folder)

@@ -274,6 +274,6 @@ def test_retrievers_are_drawn_against_what_their_index_costs():
         {"name": "one", "role": "product", "quality": quality, "cost": cost},
         {"name": "bm25", "role": "teacher", "quality": quality, "cost": {"latency_ms": 0.3}},
     ]
-    labels = [drawn["caption"] for drawn in page._costs(rows)]
+    labels = [drawn["caption"] for drawn in page.costs_drawn(rows)]
     assert labels[1:] == ["bytes of the index", "latency of one query, ms"]
     assert "latency is for one query" in page._caption(rows, 1, table_cells(rows)[0])

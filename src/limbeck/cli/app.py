@@ -9,6 +9,7 @@ from limbeck.cli import (
     compare,
     evaluate,
     export,
+    gallery,
     label,
     listing,
     plan,
@@ -46,6 +47,7 @@ app.command("label")(label.label)
 app.command("simulate")(simulate.simulate)
 app.command("export")(export.export)
 app.command("report")(report.report)
+app.command("gallery")(gallery.gallery)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)

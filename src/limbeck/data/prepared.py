@@ -82,11 +82,10 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Prepared(Data):
-    """Data that was normalised or whitened once and for all.
+    """Data that was normalised or whitened once and for all; other fields as in `Data`.
 
     Args:
         pixels: the way back.
-        Others as `Data`.
     """
 
     pixels: Pixels = Pixels()

@@ -63,7 +63,7 @@ def trained(run: Run, cases: Sequence[Case], label: str = "fresh networks") -> l
 
     Raises:
         ArgumentError: a set is no classification.
-        Others as `fit`.
+        LimbeckError: as `fit` does.
     """
     light: dict[tuple[int, str, bool, bool], Data] = {}
     jobs: dict[str, tuple[Case]] = {}

@@ -124,7 +124,7 @@ def rank_scores(
         ArgumentError: a random subset has another size or other labels than the set, or it or the
             full data lives in another space than the set: networks read other test samples, or
             eight-bit views see other pictures.
-        Others as `limbeck.evaluate.fresh_networks.trained`.
+        LimbeckError: as `limbeck.evaluate.fresh_networks.trained` does.
 
     Source: Li et al., DD-Ranking, arXiv 2505.13300.
     """

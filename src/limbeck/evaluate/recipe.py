@@ -34,12 +34,11 @@ from limbeck.settings import settings
 
 @dataclass(frozen=True)
 class Relabelled(Data):
-    """Data whose training split is a small set with replayed labels.
+    """Data whose training split is a small set with replayed labels; other fields as in `Data`.
 
     Args:
         labels: of the set, whose pictures are bytes in the column ``"x"``.
         space: of the pictures.
-        Others as `Data`.
     """
 
     labels: LabelStore | None = None

@@ -75,7 +75,7 @@ def fit(
     Raises:
         ModelError: student or teacher cannot take the inputs, or give other classes than the
             data has; found before the first step.
-        Others as `alternate`.
+        LimbeckError: as `alternate` does.
     """
     if not objective.needs_teacher:
         teacher = None

@@ -352,7 +352,8 @@ class WindowCascade(Predictor):
             to: ``"onnx"`` (``stage-0.onnx`` and on, with ``cascade.json``, which
                 `limbeck.bridges.onnx_cascade` runs without torch) or ``"safetensors"``, which
                 `limbeck.load` reads.
-            data, origin: not needed.
+            data: not needed.
+            origin: not needed.
 
         Returns:
             ``format``, ``folder``, ``files``, ``bytes``, and ``largest_difference`` of ONNX.

@@ -1,6 +1,7 @@
-"""One self-contained page from run folders, or about a comparison."""
+"""One self-contained page from run folders, a gallery of several, or about a comparison."""
 
+from limbeck.report.gallery import write_gallery
 from limbeck.report.page import write_report
 from limbeck.report.tournament import write_comparison
 
-__all__ = ["write_comparison", "write_report"]
+__all__ = ["write_comparison", "write_gallery", "write_report"]

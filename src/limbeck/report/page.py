@@ -43,12 +43,15 @@ COSTS = (
 )
 
 
-def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
+def write_report(
+    folders: Sequence[Path], out: Path | None = None, *, home: str | None = None
+) -> Path:
     """Write one page about one or several finished runs.
 
     Args:
         folders: run folders; all that is shown is read from them.
         out: the file; ``report.html`` in the first folder by default.
+        home: a page beside it that it leads back to; none by default.
 
     Returns:
         The file.
@@ -60,7 +63,8 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     title = stories[0].card.title if len(stories) == 1 else f"{len(stories)} runs"
     path = out or folders[0] / "report.html"
     runs = [_run(story) for story in stories]
-    write_page(path, "page.html", title=title, together=_together(stories), runs=runs)
+    together = _together(stories)
+    write_page(path, "page.html", title=title, home=home, together=together, runs=runs)
     return path
 
 
@@ -93,7 +97,7 @@ def _together(stories: Sequence[Story]) -> dict[str, Any] | None:
         "rows": [
             {"role": row["role"], "cells": line} for row, line in zip(rows, cells, strict=True)
         ],
-        "plots": _costs(rows),
+        "plots": costs_drawn(rows),
     }
 
 
@@ -143,7 +147,7 @@ def _gallery(gallery: Gallery) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [
         {
             "name": name,
-            "pictures": [_picture(*one) for one in zip(gallery.columns, row, strict=True)],
+            "pictures": [picture_of(*one) for one in zip(gallery.columns, row, strict=True)],
         }
         for name, row in zip(gallery.rows, gallery.pictures, strict=True)
     ]
@@ -157,7 +161,8 @@ def _gallery(gallery: Gallery) -> dict[str, Any]:
     }
 
 
-def _picture(column: str, text: str) -> dict[str, Any]:
+def picture_of(column: str, text: str) -> dict[str, Any]:
+    """One PNG file of a gallery, with its column and its size."""
     # The sizes stand at a fixed place of every PNG file; browsers lay the page out with them.
     width, height = struct.unpack(">II", base64.b64decode(text[:32])[16:24])
     return {"column": column, "png": text, "width": width, "height": height}
@@ -165,7 +170,7 @@ def _picture(column: str, text: str) -> dict[str, Any]:
 
 def _groups(story: Story) -> list[dict[str, Any]]:
     groups = [
-        {"title": "Quality against cost", "plots": _costs(story.rows)},
+        {"title": "Quality against cost", "plots": costs_drawn(story.rows)},
         *_exhibits(story.charts),
         {"title": "Loss terms", "plots": _stages(story.curves, "loss")},
         {"title": "Gradient norm of each term", "plots": _stages(story.norms, "gradient norm")},
@@ -182,7 +187,8 @@ def _groups(story: Story) -> list[dict[str, Any]]:
     return groups
 
 
-def _costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def costs_drawn(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The main figure of rows against each cost that rows of their kind are drawn against."""
     costs = next((one for one in COSTS if next(iter(one)) in rows[0]["cost"]), {})
     return [
         _plot(plots.quality_against_cost(rows, name, label), label)

@@ -23,6 +23,8 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 # Names of a matrix whose numbers are written into its cells.
 FEW_CELLS = 14
+# How far an axis may reach before the marks within its decades run into each other.
+FEW_DECADES = 60
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
@@ -254,12 +256,22 @@ def rank_diagram(
 
 
 def _readable(axis: Any) -> None:
-    """Mark 1, 2 and 5 of each decade on a logarithmic axis, in plain figures."""
+    """Mark 1, 2 and 5 of each decade of a logarithmic axis, of many decades 1 only."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low, high = axis.get_data_interval()
+    subs = (1, 2, 5) if high < FEW_DECADES * low else (1,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float) -> str:
+    """A number that stands beside others on an axis: 20000 is 20k."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 10 * size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
