@@ -19,7 +19,6 @@ from limbeck.errors import (
     SettingsError,
     UnknownNameError,
 )
-from limbeck.run.folder import how_to_go_on
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for programs.")
@@ -86,6 +85,8 @@ def interruptible(folder: Path) -> Iterator[None]:
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as stop:
+        from limbeck.run.folder import how_to_go_on
+
         how = how_to_go_on(folder)
         # A seed's own folder need not be named: the run as a whole goes on.
         words = str(stop).partition("; go on with")[0] or "stopped"
