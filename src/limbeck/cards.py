@@ -160,6 +160,9 @@ def settings_of(slug: str) -> list[Setting]:
 
 
 def _kind(annotation: ast.expr) -> str:
+    """A kind without its bounds, which the class checks and no reader of a list needs."""
+    if isinstance(annotation, ast.BinOp):
+        return f"{_kind(annotation.left)} | {_kind(annotation.right)}"
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
         assert isinstance(annotation.slice, ast.Tuple)
         return ast.unparse(annotation.slice.elts[0])

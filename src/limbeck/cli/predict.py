@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.cli.speaking import DataRoot, Json, RunFolder, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     data: Annotated[str, typer.Option(help="Data by name; its test split is predicted.")],
     out: Annotated[
         Path | None, typer.Option(help="Write a CSV file instead of the first lines here.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,25 @@ from typing import Annotated, Any
 
 import typer
 
+from limbeck.cli import completing
+from limbeck.cli.layout import table_lines, width_of, wrapped
 from limbeck.errors import (
     ArgumentError,
     Interrupted,
     LimbeckError,
+    LimbeckWarning,
     SettingsError,
     UnknownNameError,
 )
 
+MethodName = Annotated[
+    str,
+    typer.Argument(help="Name of the method; see limbeck list.", autocompletion=completing.methods),
+]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of the run.", autocompletion=completing.runs),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for programs.")
 ]
@@ -36,7 +48,8 @@ DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
 def say(text: str = "", *, json_wanted: bool = False) -> None:
     """Print words for people: on standard output, or on standard error beside JSON."""
-    print(text, file=sys.stderr if json_wanted else sys.stdout, flush=True)
+    stream = sys.stderr if json_wanted else sys.stdout
+    print(wrapped(text, width_of(stream)), file=stream, flush=True)
 
 
 def emit(facts: Mapping[str, Any]) -> None:
@@ -47,25 +60,11 @@ def emit(facts: Mapping[str, Any]) -> None:
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, json_wanted: bool = False
 ) -> None:
-    """Print a table: ruled in a terminal, plain aligned columns elsewhere."""
+    """Print a table in aligned columns: in the width of a terminal, one line a row elsewhere."""
     stream = sys.stderr if json_wanted else sys.stdout
     cells = [[str(cell) for cell in row] for row in rows]
-    if stream.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        shown = Table(*heads, box=None, header_style="bold", pad_edge=False)
-        for row in cells:
-            shown.add_row(*row)
-        Console(file=stream).print(shown)
-        return
-    widths = [
-        max(len(line[place]) for line in [list(heads), *cells]) for place in range(len(heads))
-    ]
-    for line in [list(heads), *cells]:
-        padded = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(padded.rstrip(), file=stream)
-    stream.flush()
+    blocks = table_lines(heads, cells, width_of(stream))
+    print("\n\n".join("\n".join(block) for block in blocks), file=stream, flush=True)
 
 
 def use_data_root(folder: str | None) -> None:
@@ -96,19 +95,20 @@ def interruptible(folder: Path) -> Iterator[None]:
 def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
+    warnings.formatwarning = _warning_line
     try:
         status = app(standalone_mode=False)
         # The parser answers a key press of its own with a status instead of an exception.
         return status if isinstance(status, int) else DONE
     except Interrupted as stop:
-        print(f"\n{stop}", file=sys.stderr)
+        print(wrapped(f"\n{stop}", width_of(sys.stderr)), file=sys.stderr)
         return STOPPED
     except KeyboardInterrupt:
         return STOPPED
     except LimbeckError as error:
         if verbose:
             traceback.print_exc()
-        print(f"Error: {error}", file=sys.stderr)
+        print(wrapped(f"Error: {error}", width_of(sys.stderr)), file=sys.stderr)
         usage = isinstance(error, (SettingsError, ArgumentError, UnknownNameError))
         return USAGE if usage else FAILED
     except typer.Exit as ended:
@@ -120,3 +120,12 @@ def failing(app: Callable[..., Any]) -> int:
             raise
         show()
         return getattr(error, "exit_code", USAGE)
+
+
+def _warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: Any = None
+) -> str:
+    """A warning as a person reads it: what limbeck says has no use for a place in its source."""
+    if issubclass(category, LimbeckWarning):
+        return wrapped(f"Warning: {message}", width_of(sys.stderr)) + "\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
