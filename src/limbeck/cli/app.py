@@ -33,6 +33,7 @@ VERBS = {
     "check": "check.check",
     "compare": "compare.compare",
     "runs": "runs.runs",
+    "doctor": "doctor.doctor",
 }
 
 

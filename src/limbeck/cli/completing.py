@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from limbeck import cards
-from limbeck.errors import SettingsError
 
 RUNS = Path("runs")
 # What a run or a comparison, and what a product alone has in its folder.
@@ -37,14 +36,11 @@ def entries(incomplete: str) -> list[str]:
 
 def presets(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of presets of the method on the same line."""
-    import sys
-
-    print(ctx.params, ctx.args, ctx.obj, vars(ctx), file=sys.stderr)
-    try:
-        known = cards.presets(ctx.params.get("method") or "")
-    except SettingsError:
+    # An option that still waits for its value keeps the parser from the words before it.
+    typed = next((word for word in ctx.args if word in cards.slugs()), ctx.params.get("method"))
+    if typed not in cards.slugs():
         return []
-    return [name for name in known if name.startswith(incomplete)]
+    return [name for name in cards.presets(typed) if name.startswith(incomplete)]
 
 
 def runs(incomplete: str) -> list[str]:
