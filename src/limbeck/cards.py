@@ -15,6 +15,18 @@ from limbeck.plain import unworded
 
 METHODS = Path(__file__).parent / "methods"
 REQUIRED = ("title", "class", "family", "takes", "gives", "paper", "summary")
+# Of a method's README, in this order.
+HEADINGS = (
+    "What it does",
+    "What goes in, what comes out",
+    "Use it",
+    "How it works",
+    "Defaults and what moves them",
+    "Numbers",
+    "What must hold",
+    "Limits and pitfalls",
+    "Cite",
+)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ VERBS = {
     "compare": "compare.compare",
     "runs": "runs.runs",
     "doctor": "doctor.doctor",
+    "new-method": "new_method.new_method",
 }
 
 
