@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import house
+
 from limbeck import cards, catalogue, files
 from limbeck.evaluate import words
 from limbeck.evaluate.table import joint_rows
@@ -173,6 +175,7 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
+    text = fill("house", house.table(), text)
     tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
     text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
     text = fill("losses-by-need", losses_by_need(), text)
@@ -193,9 +196,9 @@ def rendered(text: str, slug: str | None) -> str:
 def main() -> int:
     """Render all pages; with ``--check`` only say which are not up to date."""
     stale = []
-    pages = dict.fromkeys([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]) | {
-        cards.card(s).folder / "README.md": s for s in cards.slugs()
-    }
+    pages = dict.fromkeys(
+        [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    ) | {cards.card(s).folder / "README.md": s for s in cards.slugs()}
     for path, slug in pages.items():
         old = path.read_text()
         new = rendered(old, slug)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class LimbeckError(Exception):
@@ -60,6 +61,22 @@ class NoEffectWarning(LimbeckWarning):
 
 class UnusualUseWarning(LimbeckWarning):
     """What was asked for runs, but is probably not what was meant."""
+
+
+def absent(path: Path) -> str:
+    """Say that a file or folder does not exist, and which one beside it was probably meant.
+
+    Example:
+        >>> absent(Path("absent.npz"))
+        'absent.npz does not exist'
+    """
+    said = f"{path} does not exist"
+    try:
+        beside = [one.name for one in path.parent.iterdir() if not one.name.startswith(".")]
+    except OSError:
+        return said
+    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
+    return f"{said}; did you mean {path.parent / close[0]}?" if close else said
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -20,9 +20,19 @@ from limbeck.errors import (
     Interrupted,
     LimbeckError,
     LimbeckWarning,
+    RunError,
     SettingsError,
     UnknownNameError,
+    absent,
 )
+
+
+def _there(ctx: typer.Context, folder: Path) -> Path:
+    """A run's folder, refused before libraries are imported where there is none."""
+    if not ctx.resilient_parsing and not folder.exists():
+        raise RunError(f"{folder} holds no run: {absent(folder)}")
+    return folder
+
 
 MethodName = Annotated[
     str,
@@ -30,7 +40,12 @@ MethodName = Annotated[
 ]
 RunFolder = Annotated[
     Path,
-    typer.Argument(metavar="RUN", help="Folder of the run.", autocompletion=completing.runs),
+    typer.Argument(
+        metavar="RUN",
+        help="Folder of the run.",
+        autocompletion=completing.runs,
+        callback=_there,
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for programs.")
@@ -97,7 +112,7 @@ def failing(app: Callable[..., Any]) -> int:
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
     warnings.formatwarning = _warning_line
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="limbeck")
         # The parser answers a key press of its own with a status instead of an exception.
         return status if isinstance(status, int) else DONE
     except Interrupted as stop:
