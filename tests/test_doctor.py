@@ -1,7 +1,6 @@
 """The doctor reads extras from metadata and never fails because something is missing."""
 
 import importlib.metadata
-import json
 import sys
 import tomllib
 from pathlib import Path

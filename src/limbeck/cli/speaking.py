@@ -110,7 +110,7 @@ def interruptible(folder: Path) -> Iterator[None]:
 def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
-    warnings.formatwarning = _warning_line
+    before, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
         status = app(standalone_mode=False, prog_name="limbeck")
         # The parser answers a key press of its own with a status instead of an exception.
@@ -135,6 +135,8 @@ def failing(app: Callable[..., Any]) -> int:
             raise
         show()
         return getattr(error, "exit_code", USAGE)
+    finally:
+        warnings.formatwarning = before
 
 
 def _warning_line(
