@@ -90,3 +90,17 @@ def test_calling_the_command_line_leaves_warnings_as_they_were(limbeck):
     before = warnings.formatwarning
     limbeck("list")
     assert warnings.formatwarning is before
+
+
+def test_a_format_that_is_not_written_is_refused_before_anything_is_loaded(limbeck, folder):
+    (folder / "first").mkdir()
+    said = limbeck("predict", "first", "--data", "digits", "--out", "said.txt")
+    assert said.status == 2
+    assert "predictions are written as .csv" in said.err
+
+
+def test_show_names_kinds_without_bounds_and_presets_as_they_are_typed(limbeck):
+    said = limbeck("show", "kd").out
+    assert "  patience: int | None = None\n" in said
+    assert "tiny: --data 'digits?labels=100' --teacher 'mlp?hidden=32'" in said
+    assert "``" not in said

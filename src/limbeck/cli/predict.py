@@ -23,6 +23,8 @@ def predict(
 ) -> None:
     """Predict the test split of some data with a run's product."""
     use_data_root(data_root)
+    if out is not None and out.suffix != ".csv":
+        raise SettingsError(f"--out {out}: predictions are written as .csv")
     import pandas as pd
 
     from limbeck import files
@@ -53,8 +55,6 @@ def predict(
             columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
     frame = pd.DataFrame(columns)
     if out is not None:
-        if out.suffix != ".csv":
-            raise SettingsError(f"--out {out}: predictions are written as .csv")
         files.write_text(out, frame.to_csv(index=False))
         say(f"{len(frame)} predictions: {out}", json_wanted=json_wanted)
     else:
