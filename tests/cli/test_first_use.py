@@ -1,13 +1,13 @@
 """What somebody meets who uses limbeck for the first time, and what is said then."""
 
 import importlib.util
+import subprocess
 import sys
 import warnings
 
 import pytest
 
 import limbeck as package
-from limbeck.cli.speaking import _warning_line
 from limbeck.data.names import resolve
 from limbeck.errors import (
     ArgumentError,
@@ -16,6 +16,7 @@ from limbeck.errors import (
     RunError,
     UnusualUseWarning,
     absent,
+    warnings_in_words,
 )
 from limbeck.networks.names import read_weights
 from limbeck.networks.small import MLP
@@ -80,10 +81,21 @@ def test_a_class_in_place_of_a_network_is_told_to_be_called(tmp_path):
 
 
 def test_warnings_read_as_words_without_a_place_in_the_source():
-    said = _warning_line(UnusualUseWarning("this is odd"), UnusualUseWarning, "file.py", 3)
-    assert said == "Warning: this is odd\n"
-    other = _warning_line("old", DeprecationWarning, "file.py", 3)
-    assert other == "file.py:3: DeprecationWarning: old\n"
+    with warnings_in_words():
+        said = warnings.formatwarning(UnusualUseWarning("odd"), UnusualUseWarning, "file.py", 3)
+        other = warnings.formatwarning("old", DeprecationWarning, "file.py", 3, "")
+    assert said == "Warning: odd\n"
+    assert other.startswith("file.py:3: DeprecationWarning: old")
+
+
+def test_warnings_of_seeds_side_by_side_read_so_too(tmp_path):
+    words = ("run", "kd", "--preset", "tiny", "--seeds", "2", "--quiet")
+    done = subprocess.run(
+        [sys.executable, "-m", "limbeck", *words], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning: teacher" in done.stderr
+    assert "UnusualUseWarning" not in done.stderr
 
 
 def test_calling_the_command_line_leaves_warnings_as_they_were(limbeck):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,11 @@ from limbeck.errors import (
     ArgumentError,
     Interrupted,
     LimbeckError,
-    LimbeckWarning,
     RunError,
     SettingsError,
     UnknownNameError,
     absent,
+    warnings_in_words,
 )
 
 
@@ -110,9 +109,9 @@ def interruptible(folder: Path) -> Iterator[None]:
 def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
-    before, warnings.formatwarning = warnings.formatwarning, _warning_line
     try:
-        status = app(standalone_mode=False, prog_name="limbeck")
+        with warnings_in_words(lambda words: wrapped(words, width_of(sys.stderr))):
+            status = app(standalone_mode=False, prog_name="limbeck")
         # The parser answers a key press of its own with a status instead of an exception.
         return status if isinstance(status, int) else DONE
     except Interrupted as stop:
@@ -135,14 +134,3 @@ def failing(app: Callable[..., Any]) -> int:
             raise
         show()
         return getattr(error, "exit_code", USAGE)
-    finally:
-        warnings.formatwarning = before
-
-
-def _warning_line(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: Any = None
-) -> str:
-    """A warning as a person reads it: what limbeck says has no use for a place in its source."""
-    if issubclass(category, LimbeckWarning):
-        return wrapped(f"Warning: {message}", width_of(sys.stderr)) + "\n"
-    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
