@@ -175,7 +175,8 @@ def rendered(text: str, slug: str | None) -> str:
         return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
 
     text = fill("systems", systems(), text)
-    text = fill("house", house.table(), text)
+    if "<!-- house -->" in text:  # it reads all of the source
+        text = fill("house", house.table(), text)
     tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
     text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
     text = fill("losses-by-need", losses_by_need(), text)
