@@ -9,7 +9,9 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import house
 from evidence import benchmarks, by_inputs, figure, paper_presets, results, systems, table
 
 from limbeck import cards, catalogue, files
@@ -152,6 +154,8 @@ def rendered(text: str, slug: str | None) -> str:
     text = fill("results", results(), text)
     text = fill("paper-presets", paper_presets(), text)
     text = fill("benchmarks", benchmarks(speed), text)
+    if "<!-- house -->" in text:  # it reads all of the source
+        text = fill("house", house.table(), text)
     tables = [comparison(path) for path in sorted(RESULTS.glob("compare-*.json"))]
     text = fill("comparisons", "\n".join(tables) or "None recorded yet.\n", text)
     text = fill("losses-by-need", losses_by_need(), text)
@@ -174,9 +178,9 @@ def rendered(text: str, slug: str | None) -> str:
 def main() -> int:
     """Render all pages; with ``--check`` only say which are not up to date."""
     stale = []
-    pages = dict.fromkeys([ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]) | {
-        cards.card(s).folder / "README.md": s for s in cards.slugs()
-    }
+    pages = dict.fromkeys(
+        [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    ) | {cards.card(s).folder / "README.md": s for s in cards.slugs()}
     for path, slug in pages.items():
         old = path.read_text()
         new = rendered(old, slug)

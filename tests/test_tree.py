@@ -9,71 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from docs import house
+
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src" / "limbeck"
-FLOORS = [
-    {
-        "errors",
-        "checks",
-        "settings",
-        "plain",
-        "naming",
-        "keyed",
-        "fingerprint",
-        "files",
-        "locks",
-        "cards",
-        "catalogue",
-    },
-    {"functional"},
-    {"data"},
-    {"networks"},
-    {"outputs", "features", "labels", "samplers"},
-    {"averaging", "columns", "routes", "teachers", "objectives", "cache", "selection", "bridges"},
-    {"run"},
-    {"loops"},
-    {"evaluate"},
-    {"products"},
-    {"loading", "method"},
-    {"experiment", "rehearsal", "plan"},
-    {"claims", "comparison"},
-    {"methods"},
-    {"report"},
-    {"testing", "cli"},
-]
-LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-
-
-def room_of(path):
-    first = path.relative_to(SOURCE).parts[0]
-    return first.removesuffix(".py")
-
-
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("limbeck"):
-            parts = node.module.split(".")[1:]
-            yield from [parts] if parts else [[alias.name] for alias in node.names]
-
-
-def sources():
-    return [
-        path
-        for path in sorted(SOURCE.rglob("*.py"))
-        if room_of(path) not in ("__init__", "__main__")
-    ]
+SOURCE = house.SOURCE
 
 
 def test_every_room_has_a_floor():
-    assert {room_of(path) for path in sources()} <= set(LEVEL)
+    assert {house.room_of(path) for path in house.sources()} <= set(house.LEVEL)
+
+
+def test_every_room_says_what_it_is_for():
+    assert all(house.purpose(room) for room in house.LEVEL)
 
 
 def test_imports_go_down():
     wrong = [
         f"{path.relative_to(SOURCE)} imports {'.'.join(parts)}"
-        for path in sources()
-        for parts in imported(path)
-        if LEVEL.get(parts[0], 0) > LEVEL[room_of(path)]
+        for path in house.sources()
+        for parts in house.imported(path)
+        if house.LEVEL.get(parts[0], 0) > house.LEVEL[house.room_of(path)]
     ]
     assert not wrong
 
@@ -81,7 +36,7 @@ def test_imports_go_down():
 def test_no_method_imports_another():
     for path in (SOURCE / "methods").rglob("*.py"):
         own = path.relative_to(SOURCE / "methods").parts[0]
-        for parts in imported(path):
+        for parts in house.imported(path):
             assert parts[0] != "methods" or parts[1] == own, f"{path} imports {parts}"
 
 
@@ -98,7 +53,7 @@ def test_functional_needs_torch_and_numpy_only():
 
 
 def test_no_source_file_is_above_400_lines():
-    long = {p.name: n for p in sources() if (n := len(p.read_text().splitlines())) > 400}
+    long = {p.name: n for p in house.sources() if (n := len(p.read_text().splitlines())) > 400}
     assert not long
 
 

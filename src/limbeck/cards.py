@@ -15,6 +15,18 @@ from limbeck.plain import unworded
 
 METHODS = Path(__file__).parent / "methods"
 REQUIRED = ("title", "class", "family", "takes", "gives", "paper", "summary")
+# Of a method's README, in this order.
+HEADINGS = (
+    "What it does",
+    "What goes in, what comes out",
+    "Use it",
+    "How it works",
+    "Defaults and what moves them",
+    "Numbers",
+    "What must hold",
+    "Limits and pitfalls",
+    "Cite",
+)
 
 
 @dataclass(frozen=True)
@@ -160,6 +172,9 @@ def settings_of(slug: str) -> list[Setting]:
 
 
 def _kind(annotation: ast.expr) -> str:
+    """A kind without its bounds, which the class checks and no reader of a list needs."""
+    if isinstance(annotation, ast.BinOp):
+        return f"{_kind(annotation.left)} | {_kind(annotation.right)}"
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
         assert isinstance(annotation.slice, ast.Tuple)
         return ast.unparse(annotation.slice.elts[0])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 
 class LimbeckError(Exception):
@@ -60,6 +64,48 @@ class NoEffectWarning(LimbeckWarning):
 
 class UnusualUseWarning(LimbeckWarning):
     """What was asked for runs, but is probably not what was meant."""
+
+
+@contextlib.contextmanager
+def warnings_in_words(written: Callable[[str], str] = str) -> Iterator[None]:
+    """Show warnings of limbeck inside the block as words, without a place in its source.
+
+    Args:
+        written: from the words to those that are shown, such as folded to a width.
+
+    Example:
+        >>> with warnings_in_words():
+        ...     warnings.formatwarning(NoEffectWarning("drop it"), NoEffectWarning, "file.py", 3)
+        'Warning: drop it\\n'
+    """
+    before = warnings.formatwarning
+
+    def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:
+        if issubclass(category, LimbeckWarning):
+            return written(f"Warning: {message}") + "\n"
+        return before(message, category, *place, **more)
+
+    warnings.formatwarning = shown
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def absent(path: Path) -> str:
+    """Say that a file or folder does not exist, and which one beside it was probably meant.
+
+    Example:
+        >>> absent(Path("absent.npz"))
+        'absent.npz does not exist'
+    """
+    said = f"{path} does not exist"
+    try:
+        beside = [one.name for one in path.parent.iterdir() if not one.name.startswith(".")]
+    except OSError:
+        return said
+    close = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
+    return f"{said}; did you mean {path.parent / close[0]}?" if close else said
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limbeck.errors import ArgumentError, CorruptFileError, RunError, nearest
+from limbeck.errors import ArgumentError, CorruptFileError, RunError, absent, nearest
 from limbeck.products import (
     ForceField,
     Generator,
@@ -94,7 +94,8 @@ def load(
     if not (place / FACTS).exists():
         if (folder / "settings.toml").exists():
             raise RunError(f"{folder} is not finished; {how_to_go_on(folder)}")
-        raise RunError(f"{folder} holds no run and no product")
+        why = "" if folder.exists() else f": {absent(folder)}"
+        raise RunError(f"{folder} holds no run and no product{why}")
     product: Any = KINDS[_kind(place)]
     if network is not None and product in WITHOUT_NETWORK:
         raise ArgumentError(f"{folder} holds no student and no generator to fill with network=")

@@ -269,6 +269,11 @@ def _network(given: Any, run: Run, data: Any) -> nn.Module:
     """A network of the run's own: built from a name under the seed, or copied."""
     if isinstance(given, nn.Module):
         return copy.deepcopy(given).requires_grad_(True)
+    if isinstance(given, type):
+        raise ArgumentError(
+            f"the student is the class {given.__name__}, expected a module; make one: "
+            f"student={given.__name__}(...)"
+        )
     if not isinstance(given, str):
         raise ArgumentError(
             f"the student is a {type(given).__name__}, expected a torch module or a name such as "

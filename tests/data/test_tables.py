@@ -67,7 +67,7 @@ def test_fractions_are_a_regression_in_the_unit_asked_for(tmp_path):
 
 def test_far_targets_are_warned_of(tmp_path):
     table = frame().assign(price=lambda one: one.price * 1e5)
-    with pytest.warns(UnusualUseWarning, match="unit=1e"):
+    with pytest.warns(UnusualUseWarning, match="such as .unit=10"):
         resolve(csv(tmp_path, table) + "?target=price&drop=label")
 
 

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, emit, say, use_data_root
+from limbeck.cli.speaking import (
+    DataRoot,
+    Json,
+    MethodName,
+    Quiet,
+    Verbose,
+    emit,
+    say,
+    use_data_root,
+)
 from limbeck.errors import SettingsError
 
 
 def check(
-    method: Annotated[str, typer.Argument(help="Name of the method; see limbeck list.")],
+    method: MethodName,
     claims: Annotated[str | None, typer.Option(help="Only these claims, such as 1,3.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the verdicts.")] = Path("results"),
     runs: Annotated[Path, typer.Option(help="Folder where runs are kept and reused.")] = Path(

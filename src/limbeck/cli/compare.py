@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limbeck import files
-from limbeck.cli import requests
+from limbeck.cli import completing, requests
 from limbeck.cli.speaking import (
     DataRoot,
     Json,
@@ -41,6 +41,7 @@ def compare(
             metavar="A,B,...",
             help="Methods, none (the student alone), or kd:LOSS with a name of limbeck list "
             "--losses.",
+            autocompletion=completing.entries,
         ),
     ],
     preset: Annotated[

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from limbeck.cli.results import quality_table
-from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, use_data_root
+from limbeck.cli.speaking import DataRoot, Json, RunFolder, Verbose, emit, use_data_root
 from limbeck.experiment import Request, is_run
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     data: Annotated[
         str | None, typer.Option(help="Data by name; what the run was made from by default.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limbeck import cards, files
-from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.cli.speaking import DataRoot, Json, RunFolder, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 from limbeck.experiment import TABLE, Request, is_run
 from limbeck.naming import spaced
@@ -21,7 +21,7 @@ NEEDS_A_CARD, HAS_A_CARD = "hf", ("hf", "diffusers")
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     to: Annotated[
         str,
         typer.Option(

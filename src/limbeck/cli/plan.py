@@ -9,7 +9,17 @@ import typer
 
 from limbeck import cards
 from limbeck.cli import requests
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, emit, say, table, use_data_root
+from limbeck.cli.speaking import (
+    DataRoot,
+    Json,
+    MethodName,
+    Quiet,
+    Verbose,
+    emit,
+    say,
+    table,
+    use_data_root,
+)
 from limbeck.plan import Plan, duration, size
 from limbeck.plan import plan as make_plan
 from limbeck.run.choices import check_choices
@@ -22,7 +32,7 @@ STAGES = (
 
 
 def plan(
-    method: requests.Method = requests.MAIN_JOB,
+    method: MethodName = requests.MAIN_JOB,
     preset: requests.Preset = None,
     teacher: requests.Teacher = None,
     student: requests.Student = None,

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.cli.speaking import DataRoot, Json, RunFolder, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     data: Annotated[str, typer.Option(help="Data by name; its test split is predicted.")],
     out: Annotated[
         Path | None, typer.Option(help="Write a CSV file instead of the first lines here.")
@@ -23,6 +23,8 @@ def predict(
 ) -> None:
     """Predict the test split of some data with a run's product."""
     use_data_root(data_root)
+    if out is not None and out.suffix != ".csv":
+        raise SettingsError(f"--out {out}: predictions are written as .csv")
     import pandas as pd
 
     from limbeck import files
@@ -53,8 +55,6 @@ def predict(
             columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
     frame = pd.DataFrame(columns)
     if out is not None:
-        if out.suffix != ".csv":
-            raise SettingsError(f"--out {out}: predictions are written as .csv")
         files.write_text(out, frame.to_csv(index=False))
         say(f"{len(frame)} predictions: {out}", json_wanted=json_wanted)
     else:

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from limbeck.cli import completing
 from limbeck.cli.speaking import Json, Verbose, emit, say
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs.", autocompletion=completing.runs),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The file; report.html in the first folder by default.")
     ] = None,

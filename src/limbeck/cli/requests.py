@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from limbeck import cards
+from limbeck.cli import completing
 from limbeck.errors import SettingsError
 from limbeck.experiment import Request
 from limbeck.naming import missing_inputs
@@ -17,10 +18,12 @@ from limbeck.plain import merge, parse_assignments
 
 MAIN_JOB = "meal-v2"
 
-Method = Annotated[str, typer.Argument(help="Name of the method; see limbeck list.")]
 Preset = Annotated[
     str | None,
-    typer.Option(help="Ready-made settings; demo, on embedded data, unless --data is given."),
+    typer.Option(
+        help="Ready-made settings; demo, on embedded data, unless --data is given.",
+        autocompletion=completing.presets,
+    ),
 ]
 Teacher = Annotated[
     list[str] | None,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from limbeck import experiment
 from limbeck.cli import requests
 from limbeck.cli.compare import hold
 from limbeck.cli.results import report
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.cli.speaking import (
+    DataRoot,
+    Json,
+    Quiet,
+    RunFolder,
+    Verbose,
+    interruptible,
+    say,
+    use_data_root,
+)
 from limbeck.cli.together import together
 from limbeck.errors import SettingsError
 from limbeck.experiment import is_comparison
@@ -19,7 +23,7 @@ from limbeck.run.processes import rank
 
 
 def resume(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     device: requests.Device = "cpu",
     workers: requests.Workers = 0,
     devices: requests.Devices = 1,

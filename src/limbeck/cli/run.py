@@ -11,14 +11,23 @@ import typer
 from limbeck import cards
 from limbeck.cli import requests
 from limbeck.cli.results import record, report
-from limbeck.cli.speaking import DataRoot, Json, Quiet, Verbose, interruptible, say, use_data_root
+from limbeck.cli.speaking import (
+    DataRoot,
+    Json,
+    MethodName,
+    Quiet,
+    Verbose,
+    interruptible,
+    say,
+    use_data_root,
+)
 from limbeck.cli.together import together
 from limbeck.experiment import perform
 from limbeck.run.processes import rank
 
 
 def run(
-    method: requests.Method = requests.MAIN_JOB,
+    method: MethodName = requests.MAIN_JOB,
     preset: requests.Preset = None,
     teacher: requests.Teacher = None,
     student: requests.Student = None,

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.speaking import Json, Verbose, emit, say
+from limbeck.cli.speaking import Json, RunFolder, Verbose, emit, say
 from limbeck.errors import SettingsError
 
 
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     to: Annotated[
         Path,
         typer.Option(

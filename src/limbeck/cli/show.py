@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from limbeck import cards
-from limbeck.cli.speaking import Json, emit, say, table
+from limbeck.cli.speaking import Json, MethodName, emit, say
 
 
 def show(
-    method: Annotated[str, typer.Argument(help="Name of the method; see limbeck list.")],
+    method: MethodName,
     json_wanted: Json = False,
 ) -> None:
     """Show a method's inputs, settings with their defaults, and presets."""
@@ -34,10 +34,25 @@ def show(
     say(f"{card.slug}: {card.title} ({card.paper})\n{card.summary}\n")
     say(f"Takes {', '.join(card.takes)}; gives a {card.gives}.\n")
     say("Settings (change one with --set NAME=VALUE):")
-    rows = [(f"  {one.name}", one.kind, one.default, one.meaning) for one in settings]
-    table(("  NAME", "KIND", "DEFAULT", "MEANING"), rows)
+    for one in settings:
+        say(f"  {one.name}: {one.kind} = {one.default}")
+        say(f"      {one.meaning.replace('``', '')}")
     say("\nPresets (choose one with --preset NAME):")
     for name, content in presets.items():
-        inputs = ", ".join(f"{key} {value}" for key, value in content.get("inputs", {}).items())
-        say(f"  {name}: {inputs or 'bring your own inputs'}")
+        say(f"  {name}: {_inputs(content.get('inputs', {})) or 'bring your own inputs'}")
     say(f"\nRun it: limbeck run {card.slug}")
+
+
+def _inputs(given: Mapping[str, Any]) -> str:
+    """Inputs of a preset as they are typed.
+
+    Example:
+        >>> _inputs({"data": "digits", "teacher": ["mlp", "cnn"]})
+        '--data digits --teacher mlp --teacher cnn'
+    """
+    pairs = [
+        (name, one)
+        for name, value in given.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return " ".join(f"--{name} {shlex.quote(str(one))}" for name, one in pairs)

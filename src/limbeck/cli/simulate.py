@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limbeck.cli.speaking import DataRoot, Json, Verbose, emit, say, use_data_root
+from limbeck.cli.speaking import DataRoot, Json, RunFolder, Verbose, emit, say, use_data_root
 from limbeck.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FIGURES = "figures.json"
 
 
 def simulate(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    folder: RunFolder,
     start: Annotated[
         str | None,
         typer.Option(

@@ -12,15 +12,40 @@ from typing import Annotated, Any
 
 import typer
 
+from limbeck.cli import completing
+from limbeck.cli.layout import table_lines, width_of, wrapped
 from limbeck.errors import (
     ArgumentError,
     Interrupted,
     LimbeckError,
+    RunError,
     SettingsError,
     UnknownNameError,
+    absent,
+    warnings_in_words,
 )
-from limbeck.run.folder import how_to_go_on
 
+
+def _there(ctx: typer.Context, folder: Path) -> Path:
+    """A run's folder, refused before libraries are imported where there is none."""
+    if not ctx.resilient_parsing and not folder.exists():
+        raise RunError(f"{folder} holds no run: {absent(folder)}")
+    return folder
+
+
+MethodName = Annotated[
+    str,
+    typer.Argument(help="Name of the method; see limbeck list.", autocompletion=completing.methods),
+]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="Folder of the run.",
+        autocompletion=completing.runs,
+        callback=_there,
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for programs.")
 ]
@@ -37,7 +62,8 @@ DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
 def say(text: str = "", *, json_wanted: bool = False) -> None:
     """Print words for people: on standard output, or on standard error beside JSON."""
-    print(text, file=sys.stderr if json_wanted else sys.stdout, flush=True)
+    stream = sys.stderr if json_wanted else sys.stdout
+    print(wrapped(text, width_of(stream)), file=stream, flush=True)
 
 
 def emit(facts: Mapping[str, Any]) -> None:
@@ -48,25 +74,11 @@ def emit(facts: Mapping[str, Any]) -> None:
 def table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], *, json_wanted: bool = False
 ) -> None:
-    """Print a table: ruled in a terminal, plain aligned columns elsewhere."""
+    """Print a table in aligned columns: in the width of a terminal, one line a row elsewhere."""
     stream = sys.stderr if json_wanted else sys.stdout
     cells = [[str(cell) for cell in row] for row in rows]
-    if stream.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        shown = Table(*heads, box=None, header_style="bold", pad_edge=False)
-        for row in cells:
-            shown.add_row(*row)
-        Console(file=stream).print(shown)
-        return
-    widths = [
-        max(len(line[place]) for line in [list(heads), *cells]) for place in range(len(heads))
-    ]
-    for line in [list(heads), *cells]:
-        padded = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(padded.rstrip(), file=stream)
-    stream.flush()
+    blocks = table_lines(heads, cells, width_of(stream))
+    print("\n\n".join("\n".join(block) for block in blocks), file=stream, flush=True)
 
 
 def use_data_root(folder: str | None) -> None:
@@ -86,6 +98,8 @@ def interruptible(folder: Path) -> Iterator[None]:
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as stop:
+        from limbeck.run.folder import how_to_go_on
+
         how = how_to_go_on(folder)
         # A seed's own folder need not be named: the run as a whole goes on.
         words = str(stop).partition("; go on with")[0] or "stopped"
@@ -96,18 +110,19 @@ def failing(app: Callable[..., Any]) -> int:
     """Call the command line; turn errors into a message and an exit status."""
     verbose = "--verbose" in sys.argv or "-v" in sys.argv
     try:
-        status = app(standalone_mode=False)
+        with warnings_in_words(lambda words: wrapped(words, width_of(sys.stderr))):
+            status = app(standalone_mode=False, prog_name="limbeck")
         # The parser answers a key press of its own with a status instead of an exception.
         return status if isinstance(status, int) else DONE
     except Interrupted as stop:
-        print(f"\n{stop}", file=sys.stderr)
+        print(wrapped(f"\n{stop}", width_of(sys.stderr)), file=sys.stderr)
         return STOPPED
     except KeyboardInterrupt:
         return STOPPED
     except LimbeckError as error:
         if verbose:
             traceback.print_exc()
-        print(f"Error: {error}", file=sys.stderr)
+        print(wrapped(f"Error: {error}", width_of(sys.stderr)), file=sys.stderr)
         usage = isinstance(error, (SettingsError, ArgumentError, UnknownNameError))
         return USAGE if usage else FAILED
     except typer.Exit as ended:

@@ -23,7 +23,7 @@ from limbeck.data.retrieval import RetrievalData
 from limbeck.data.tables import read_csv, read_jsonl
 from limbeck.data.tu_files import read_graphs
 from limbeck.data.xyz import read_xyz
-from limbeck.errors import DataError, UnknownNameError, nearest
+from limbeck.errors import DataError, UnknownNameError, absent, nearest
 from limbeck.naming import split_name
 
 ROOT = "LIMBECK_DATA"
@@ -114,7 +114,7 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
             )
         path = Path(rest).expanduser()
         if not path.exists():
-            raise UnknownNameError(f"{rest} does not exist")
+            raise UnknownNameError(absent(path))
         check_options(READERS[prefix], options)
         return READERS[prefix](path, **options)
     if rest in SETS:
@@ -130,7 +130,12 @@ def _read(prefix: str, rest: str, options: dict[str, Any]) -> Any:
             f"whichever layout it is, or name the layout: {', '.join(READERS)}"
         )
     names = [*SETS, *(f"{prefix}:PATH" for prefix in READERS)]
-    where = f"and {ROOT} is not set" if not root else "and the data root has no such folder"
+    where = (
+        "and the data root has no such folder"
+        if root
+        else f"and {ROOT} is not set, which names a folder whose sub-folders are data sets "
+        "(--data-root)"
+    )
     if root and Path(root).is_dir():
         names += [entry.name for entry in Path(root).iterdir() if entry.is_dir()]
     raise UnknownNameError(f"there is no data set {rest!r}, {where}; {nearest(rest, names)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -236,9 +237,10 @@ def read_targets(
             raise DataError(f"{path}: column {targets[0]} holds words, which are no regression")
         y = {name: one / unit for name, one in _columns(frames, targets, np.float64).items()}
         if (spread := float(y["train"].std())) > FAR_SPREAD:
+            unit = 10 ** round(math.log10(spread))
             warnings.warn(
                 f"targets of {path.name} have a standard deviation of {spread:.3g}, which networks "
-                f"learn badly; give another unit, such as ?unit={spread:.0e}",
+                f"learn badly; give another unit, such as ?unit={unit:g}",
                 UnusualUseWarning,
                 stacklevel=4,
             )

@@ -19,6 +19,8 @@ from limbeck.errors import ArgumentError, ModelError, UnusualUseWarning, nearest
 from limbeck.networks.adapted import adapted
 from limbeck.networks.making import library, made, mark
 
+# Code that lies beside a model's weights does not run.
+OWN_CODE = {"trust_remote_code": False}
 LENGTH, TOKENIZER = 128, "tokenizer_config.json"
 WORDS = re.compile(r"\w+|[^\w\s]")
 Tokens = Callable[[Sequence[str]], list[list[int]]]
@@ -62,7 +64,7 @@ def hugging_face(
             raise ArgumentError(
                 f"{name} takes max_length beside its own configuration, not {', '.join(options)}"
             )
-        config = made(name, lambda: transformers.AutoConfig.from_pretrained(where))
+        config = made(name, lambda: transformers.AutoConfig.from_pretrained(where, **OWN_CODE))
     kind = "ImageClassification" if pictures else "SequenceClassification"
     maker = getattr(transformers, f"AutoModelFor{kind}")
     if from_kind or stored is not None:
@@ -84,7 +86,9 @@ def hugging_face(
     tokenizer = None
     if not (from_kind or (stored is not None and not (stored / TOKENIZER).is_file())):
         source = str(stored or rest)
-        tokenizer = made(name, lambda: transformers.AutoTokenizer.from_pretrained(source))
+        tokenizer = made(
+            name, lambda: transformers.AutoTokenizer.from_pretrained(source, **OWN_CODE)
+        )
     return TextClassifier(network, tokenizer, length or min(LENGTH, longest))
 
 
@@ -259,7 +263,11 @@ def _loaded(name: str, maker: Any, where: str, outputs: int) -> tuple[Any, bool]
     network, report = made(
         name,
         lambda: maker.from_pretrained(
-            where, num_labels=outputs, ignore_mismatched_sizes=True, output_loading_info=True
+            where,
+            num_labels=outputs,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **OWN_CODE,
         ),
     )
     return network, bool(report["missing_keys"] or report["mismatched_keys"])
@@ -273,7 +281,9 @@ def _picture_space(
     if isinstance(where, Path):
         facts = json.loads((where / "preprocessor_config.json").read_text())
     else:
-        facts = made(name, lambda: transformers.AutoImageProcessor.from_pretrained(where)).to_dict()
+        facts = made(
+            name, lambda: transformers.AutoImageProcessor.from_pretrained(where, **OWN_CODE)
+        ).to_dict()
     factor = facts.get("rescale_factor", 1 / 255) if facts.get("do_rescale", True) else 1.0
     if abs(factor * 255 - 1) > 1e-6:
         raise ModelError(f"{name} multiplies pixels by {factor:g}, expected 1/255")

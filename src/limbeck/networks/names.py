@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.data.space import InputSpace
-from limbeck.errors import ArgumentError, ModelError, UnknownNameError, nearest
+from limbeck.errors import ArgumentError, ModelError, UnknownNameError, absent, nearest
 from limbeck.naming import split_name
 from limbeck.networks.adapted import Adapted, adapted
 from limbeck.networks.denoiser import Denoiser
@@ -238,7 +238,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise ModelError(f"{path} does not exist")
+        raise ModelError(absent(path))
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from limbeck.errors import Interrupted, LimbeckError, RunError
+from limbeck.errors import Interrupted, LimbeckError, RunError, warnings_in_words
 from limbeck.run.choices import check_choices
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
@@ -237,7 +237,7 @@ def _guarded(
     with contextlib.suppress(OSError):
         os.chdir(place)
     try:
-        with computing(threads):
+        with computing(threads), warnings_in_words():
             return function(*job)
     except LimbeckError as error:
         return error

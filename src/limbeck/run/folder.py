@@ -89,6 +89,8 @@ def _admit(folder: Path, text: str, full: Full | None) -> bool:
                 "choose another folder with --out, or delete this one"
             )
         return False
+    if folder.is_file():
+        raise RunError(f"{folder} is a file; choose another folder with --out")
     if folder.is_dir() and not all(map(_is_ours, os.listdir(folder))):
         raise RunError(f"{folder} is not empty and holds no run; choose another folder with --out")
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def progress(label: str, total: int, *, start: int = 0, quiet: bool = False) -> 
     Yields:
         An object with ``advance(steps, text)``.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         yield Progress(label, total, start, None, quiet)
         return
     from rich import progress as rich_progress

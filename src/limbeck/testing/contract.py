@@ -28,17 +28,6 @@ from limbeck.networks.names import build
 from limbeck.plain import to_plain
 from limbeck.run import Run
 
-HEADINGS = (
-    "What it does",
-    "What goes in, what comes out",
-    "Use it",
-    "How it works",
-    "Defaults and what moves them",
-    "Numbers",
-    "What must hold",
-    "Limits and pitfalls",
-    "Cite",
-)
 STOP_ROW = 7
 
 
@@ -97,10 +86,14 @@ class Contract:
     def card_is_complete(self) -> None:
         """Facts, headings in order, presets and claims are there."""
         text = (self.card.folder / "README.md").read_text()
-        places = [text.find(f"\n## {heading}") for heading in HEADINGS]
-        missing = [heading for heading, place in zip(HEADINGS, places, strict=True) if place < 0]
+        places = [text.find(f"\n## {heading}") for heading in cards.HEADINGS]
+        missing = [
+            heading for heading, place in zip(cards.HEADINGS, places, strict=True) if place < 0
+        ]
         assert not missing, f"README.md lacks the headings {missing}"
-        assert places == sorted(places), f"README.md has its headings in another order: {HEADINGS}"
+        assert places == sorted(places), (
+            f"README.md has its headings in another order: {cards.HEADINGS}"
+        )
         names = list(cards.presets(self.slug))
         for wanted in ("tiny", "demo", "small"):
             assert wanted in names, f"there is no preset {wanted}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.errors import ModelError
+from limbeck.errors import ModelError, absent
 
 # Whose classes a file may name beside those that skops trusts itself, which are all that arrays
 # need. Not the whole of SciPy: making some of its classes, or a memmap, empties a file.
@@ -105,7 +105,7 @@ def read_estimator(source: str | Path | bytes, *, trusted: Sequence[str] = ()) -
     elif Path(source).is_file():
         content = Path(source).read_bytes()
     else:
-        raise ModelError(f"{source} does not exist")
+        raise ModelError(absent(Path(source)))
     try:
         named = skops.get_untrusted_types(data=content)
     except Exception as error:  # a file of another kind can fail in the reader in any way
