@@ -131,15 +131,14 @@ def simulate(
     return record.trajectory(moving, done, stopped)
 
 
-def relaxed(atoms: Any, calculator: Any, *, force: float = 150.0, steps: int = 200) -> Any:
+def relaxed(atoms: Any, calculator: Any, *, force: float = 40.0, steps: int = 200) -> Any:
     """Move atoms downhill until none is pushed away by another, before dynamics begin.
 
     Args:
         atoms: ASE's `Atoms`, which stay as they are.
         calculator: of ASE.
-        force: largest that may be left, in kcal/mol/A; bonds at 300 K pull about as much as the
-            default, so that a frame of dynamics stays as it is. Far below it a force field is led
-            to places that it has learned nothing of.
+        force: largest that may be left, in kcal/mol/A; bonds pull about as much as the default at
+            300 K. Far below it a force field is led to places that it has learned nothing of.
         steps: at most.
 
     Returns:

@@ -24,7 +24,7 @@ TRAINING: dict[str, Any] = {
     "epochs": 20,
     "batch_size": 8,
     "optim": {"lr": 0.008, "weight_decay": 0.0, "decay": 0.9, "clip": 1000.0},
-    "weights": {"charges": 300.0, "charge_response": 10.0, "dipole": 1.0},
+    "weights": {"charges": 1e5, "charge_response": 10.0, "dipole": 1.0},
 }
 SETTINGS: dict[str, Any] = {
     "members": 3,
