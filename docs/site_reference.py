@@ -108,7 +108,10 @@ def command_line() -> str:
     from limbeck.cli import app
 
     parts = ["# Command line\n\nEvery verb answers `--help` and, with `--json`, programs.\n"]
-    for name, verb in typer.main.get_command(app).commands.items():
+    board = typer.main.get_command(app)
+    context = typer.Context(board)
+    for name in board.list_commands(context):
+        verb = board.get_command(context, name)
         said, _, shown = (verb.help or "").replace("\b", "").partition("Examples:\n")
         parts.append(f"## {name}\n\n{said.strip()}\n")
         if shown:
