@@ -180,6 +180,17 @@ def test_real_sets_have_the_number_or_the_bytes(tmp_path):
     assert len(found["full data"]) == 48
 
 
+def test_few_bytes_are_of_all_classes_though_one_is_rare(tmp_path):
+    data = assemble_graphs([2] * 200, [], [0] * 180 + [1] * 20, node_labels=np.arange(400) % 3)
+    made = SyntheticGraphs.of_graphs(
+        data, [0, 159], judging=GraphJudging(("gin?width=8",), 1, {"steps": 1})
+    )
+    found = real_graph_sets(Run(tmp_path, options=Options(executor="serial")), data, made)
+    few = found["random graphs, as many bytes"]
+    assert few.bytes() == made.bytes()
+    assert sorted(few.as_data(data).train.y.tolist()) == [0, 1]
+
+
 def test_what_is_shown():
     facts = {
         "covered": [0.5] * 9 + [1.0],

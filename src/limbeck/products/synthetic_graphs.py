@@ -270,8 +270,9 @@ class SyntheticGraphs:
         Args:
             dir: the folder; an earlier export of the same set is replaced.
             to: ``"json"`` (a list of graphs, each as `torch_geometric.data.Data.from_dict` takes it
-                once its lists are tensors), ``"npz"`` (all graphs packed, which ``tu:FILE``
-                reads), or ``"safetensors"`` (the parts, which `limbeck.load` reads).
+                once its lists are tensors), ``"npz"`` (all graphs packed; where they are real ones
+                ``tu:FILE`` reads them, which knows no roots), or ``"safetensors"`` (the parts,
+                which `limbeck.load` reads).
             data: not needed.
             origin: not needed.
 

@@ -35,7 +35,7 @@ def from_pyg(
         name: what to call the data set.
 
     Raises:
-        DataError: a graph has no node or no class, or attributes of nodes are continuous.
+        DataError: a graph has no node or not just one class, or attributes are continuous.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -46,14 +46,18 @@ def from_pyg(
     several = list(graphs)
     if not several:
         raise DataError(f"{name} has no graphs")
+    classes = [_class(one, f"{name}: graph {place}") for place, one in enumerate(several)]
     for place, one in enumerate(several):
-        if getattr(one, "y", None) is None:
-            raise DataError(f"{name}: graph {place} has no class; give each a y")
+        if getattr(one, "edge_index", None) is None:
+            raise DataError(
+                f"{name}: graph {place} has no edge_index; give one without edges an empty one (2, "
+                "0)"
+            )
     counts = [int(one.num_nodes or 0) for one in several]
     return assemble_graphs(
         counts,
         _edges([one.edge_index.cpu().numpy() for one in several], counts),
-        [int(torch.as_tensor(one.y).reshape(-1)[0]) for one in several],
+        classes,
         node_labels=_column(several, "x", name),
         edge_labels=_column(several, "edge_attr", name),
         split=split,
@@ -184,10 +188,25 @@ def _column(graphs: Sequence[Any], name: str, data: str) -> npt.NDArray[Any] | N
         return None
     if missing:
         raise DataError(f"{data}: graph {missing[0]} has no {name} and others have one")
-    rows = [one.reshape(len(one), -1).cpu().numpy() for one in found if one is not None]
+    # What has no rows has no width either.
+    rows = [one.detach().flatten(1) if one.ndim > 1 else one.detach()[:, None] for one in found]
+    rows = [one.cpu().numpy() for one in rows]
     if len({one.shape[1] for one in rows if len(one)}) > 1:
         raise DataError(f"{data}: graphs have {name} of different widths")
     return np.concatenate([one for one in rows if len(one)] or rows[:1])
+
+
+def _class(graph: Any, what: str) -> float:
+    """The class of a graph of PyG, which is one number."""
+    y = getattr(graph, "y", None)
+    if y is None:
+        raise DataError(f"{what} has no class; give each a y")
+    told = torch.as_tensor(y).reshape(-1)
+    if len(told) != 1:
+        raise DataError(
+            f"{what} has a y of {len(told)} numbers, expected one class; choose one task of several"
+        )
+    return told.item()
 
 
 def _attribute(facts: Any, name: str | None, what: str) -> Any:
