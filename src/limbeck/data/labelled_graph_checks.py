@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check_whole(values: np.ndarray[Any, Any], name: str) -> None:
     """Raise `DataError` where numbers would be cut off to become whole, or are none."""
-    if values.dtype.kind == "f" and not np.array_equal(values, np.trunc(values)):
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.trunc(values))).all():
         raise DataError(
             f"{name} holds fractions, NaN or infinity, expected whole numbers; number what differs "
             "first, as assemble_graphs does"
