@@ -28,6 +28,7 @@ from limbeck.methods.diswot.similarity import (
     Similarity,
     architecture,
     one_batch,
+    taking_inputs,
 )
 from limbeck.networks.spaces import Code, Space, space_of
 from limbeck.products import Shortlist
@@ -195,6 +196,7 @@ def costs_of(network: nn.Module, x: Tensor) -> dict[str, float]:
         Rejected: it cannot take the inputs.
     """
     try:
-        return architecture_cost(network, x)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise Rejected("inputs", f"it cannot take the inputs: {error}") from None
+        with taking_inputs():
+            return architecture_cost(network, x)
+    except ModelError as error:
+        raise Rejected("outputs", str(error)) from None
