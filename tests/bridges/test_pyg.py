@@ -126,3 +126,25 @@ def test_graphs_without_edges_have_labels_of_edges_too():
 def test_what_is_no_classified_graph_is_refused(changes, said):
     with pytest.raises(DataError, match=said):
         from_pyg([graph(), graph(**{"y": 1, **changes})] * 10)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "classes", "said"),
+    [
+        ([None, 1], [0, 1], "without 'kind'"),
+        ([(1, 0), (0, 1, 1)], [0, 1], "rows of equally many"),
+        ([{}, {}], [0, 1], "kind: expected words"),
+        ([1, 2], [None, 1], "such as None"),
+        ([1, 2], None, "graphs have no classes"),
+    ],
+)
+def test_networkx_attributes_that_are_no_labels_are_refused(kinds, classes, said):
+    one = networkx.path_graph(2)
+    networkx.set_node_attributes(one, dict(enumerate(kinds)), "kind")
+    with pytest.raises(DataError, match=said):
+        from_networkx([one] * 20, classes and classes * 10, node_label="kind")
+
+
+def test_other_graphs_than_those_of_networkx_are_refused():
+    with pytest.raises(DataError, match="graph 0 is a ndarray"):
+        from_networkx([np.eye(2)] * 20, [0, 1] * 10)

@@ -208,6 +208,19 @@ def test_what_is_shown():
     assert not galleries(SyntheticGraphs.of_graphs(motif_graphs(graphs=60), [0, 1]))
 
 
+def test_data_whose_labels_stand_for_others_are_refused():
+    rows = np.arange(200) % 3
+    pairs = np.array([[2 * n, 2 * n + 1] for n in range(100)]).T
+    data = [
+        assemble_graphs([2] * 100, pairs, [0, 1] * 50, node_labels=table[rows])
+        for table in (np.array([[1, 0], [0, 1], [2, 2]]), np.array([[1, 0], [0, 1], [5, 2]]))
+    ]
+    one = SyntheticGraphs.of_graphs(data[0], [0, 1])
+    assert len(one.as_data(data[0]).train) == 2
+    with pytest.raises(ModelError, match="stand for other attributes"):
+        one.as_data(data[1])
+
+
 def test_a_single_node_is_a_tree_too():
     data = motif_graphs(graphs=60)
     part = Graphs([3], [1], [], root=[1])

@@ -279,6 +279,9 @@ def _target(y: Any, name: str) -> np.ndarray[Any, Any]:
     if y is None:
         raise DataError(f"{name}: graphs have no classes; give y, one for each graph")
     target = np.asarray(y).reshape(-1)
+    target = np.array(target.tolist()) if target.dtype.kind == "O" else target
+    if target.dtype.kind not in "iufbU":
+        raise DataError(f"{name}: y holds other than numbers and words, such as None; give classes")
     if target.dtype.kind == "f" and (not np.isfinite(target).all() or (target % 1).any()):
         raise DataError(f"{name}: y holds fractions or NaN, expected a class for each graph")
     return target.astype(np.int64) if target.dtype.kind == "f" else target

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from limbeck import files
@@ -125,8 +126,12 @@ class SyntheticGraphs:
         """
         from limbeck.bridges.pyg import to_pyg
 
-        table = np.eye(self.node_kinds) if self.values is None else self.values
-        return to_pyg(self.graphs, table, edge_kinds=self.edge_kinds)
+        return to_pyg(self.graphs, self._read(), edge_kinds=self.edge_kinds)
+
+    def _read(self) -> npt.NDArray[np.float32]:
+        """What networks read of a node by its label ``(K, D)``."""
+        values = np.eye(self.node_kinds) if self.values is None else self.values
+        return values.astype(np.float32)
 
     def see(self, data: Any) -> None:
         """Raise `ModelError` unless data are graphs of the same classes and labels."""
@@ -142,6 +147,11 @@ class SyntheticGraphs:
                     f"{self.name} was made of graphs with {what} {own} and {data.name} has "
                     f"{other}; give the data that it was made of"
                 )
+        if not np.array_equal(self._read(), data.table):
+            raise ModelError(
+                f"{self.name} was made of graphs whose labels of nodes stand for other attributes "
+                f"than those of {data.name}; give the data that it was made of"
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """What is stored, by name, in the shortest whole numbers that hold it."""

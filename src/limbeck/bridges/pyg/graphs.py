@@ -101,8 +101,10 @@ def from_networkx(
     several = list(graphs)
     counts, pairs, kinds, said = [], [], [], []
     for place, one in enumerate(several):
-        numbers = {node: number for number, node in enumerate(one)}
         what = f"{name}: graph {place}"
+        if not hasattr(one, "is_directed"):
+            raise DataError(f"{what} is a {type(one).__name__}, expected a graph of networkx")
+        numbers = {node: number for number, node in enumerate(one)}
         kinds += [_attribute(facts, node_label, what) for _, facts in one.nodes(data=True)]
         for first, second, facts in one.edges(data=True):
             ends = numbers[first], numbers[second]
@@ -117,9 +119,9 @@ def from_networkx(
     return assemble_graphs(
         counts,
         table[:, :2].T + begun[table[:, 2]],
-        list(y),
-        node_labels=None if node_label is None else np.array(kinds),
-        edge_labels=None if edge_label is None else np.array(said),
+        None if y is None else list(y),
+        node_labels=None if node_label is None else _table(kinds, f"{name}, {node_label}"),
+        edge_labels=None if edge_label is None else _table(said, f"{name}, {edge_label}"),
         split=split,
         labels=labels,
         name=name,
@@ -212,9 +214,23 @@ def _class(graph: Any, what: str) -> float:
 def _attribute(facts: Any, name: str | None, what: str) -> Any:
     if name is None:
         return 0
-    if name not in facts:
+    if facts.get(name) is None:
         raise DataError(f"{what} has a node or an edge without {name!r}; give all of them one")
     return facts[name]
+
+
+def _table(values: Sequence[Any], what: str) -> npt.NDArray[Any]:
+    """Words or numbers, or rows of equally many of them, as an array."""
+    try:
+        found = np.array(values)
+    except ValueError:
+        found = np.empty(0, object)
+    if found.dtype.kind == "O":
+        raise DataError(
+            f"{what}: expected words, whole numbers, or rows of equally many numbers; give all the "
+            "same kind"
+        )
+    return found
 
 
 def _library(name: str) -> Any:
