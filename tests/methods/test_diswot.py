@@ -257,6 +257,16 @@ def test_networks_of_a_user_that_fail_are_refused_and_counted(act, begin, reason
     assert product.facts["rejected"] == {reason: 1}
 
 
+def test_networks_that_overflow_are_no_shortlist(tmp_path):
+    deep = "mlp?hidden=" + "x".join(["64"] * 60)
+    inputs = {"data": "digits", "teacher": "mlp?hidden=64", "space": [deep, deep + "x64"]}
+    with pytest.raises(ModelError, match="all 2 candidates give NaN .* set initialisation"):
+        DisWOT(batch_size=8).distill(tmp_path / "candidates", **inputs)
+    assert DisWOT(batch_size=8, initialisation="built").distill(tmp_path / "built", **inputs)
+    with pytest.raises(ModelError, match="the teacher gives NaN .* set initialisation"):
+        DisWOT(batch_size=8).distill(tmp_path / "teacher", **{**inputs, "teacher": deep})
+
+
 def test_weights_of_norms_of_a_teacher_do_not_matter():
     def found(weight):
         norm = nn.InstanceNorm2d(4, affine=True)

@@ -56,7 +56,7 @@ class Similarity:
         seed: of all draws.
 
     Raises:
-        ModelError: the teacher does not end in a linear layer for these classes.
+        ModelError: the teacher does not end in a linear layer for these classes, or overflows.
     """
 
     def __init__(
@@ -80,10 +80,13 @@ class Similarity:
         networks = (
             self._begun(teacher, keyed.key(seed, "teacher", number)) for number in range(times)
         )
-        self._teacher = [
-            looked_at(one, last, x, y, keyed.key(seed, "look", number))
-            for number, one in enumerate(networks)
-        ]
+        try:
+            self._teacher = [
+                looked_at(one, last, x, y, keyed.key(seed, "look", number))
+                for number, one in enumerate(networks)
+            ]
+        except NotFiniteError:
+            raise ModelError(f"the teacher gives NaN or infinity {overflowing(begin)}") from None
 
     def scores(self, network: nn.Module, name: str) -> dict[str, float]:
         """Minus the distances of a candidate from the teacher, and other scores.
@@ -147,6 +150,14 @@ class Similarity:
         if self.begin == "built":
             return fresh(network, self.space, self.outputs, key).to(self.x.device)
         return initialised(network, self.begin, key)
+
+
+def overflowing(begin: Begin) -> str:
+    """How weights were drawn that made numbers overflow, and what does not."""
+    return (
+        f"where initialisation is {begin}, as networks without norms do that are many layers deep; "
+        "set initialisation to kaiming or built, or take networks with norms"
+    )
 
 
 @contextlib.contextmanager
