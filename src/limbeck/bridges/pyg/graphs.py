@@ -191,8 +191,11 @@ def _column(graphs: Sequence[Any], name: str, data: str) -> npt.NDArray[Any] | N
     if missing:
         raise DataError(f"{data}: graph {missing[0]} has no {name} and others have one")
     # What has no rows has no width either.
-    rows = [one.detach().flatten(1) if one.ndim > 1 else one.detach()[:, None] for one in found]
-    rows = [one.cpu().numpy() for one in rows]
+    rows = [
+        (one.flatten(1) if one.ndim > 1 else one[:, None]).detach().cpu().numpy()
+        for one in found
+        if one is not None
+    ]
     if len({one.shape[1] for one in rows if len(one)}) > 1:
         raise DataError(f"{data}: graphs have {name} of different widths")
     return np.concatenate([one for one in rows if len(one)] or rows[:1])
