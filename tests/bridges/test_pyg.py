@@ -99,3 +99,52 @@ def test_networkx_of_every_kind():
     assert found.sizes[found.classes[:4]].tolist() == [2, 3, 1, 4]
     with pytest.raises(DataError, match="without 'mass'"):
         from_networkx(graphs, list("xyxy"), node_label="mass")
+
+
+def graph(**changes):
+    given = {"x": torch.eye(2), "edge_index": torch.tensor([[0, 1], [1, 0]]), "y": 0, **changes}
+    return pyg.Data(**given)
+
+
+def test_graphs_without_edges_have_labels_of_edges_too():
+    bare = {"edge_index": torch.empty(2, 0, dtype=torch.long), "edge_attr": torch.empty(0, 2)}
+    several = [graph(edge_attr=torch.eye(2)), graph(y=1, edge_attr=torch.eye(2)), graph(**bare)]
+    data = from_pyg(several * 8)
+    assert data.edge_kinds == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"y": torch.tensor([0.5])}, "fractions or NaN"),
+        ({"y": torch.tensor([float("nan")])}, "fractions or NaN"),
+        ({"y": torch.tensor([[0, 1, 1]])}, "a y of 3 numbers"),
+        ({"y": torch.empty(0)}, "a y of 0 numbers"),
+        ({"edge_index": None}, "graph 1 has no edge_index"),
+    ],
+)
+def test_what_is_no_classified_graph_is_refused(changes, said):
+    with pytest.raises(DataError, match=said):
+        from_pyg([graph(), graph(**{"y": 1, **changes})] * 10)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "classes", "said"),
+    [
+        ([None, 1], [0, 1], "without 'kind'"),
+        ([(1, 0), (0, 1, 1)], [0, 1], "rows of equally many"),
+        ([{}, {}], [0, 1], "kind: expected words"),
+        ([1, 2], [None, 1], "such as None"),
+        ([1, 2], None, "graphs have no classes"),
+    ],
+)
+def test_networkx_attributes_that_are_no_labels_are_refused(kinds, classes, said):
+    one = networkx.path_graph(2)
+    networkx.set_node_attributes(one, dict(enumerate(kinds)), "kind")
+    with pytest.raises(DataError, match=said):
+        from_networkx([one] * 20, classes and classes * 10, node_label="kind")
+
+
+def test_other_graphs_than_those_of_networkx_are_refused():
+    with pytest.raises(DataError, match="graph 0 is a ndarray"):
+        from_networkx([np.eye(2)] * 20, [0, 1] * 10)

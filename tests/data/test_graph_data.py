@@ -50,6 +50,16 @@ def test_any_beginning_has_its_share_of_classes():
     assert [int((order[:n] >= 30).sum()) for n in (4, 20, 40)] == [1, 5, 10]
 
 
+def test_a_few_are_of_all_classes_though_one_is_rare():
+    target = np.array([0] * 90 + [1] * 6 + [2] * 4)
+    order = spread(target, 7, each_first=True)
+    assert sorted(order.tolist()) == list(range(100))
+    assert sorted(target[order[:3]].tolist()) == [0, 1, 2]
+    data = assemble_graphs([1] * 100, [], target, node_labels=np.arange(100) % 3)
+    assert set(data.few(4).train.y.tolist()) == {0, 1, 2}
+    assert set(data.part(3).train.y.tolist()) == {0, 1, 2}
+
+
 def test_rows_of_attributes_are_labels_with_values():
     rows = np.array([[0.0, 1], [1, 0]])[np.arange(40) % 2]
     data = assemble_graphs([2] * 20, PAIRS, Y, node_labels=rows)
@@ -132,3 +142,10 @@ def test_drawn_graphs_by_name():
         motif_graphs(classes=5)
     with pytest.raises(DataError, match="at least 20"):
         motif_graphs(graphs=3)
+
+
+def test_splits_and_edges_of_other_kinds_are_refused():
+    with pytest.raises(DataError, match="expected 0 for training"):
+        assemble_graphs([1] * 20, [], Y, node_labels=np.arange(20) % 3, split=[0, 1, 2, 3] * 5)
+    with pytest.raises(DataError, match=r"edge_index has shape \(3, 2\)"):
+        assemble_graphs([1] * 20, np.zeros((3, 2), int), Y, node_labels=np.arange(20) % 3)

@@ -70,3 +70,12 @@ def test_places_that_are_not_there():
         two().take([2])
     with pytest.raises(DataError, match="no graphs to join"):
         join_graphs([])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"node_labels": [0.2, 0.7]}, {"y": [0.9]}, {"edge_labels": [0.5, 1]}]
+)
+def test_fractions_are_no_labels(changes):
+    given = {"node_labels": [0, 1], "counts": [2], "edge_index": [[0, 1], [1, 0]], **changes}
+    with pytest.raises(DataError, match=f"{next(iter(changes))} holds fractions"):
+        Graphs(**given)

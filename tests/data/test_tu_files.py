@@ -57,8 +57,8 @@ def test_attributes_are_refused_or_cut(tmp_path):
     with pytest.raises(DataError, match="continuous attributes"):
         read_graphs(folder)
     assert read_graphs(folder, bins=2).node_kinds == 4
-    write_text(folder, node_attributes=values)
-    assert read_graphs(folder).node_kinds == 3
+    write_text(folder, node_attributes=None)
+    (folder / "SET_node_attributes.txt").unlink()
     write_text(folder, edge_attributes="0.5")
     with pytest.warns(UnusualUseWarning, match="attributes of edges are left out"):
         read_graphs(folder)
@@ -121,3 +121,20 @@ def test_other_folders_are_no_graphs(tmp_path):
         read_graphs(tmp_path, node_labels="words")
     with pytest.raises(DataError, match="bins is 1"):
         read_graphs(tmp_path, bins=1)
+
+
+@pytest.mark.parametrize("part", ["graph_labels", "node_labels", "edge_labels"])
+def test_labels_that_are_fractions_are_refused(tmp_path, part):
+    count = {"graph_labels": COUNT}.get(part, 2 * COUNT)
+    text = "\n".join(str(n % 2 + 0.5) for n in range(count))
+    with pytest.raises(DataError, match=rf"{part}\.txt holds fractions"):
+        read_graphs(write_text(tmp_path / "set", **{part: text}))
+
+
+def test_attributes_beside_labels_are_said_to_be_left_out(tmp_path):
+    values = "\n".join(f"{n / 7}" for n in range(2 * COUNT))
+    folder = write_text(tmp_path / "set", node_attributes=values)
+    with pytest.warns(UnusualUseWarning, match="attributes are left out; bins=8"):
+        assert read_graphs(folder).node_kinds == 3
+    with pytest.warns(UnusualUseWarning, match="labels are left out; without bins"):
+        assert read_graphs(folder, bins=2).node_kinds == 2

@@ -116,6 +116,7 @@ def test_no_graph_at_all():
         ([0, 1], [[0], [2]], {}, "joins nodes 0 to 2 and there are 2"),
         ([0, 1], [[0, 1]], {}, r"\(2, E\)"),
         ([0, 1], [[0], [1]], {"edge_labels": [0, 1]}, "there are 1 edges"),
+        ([0, 1], [[0], [1]], {"edge_labels": [0.5]}, "float64"),
         ([0, 1], [[0], [1]], {"depth": -1}, "depth is -1"),
     ],
 )

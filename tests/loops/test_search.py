@@ -81,6 +81,40 @@ def test_what_is_refused_is_counted(tmp_path):
     assert "the limit is 2" in found.told["depth"]
 
 
+def test_a_search_that_refuses_can_be_stopped(tmp_path):
+    asked = []
+
+    def score(code):
+        asked.append(code)
+        if len(asked) == 7:
+            signal.raise_signal(signal.SIGINT)
+        raise Rejected("depth", "too deep")
+
+    with pytest.raises(Interrupted, match="after 0 candidates"):
+        search(Run(tmp_path), "random", SPACE, score, Search("random", evaluations=5))
+    assert len(asked) == 7
+    again = []
+    with pytest.raises(Interrupted, match="after 0 candidates"):
+        search(Run(tmp_path), "random", SPACE, _stopping(again), Search("random", evaluations=5))
+    assert not {*again} & {*asked}
+
+
+def _stopping(asked):
+    def score(code):
+        asked.append(code)
+        signal.raise_signal(signal.SIGINT)
+        raise Rejected("depth", "too deep")
+
+    return score
+
+
+def test_codes_of_another_space_are_not_read_back(tmp_path):
+    found_by(tmp_path, "random", 5)
+    other = Space({name: range(4) for name in "abcdef"}, lambda **choices: "mlp")
+    with pytest.raises(ArgumentError, match="is of another space"):
+        search(Run(tmp_path), "search", other, nearness, Search("random", evaluations=5))
+
+
 def test_a_search_without_a_candidate_says_why(tmp_path):
     def score(code):
         raise Rejected("no network", "blocks is 0")

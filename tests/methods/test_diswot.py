@@ -35,7 +35,8 @@ def batch(seed=0, classes=4):
 
 def similarity(teacher="resnet?blocks=2x2&width=4", **options):
     x, y = batch()
-    return Similarity(build(teacher, SPACE, 4), x, y, 4, SPACE, **options)
+    network = build(teacher, SPACE, 4) if isinstance(teacher, str) else teacher
+    return Similarity(network, x, y, 4, SPACE, **options)
 
 
 def test_scores_are_those_of_the_definition():
@@ -209,6 +210,73 @@ def test_invalid_networks_are_refused_and_counted(tmp_path):
     assert refused.pop("width") == 1
     assert refused.pop("no network") == 1
     assert sum(refused.values()) == 1
+
+
+class Own(nn.Module):
+    """A network whose forward pass does what it is told."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.flat, self.scale = nn.Flatten(), nn.Parameter(torch.ones(64))
+        self.head, self.act = nn.Linear(64, 10), act
+
+    def forward(self, x):
+        return self.act(self, self.head(self.scale * self.flat(x)))
+
+
+def _asserts(network, said):
+    assert network is None
+
+
+def _wants_eval(network, said):
+    if network.training:
+        raise KeyError("statistics")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("act", "begin", "reason"),
+    [
+        (_asserts, "normal", "inputs"),
+        (_wants_eval, "normal", "inputs"),
+        (lambda network, said: {"one": said, "other": said}, "normal", "outputs"),
+        (lambda network, said: said, "built", "built"),
+    ],
+)
+def test_networks_of_a_user_that_fail_are_refused_and_counted(act, begin, reason, tmp_path):
+    def student(bad):
+        return Own(act) if bad else "mlp?hidden=64"
+
+    inputs = {
+        "data": "digits",
+        "teacher": "mlp?hidden=64",
+        "space": Space({"bad": (0, 1)}, student),
+    }
+    product = DisWOT(batch_size=8, initialisation=begin).distill(tmp_path, **inputs)
+    assert [one.choices for one in product.entries] == [{"bad": 0}]
+    assert product.facts["rejected"] == {reason: 1}
+
+
+def test_networks_that_overflow_are_no_shortlist(tmp_path):
+    deep = "mlp?hidden=" + "x".join(["64"] * 60)
+    inputs = {"data": "digits", "teacher": "mlp?hidden=64", "space": [deep, deep + "x64"]}
+    with pytest.raises(ModelError, match="all 2 candidates give NaN .* set initialisation"):
+        DisWOT(batch_size=8).distill(tmp_path / "candidates", **inputs)
+    assert DisWOT(batch_size=8, initialisation="built").distill(tmp_path / "built", **inputs)
+    with pytest.raises(ModelError, match="the teacher gives NaN .* set initialisation"):
+        DisWOT(batch_size=8).distill(tmp_path / "teacher", **{**inputs, "teacher": deep})
+
+
+def test_weights_of_norms_of_a_teacher_do_not_matter():
+    def found(weight):
+        norm = nn.InstanceNorm2d(4, affine=True)
+        nn.init.constant_(norm.weight, weight)
+        teacher = nn.Sequential(
+            nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(144, 4)
+        )
+        return similarity(teacher).scores(build("mlp?hidden=144", SPACE, 4), "one")
+
+    assert found(1.0) == found(-3.0)
 
 
 def test_limits_leave_out_what_costs_too_much(tmp_path):

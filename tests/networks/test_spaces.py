@@ -99,3 +99,8 @@ def test_an_unknown_choice_is_told():
         space.encode({"hidden": "5"})
     with pytest.raises(ArgumentError, match="expected hidden"):
         space.encode({"width": "4"})
+
+
+def test_values_that_are_equal_are_no_choice():
+    with pytest.raises(ArgumentError, match="each once"):
+        Space({"bias": (1, True)}, lambda bias: "mlp")

@@ -180,6 +180,17 @@ def test_real_sets_have_the_number_or_the_bytes(tmp_path):
     assert len(found["full data"]) == 48
 
 
+def test_few_bytes_are_of_all_classes_though_one_is_rare(tmp_path):
+    data = assemble_graphs([2] * 200, [], [0] * 180 + [1] * 20, node_labels=np.arange(400) % 3)
+    made = SyntheticGraphs.of_graphs(
+        data, [0, 159], judging=GraphJudging(("gin?width=8",), 1, {"steps": 1})
+    )
+    found = real_graph_sets(Run(tmp_path, options=Options(executor="serial")), data, made)
+    few = found["random graphs, as many bytes"]
+    assert few.bytes() == made.bytes()
+    assert sorted(few.as_data(data).train.y.tolist()) == [0, 1]
+
+
 def test_what_is_shown():
     facts = {
         "covered": [0.5] * 9 + [1.0],
@@ -195,6 +206,19 @@ def test_what_is_shown():
     assert all(len(row) == len(shown.columns) for row in shown.pictures)
     assert "3 forests for 2 layers" in made.summary()
     assert not galleries(SyntheticGraphs.of_graphs(motif_graphs(graphs=60), [0, 1]))
+
+
+def test_data_whose_labels_stand_for_others_are_refused():
+    rows = np.arange(200) % 3
+    pairs = np.array([[2 * n, 2 * n + 1] for n in range(100)]).T
+    data = [
+        assemble_graphs([2] * 100, pairs, [0, 1] * 50, node_labels=table[rows])
+        for table in (np.array([[1, 0], [0, 1], [2, 2]]), np.array([[1, 0], [0, 1], [5, 2]]))
+    ]
+    one = SyntheticGraphs.of_graphs(data[0], [0, 1])
+    assert len(one.as_data(data[0]).train) == 2
+    with pytest.raises(ModelError, match="stand for other attributes"):
+        one.as_data(data[1])
 
 
 def test_a_single_node_is_a_tree_too():

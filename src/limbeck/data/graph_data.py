@@ -158,7 +158,8 @@ class GraphData:
                 f"{self.name}, which has {self.outputs} classes"
             )
         assert graphs.y is not None
-        order = spread(graphs.y, keyed.key(seed, word, split))[:count]
+        key = keyed.key(seed, word, split)
+        order = spread(graphs.y, key, each_first=split == "train")[:count]
         return graphs.take(np.sort(order))
 
     def __repr__(self) -> str:
@@ -206,11 +207,17 @@ def assemble_graphs(
     parts = cut(target) if split is None else np.asarray(split, np.int64)
     sizes = np.asarray(counts, np.int64)
     given = None if node_labels is None else np.asarray(node_labels)
-    edges = np.asarray(edge_index, np.int64).reshape(2, -1)
+    edges = np.asarray(edge_index)
+    edges = edges.reshape(2, 0) if edges.size == 0 else edges
     if parts.shape != target.shape or sizes.shape != target.shape:
         raise DataError(
             f"{name}: y, split and counts have shapes {target.shape}, {parts.shape} and "
             f"{sizes.shape}, expected one (N,)"
+        )
+    if not np.isin(parts, range(3)).all():
+        raise DataError(
+            f"{name}: split holds {sorted(set(parts.tolist()))}, expected 0 for training, 1 for "
+            "validation and 2 for test"
         )
     if given is not None and len(given) != sizes.sum():
         raise DataError(f"{name}: {len(given)} nodes have labels and graphs have {sizes.sum()}")
@@ -250,13 +257,21 @@ def cut(target: Integers) -> Integers:
     return parts
 
 
-def spread(target: Integers, seed_key: int) -> Integers:
-    """All places in an order that is mixed, and any beginning of which has its share of classes."""
+def spread(target: Integers, seed_key: int, *, each_first: bool = False) -> Integers:
+    """All places in an order that is mixed, and any beginning of which has its share of classes.
+
+    Args:
+        target: classes ``(N,)``.
+        seed_key: from `limbeck.keyed.key`.
+        each_first: begin with one of each class, so that a few are of all classes though one is
+            rare.
+    """
     mixed = keyed.permutation(seed_key, len(target))
     ranks = np.empty(len(target))
     for one in np.unique(target):
         places = mixed[target[mixed] == one]
         ranks[places] = (np.arange(len(places)) + 0.5) / len(places)
+        ranks[places[:1]] -= each_first
     return mixed[np.argsort(ranks[mixed], kind="stable")]
 
 
@@ -264,6 +279,9 @@ def _target(y: Any, name: str) -> np.ndarray[Any, Any]:
     if y is None:
         raise DataError(f"{name}: graphs have no classes; give y, one for each graph")
     target = np.asarray(y).reshape(-1)
+    target = np.array(target.tolist()) if target.dtype.kind == "O" else target
+    if target.dtype.kind not in "iufbU":
+        raise DataError(f"{name}: y holds other than numbers and words, such as None; give classes")
     if target.dtype.kind == "f" and (not np.isfinite(target).all() or (target % 1).any()):
         raise DataError(f"{name}: y holds fractions or NaN, expected a class for each graph")
     return target.astype(np.int64) if target.dtype.kind == "f" else target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,15 @@ from limbeck.errors import DataError
 
 if TYPE_CHECKING:
     from limbeck.data.labelled_graphs import Graphs
+
+
+def check_whole(values: np.ndarray[Any, Any], name: str) -> None:
+    """Raise `DataError` where numbers would be cut off to become whole, or are none."""
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.trunc(values))).all():
+        raise DataError(
+            f"{name} holds fractions, NaN or infinity, expected whole numbers; number what differs "
+            "first, as assemble_graphs does"
+        )
 
 
 def check_graphs(graphs: Graphs) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limbeck.data.frames import Floats, Integers, ranges
-from limbeck.data.labelled_graph_checks import check_graphs
+from limbeck.data.labelled_graph_checks import check_graphs, check_whole
 from limbeck.errors import DataError
 from limbeck.fingerprint import fingerprint
 
@@ -40,7 +40,8 @@ class Graphs:
             often.
 
     Raises:
-        DataError: shapes do not belong together, a graph has no node, or an edge joins two graphs.
+        DataError: shapes do not belong together, a graph has no node, an edge joins two graphs,
+            or labels are fractions.
 
     Example:
         >>> path = Graphs([6, 6, 8], [3], [[0, 1, 1, 2], [1, 0, 2, 1]], y=[1])
@@ -60,10 +61,13 @@ class Graphs:
     def __post_init__(self) -> None:
         edges = np.asarray(self.edge_index)
         edges = edges.reshape(2, 0) if edges.size == 0 else edges
+        check_whole(edges, "edge_index")
         object.__setattr__(self, "edge_index", np.ascontiguousarray(edges, np.int64))
         for name in ("counts", *PER_NODE, *PER_EDGE, *PER_GRAPH):
             value = getattr(self, name)
             if value is not None:
+                if name not in KINDS:
+                    check_whole(np.asarray(value), name)
                 array: Any = np.ascontiguousarray(value, KINDS.get(name, np.int64))
                 object.__setattr__(self, name, array)
         check_graphs(self)

@@ -11,6 +11,7 @@ import numpy as np
 
 from limbeck.data.graph_data import GraphData, assemble_graphs
 from limbeck.data.graph_labels import NodeLabels
+from limbeck.data.labelled_graph_checks import check_whole
 from limbeck.errors import DataError, UnusualUseWarning, nearest
 
 EDGES = "_A.txt"
@@ -126,9 +127,14 @@ def _read_text(folder: Path, name: str, labels: NodeLabels) -> GraphData:
         if not file.exists():
             return None
         try:
-            found = np.loadtxt(file, delimiter=",", ndmin=2, dtype=np.float64)
+            with warnings.catch_warnings():
+                # A set may have no edge at all.
+                warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+                found = np.loadtxt(file, delimiter=",", ndmin=2, dtype=np.float64)
         except ValueError as error:
             raise DataError(f"{file} does not read as numbers ({error})") from None
+        if kind is np.int64:
+            check_whole(found, str(file))
         return found.astype(kind)
 
     edges, graph, y = table("A"), table("graph_indicator"), table("graph_labels")
@@ -151,15 +157,27 @@ def _read_text(folder: Path, name: str, labels: NodeLabels) -> GraphData:
         np.bincount(place, minlength=len(y)),
         edges.reshape(-1, 2).T - 1,
         y[:, 0],
-        node_labels=_nodes(table("node_labels"), table("node_attributes", np.float64), labels),
+        node_labels=_nodes(
+            table("node_labels"), table("node_attributes", np.float64), labels, name
+        ),
         edge_labels=table("edge_labels"),
         labels=labels,
         name=name,
     )
 
 
-def _nodes(words: Any, attributes: Any, labels: NodeLabels) -> Any:
+def _nodes(words: Any, attributes: Any, labels: NodeLabels, name: str) -> Any:
     """Labels where there are some; attributes where there are none, or where they are cut."""
+    both = words is not None and attributes is not None
+    if both and labels.source == "given":
+        out, fix = "attributes", "bins=8 takes these, cut into 8 parts, in place of labels"
+        if labels.bins is not None:
+            out, fix = "labels", "without bins these are taken in place of attributes"
+        warnings.warn(
+            f"{name}: nodes have labels and attributes, and {out} are left out; {fix}",
+            UnusualUseWarning,
+            stacklevel=5,
+        )
     if words is not None and (attributes is None or labels.bins is None):
         return words[:, 0] if words.shape[1] == 1 else words
     return attributes

@@ -132,8 +132,15 @@ def latency_ms(network: nn.Module, x: torch.Tensor) -> float:
         network: its mode stays.
         x: at least one sample; the first is used.
     """
+
+    def call() -> None:
+        network(x[:1])
+        if x.is_cuda:
+            # Else the time would be that of asking for it.
+            torch.cuda.synchronize(x.device)
+
     with evaluating(network):
-        return round(median_ms(lambda: network(x[:1])), 4)
+        return round(median_ms(call), 4)
 
 
 @torch.no_grad()

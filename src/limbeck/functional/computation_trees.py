@@ -237,10 +237,12 @@ def _checked(
             f"edges joins nodes {pairs.min()} to {pairs.max()} and there are {len(labels)} nodes"
         )
     said = None if edge_labels is None else np.asarray(edge_labels)
-    if said is not None and (said.shape != pairs.shape[1:] or said.dtype.kind not in "iuf"):
+    if said is not None and (
+        said.shape != pairs.shape[1:] or (said.size and said.dtype.kind not in "iu")
+    ):
         raise ArgumentError(
-            f"edge_labels has shape {said.shape} and there are {pairs.shape[1]} edges, expected "
-            "whole numbers (E,)"
+            f"edge_labels has shape {said.shape} and dtype {said.dtype} and there are "
+            f"{pairs.shape[1]} edges, expected whole numbers (E,)"
         )
     if depth < 0:
         raise ArgumentError(f"depth is {depth}, expected at least 0")

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.batch import Batch
-from limbeck.errors import SettingsError, nearest
+from limbeck.errors import NotFiniteError, SettingsError, nearest
 from limbeck.features import LastLayer, tapped
 from limbeck.functional.zero_cost import (
     activation_pattern_score,
@@ -26,6 +27,8 @@ from limbeck.functional.zero_cost import (
     zen_score,
 )
 
+# Ways to call a ReLU, each of which is seen once.
+RELUS = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 # How far a second random input lies from the first, of the size of an input.
 STEP = 0.01
 
@@ -54,18 +57,34 @@ def proxy_scores(
         if name not in PROXIES:
             raise SettingsError(f"there is no proxy {name!r}; {nearest(name, PROXIES)}")
         with keyed.torch_seeded(seed_key):
-            value = float(PROXIES[name](copy.deepcopy(network).train(), last, x, y))
+            try:
+                value = float(PROXIES[name](copy.deepcopy(network).train(), last, x, y))
+            except NotFiniteError:
+                value = -float("inf")
         found[name] = value if abs(value) < float("inf") else -float("inf")
     return found
 
 
 def _nwot(network: nn.Module, last: LastLayer, x: Tensor, y: Tensor) -> Tensor:
-    units = [name for name, one in network.named_modules() if isinstance(one, nn.ReLU)]
-    if not units:
-        return torch.tensor(-torch.inf)
-    with torch.no_grad(), tapped(network, units) as caught:
+    with torch.no_grad(), _Units() as units:
         network(x)
-    return activation_pattern_score([one > 0 for one in caught.values()])
+    return activation_pattern_score(units.on) if units.on else torch.tensor(-torch.inf)
+
+
+class _Units(TorchFunctionMode):
+    """Note where ReLUs are on, be they modules, called several times, or functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Tensor:
+        said = func(*args, **(kwargs or {}))
+        if func in RELUS:
+            self.on.append(said > 0)
+        return said
 
 
 def _snip(network: nn.Module, last: LastLayer, x: Tensor, y: Tensor) -> Tensor:
@@ -84,6 +103,8 @@ def _gradients(network: nn.Module, x: Tensor, y: Tensor) -> tuple[list[Tensor], 
 def _synflow(network: nn.Module, last: LastLayer, x: Tensor, y: Tensor) -> Tensor:
     """Logarithm of it: its own size doubles with every layer."""
     # Statistics of no data, so that normalisation changes nothing and signal flows through.
+    for norm in _norms(network):
+        norm.reset_running_stats()
     network.double().eval()
     with torch.no_grad():
         for one in network.parameters():
@@ -113,14 +134,17 @@ def _variances(network: nn.Module) -> Iterator[list[Tensor]]:
         value = given[0]
         found.append(value.var([0, *range(2, value.ndim)], unbiased=False))
 
-    kind = nn.modules.batchnorm._BatchNorm
-    norms = [one for one in network.modules() if isinstance(one, kind)]
-    handles = [one.register_forward_pre_hook(note) for one in norms]
+    handles = [one.register_forward_pre_hook(note) for one in _norms(network)]
     try:
         yield found
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _norms(network: nn.Module) -> list[Any]:
+    """Its norms of batches."""
+    return [one for one in network.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
 
 
 def _differentiated(network: nn.Module, value: Tensor) -> tuple[list[Tensor], list[Tensor]]:

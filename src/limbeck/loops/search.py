@@ -179,7 +179,8 @@ def search(
         All candidates that were scored.
 
     Raises:
-        ArgumentError: the space is too large to enumerate, or no candidate could be scored.
+        ArgumentError: the space is too large to enumerate, no candidate could be scored, or what
+            the run has of this name is of another space.
         ModelError: Optuna is asked for and not installed.
         Interrupted: the user asked to stop.
 
@@ -199,8 +200,9 @@ def search(
         run.progress(stage, steps, start=len(loop.found.history)) as shown,
         deferred() as stop,
     ):
-        for _ in loop.scored(steps):
-            shown.advance()
+        for one in loop.tried(steps):
+            if one is not None:
+                shown.advance()
             if stop.asked:
                 loop.save()
                 raise Interrupted(f"{stage} stopped after {len(loop.found.history)} candidates")
@@ -234,6 +236,11 @@ class _Loop:
         if kept is None:
             return
         state = kept.state
+        if state["choices"] != _plain(space):
+            raise ArgumentError(
+                f"{stage} in {run.dir} is of another space than {space.name}; take another folder, "
+                "or another name"
+            )
         self.found = Searched(
             [Scored(tuple(code), *told) for code, *told in state["history"]],
             state["rejected"],
@@ -243,8 +250,9 @@ class _Loop:
         self.asked, self.idle = state["asked"], state["idle"]
         self.spent, self.done = state["spent"], state["done"]
 
-    def scored(self, steps: int) -> Iterator[Scored]:
-        """Go on until so many candidates are scored, or there is no other."""
+    def tried(self, steps: int) -> Iterator[Scored | None]:
+        """Go on until so many candidates are scored, or there is no other; None where a proposal
+        was known or refused."""
         if self.done:
             return
         proposals = self._proposals()
@@ -254,20 +262,20 @@ class _Loop:
                 return
             self.asked += 1
             self.idle += 1
-            if code in self.seen:
-                continue
+            one = None if code in self.seen else self._try(code)
             self.seen.add(code)
-            one = self._try(code)
             if one is not None:
                 self.idle = 0
-                yield one
-                if time.monotonic() - self._saved > self.run.options.checkpoint_seconds:
-                    self.save()
+            yield one
+            # What is refused takes its time too.
+            if time.monotonic() - self._saved > self.run.options.checkpoint_seconds:
+                self.save()
 
     def save(self, *, done: bool = False) -> None:
         """Keep what is known."""
         self._saved = time.monotonic()
         state = {
+            "choices": _plain(self.space),
             "history": [
                 [one.code, dict(one.scores), dict(one.facts)] for one in self.found.history
             ],
@@ -317,3 +325,8 @@ class _Loop:
         numbers: dict[str, Any] = {n: v for n, v in scores.items() if abs(v) < float("inf")}
         self.run.log(stage=self.stage, step=len(self.found.history), **numbers)
         return one
+
+
+def _plain(space: Space) -> dict[str, list[Any]]:
+    """The choices that codes are numbers of."""
+    return {name: list(values) for name, values in space.choices.items()}

@@ -11,7 +11,8 @@ from limbeck.checks import check_choice
 
 Initialisation = Literal["normal", "kaiming"]
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+# Of batches, and of instances.
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @torch.no_grad()

@@ -60,11 +60,6 @@ class Space:
         if not self.choices:
             raise ArgumentError(f"{name} has no choices, expected at least one with its values")
         for label, values in self.choices.items():
-            if not values or len({repr(one) for one in values}) < len(values):
-                raise ArgumentError(
-                    f"{name}: choice {label!r} has the values {values}, expected at least one, "
-                    "each once"
-                )
             for value in values:
                 if not isinstance(value, (str, int, float, bool)):
                     raise ArgumentError(
@@ -72,6 +67,12 @@ class Space:
                         "numbers, which a shortlist can store; let the function make of them what "
                         "it needs"
                     )
+            # True is 1, and 1.0 too.
+            if not values or len({*values}) < len(values):
+                raise ArgumentError(
+                    f"{name}: choice {label!r} has the values {values}, expected at least one, "
+                    "each once"
+                )
 
     @property
     def size(self) -> int:

@@ -49,7 +49,7 @@ def real_graph_sets(run: Run, data: GraphData, made: SyntheticGraphs) -> dict[st
     def taken(name: str, places: Integers, judging: GraphJudging) -> SyntheticGraphs:
         return SyntheticGraphs.of_graphs(data, np.sort(places), name=name, judging=judging)
 
-    mixed = spread(target, keyed.key(run.seed, "random graphs"))
+    mixed = spread(target, keyed.key(run.seed, "random graphs"), each_first=True)
     firsts = [mixed[target[mixed] == one][:count] for one, count in enumerate(counts)]
     found = {"random graphs": taken("random graphs", np.concatenate(firsts), made.judging)}
     name = "random graphs, as many bytes"
@@ -66,7 +66,8 @@ def real_graph_sets(run: Run, data: GraphData, made: SyntheticGraphs) -> dict[st
 
 
 def _as_many_bytes(data: GraphData, order: Integers, bytes: int) -> int:
-    """How many graphs of an order take at most so many bytes, one of each class at least."""
+    """How many graphs of an order take at most so many bytes; one of each class, which the order
+    begins with, at least."""
     low, high = data.outputs, len(order)
     while low < high:
         middle = (low + high + 1) // 2

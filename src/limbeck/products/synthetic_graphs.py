@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from limbeck import files
@@ -125,8 +126,12 @@ class SyntheticGraphs:
         """
         from limbeck.bridges.pyg import to_pyg
 
-        table = np.eye(self.node_kinds) if self.values is None else self.values
-        return to_pyg(self.graphs, table, edge_kinds=self.edge_kinds)
+        return to_pyg(self.graphs, self._read(), edge_kinds=self.edge_kinds)
+
+    def _read(self) -> npt.NDArray[np.float32]:
+        """What networks read of a node by its label ``(K, D)``."""
+        values = np.eye(self.node_kinds) if self.values is None else self.values
+        return values.astype(np.float32)
 
     def see(self, data: Any) -> None:
         """Raise `ModelError` unless data are graphs of the same classes and labels."""
@@ -142,6 +147,11 @@ class SyntheticGraphs:
                     f"{self.name} was made of graphs with {what} {own} and {data.name} has "
                     f"{other}; give the data that it was made of"
                 )
+        if not np.array_equal(self._read(), data.table):
+            raise ModelError(
+                f"{self.name} was made of graphs whose labels of nodes stand for other attributes "
+                f"than those of {data.name}; give the data that it was made of"
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """What is stored, by name, in the shortest whole numbers that hold it."""
@@ -270,8 +280,9 @@ class SyntheticGraphs:
         Args:
             dir: the folder; an earlier export of the same set is replaced.
             to: ``"json"`` (a list of graphs, each as `torch_geometric.data.Data.from_dict` takes it
-                once its lists are tensors), ``"npz"`` (all graphs packed, which ``tu:FILE``
-                reads), or ``"safetensors"`` (the parts, which `limbeck.load` reads).
+                once its lists are tensors), ``"npz"`` (all graphs packed; where they are real ones
+                ``tu:FILE`` reads them, which knows no roots), or ``"safetensors"`` (the parts,
+                which `limbeck.load` reads).
             data: not needed.
             origin: not needed.
 

@@ -35,7 +35,7 @@ def from_pyg(
         name: what to call the data set.
 
     Raises:
-        DataError: a graph has no node or no class, or attributes of nodes are continuous.
+        DataError: a graph has no node or not just one class, or attributes are continuous.
 
     Example:
         >>> from torch_geometric.data import Data
@@ -46,14 +46,18 @@ def from_pyg(
     several = list(graphs)
     if not several:
         raise DataError(f"{name} has no graphs")
+    classes = [_class(one, f"{name}: graph {place}") for place, one in enumerate(several)]
     for place, one in enumerate(several):
-        if getattr(one, "y", None) is None:
-            raise DataError(f"{name}: graph {place} has no class; give each a y")
+        if getattr(one, "edge_index", None) is None:
+            raise DataError(
+                f"{name}: graph {place} has no edge_index; give one without edges an empty one (2, "
+                "0)"
+            )
     counts = [int(one.num_nodes or 0) for one in several]
     return assemble_graphs(
         counts,
         _edges([one.edge_index.cpu().numpy() for one in several], counts),
-        [int(torch.as_tensor(one.y).reshape(-1)[0]) for one in several],
+        classes,
         node_labels=_column(several, "x", name),
         edge_labels=_column(several, "edge_attr", name),
         split=split,
@@ -97,8 +101,10 @@ def from_networkx(
     several = list(graphs)
     counts, pairs, kinds, said = [], [], [], []
     for place, one in enumerate(several):
-        numbers = {node: number for number, node in enumerate(one)}
         what = f"{name}: graph {place}"
+        if not hasattr(one, "is_directed"):
+            raise DataError(f"{what} is a {type(one).__name__}, expected a graph of networkx")
+        numbers = {node: number for number, node in enumerate(one)}
         kinds += [_attribute(facts, node_label, what) for _, facts in one.nodes(data=True)]
         for first, second, facts in one.edges(data=True):
             ends = numbers[first], numbers[second]
@@ -113,9 +119,9 @@ def from_networkx(
     return assemble_graphs(
         counts,
         table[:, :2].T + begun[table[:, 2]],
-        list(y),
-        node_labels=None if node_label is None else np.array(kinds),
-        edge_labels=None if edge_label is None else np.array(said),
+        None if y is None else list(y),
+        node_labels=None if node_label is None else _table(kinds, f"{name}, {node_label}"),
+        edge_labels=None if edge_label is None else _table(said, f"{name}, {edge_label}"),
         split=split,
         labels=labels,
         name=name,
@@ -184,18 +190,50 @@ def _column(graphs: Sequence[Any], name: str, data: str) -> npt.NDArray[Any] | N
         return None
     if missing:
         raise DataError(f"{data}: graph {missing[0]} has no {name} and others have one")
-    rows = [one.reshape(len(one), -1).cpu().numpy() for one in found if one is not None]
+    # What has no rows has no width either.
+    rows = [
+        (one.flatten(1) if one.ndim > 1 else one[:, None]).detach().cpu().numpy()
+        for one in found
+        if one is not None
+    ]
     if len({one.shape[1] for one in rows if len(one)}) > 1:
         raise DataError(f"{data}: graphs have {name} of different widths")
     return np.concatenate([one for one in rows if len(one)] or rows[:1])
 
 
+def _class(graph: Any, what: str) -> float:
+    """The class of a graph of PyG, which is one number."""
+    y = getattr(graph, "y", None)
+    if y is None:
+        raise DataError(f"{what} has no class; give each a y")
+    told = torch.as_tensor(y).reshape(-1)
+    if len(told) != 1:
+        raise DataError(
+            f"{what} has a y of {len(told)} numbers, expected one class; choose one task of several"
+        )
+    return told.item()
+
+
 def _attribute(facts: Any, name: str | None, what: str) -> Any:
     if name is None:
         return 0
-    if name not in facts:
+    if facts.get(name) is None:
         raise DataError(f"{what} has a node or an edge without {name!r}; give all of them one")
     return facts[name]
+
+
+def _table(values: Sequence[Any], what: str) -> npt.NDArray[Any]:
+    """Words or numbers, or rows of equally many of them, as an array."""
+    try:
+        found = np.array(values)
+    except ValueError:
+        found = np.empty(0, object)
+    if found.dtype.kind == "O":
+        raise DataError(
+            f"{what}: expected words, whole numbers, or rows of equally many numbers; give all the "
+            "same kind"
+        )
+    return found
 
 
 def _library(name: str) -> Any:

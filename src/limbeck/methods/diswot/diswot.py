@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,8 @@ from limbeck.methods.diswot.similarity import (
     Similarity,
     architecture,
     one_batch,
+    overflowing,
+    taking_inputs,
 )
 from limbeck.networks.spaces import Code, Space, space_of
 from limbeck.products import Shortlist
@@ -111,6 +114,10 @@ class DisWOT:
 
         Returns:
             The shortlist.
+
+        Raises:
+            ArgumentError: no candidate could be scored.
+            ModelError: the teacher, or every candidate, gives NaN or infinity.
         """
         found = self._searched(run, teacher, space, data)
         return self._shortlist(found, space, keep=self.keep)
@@ -158,7 +165,13 @@ class DisWOT:
         )
         told = functools.partial(self._told, similarity, space, data)
         fitness = fitness_named(self.score, COMBINED)
-        return search(run, stage, space, told, chance or self.search, fitness=fitness)
+        found = search(run, stage, space, told, chance or self.search, fitness=fitness)
+        if not any(math.isfinite(one.scores[RELATION]) for one in found.history):
+            raise ModelError(
+                f"all {len(found.history)} candidates give NaN or infinity "
+                f"{overflowing(self.initialisation)}"
+            )
+        return found
 
     def _told(
         self, similarity: Similarity, space: Space, data: Data, code: Code
@@ -195,6 +208,7 @@ def costs_of(network: nn.Module, x: Tensor) -> dict[str, float]:
         Rejected: it cannot take the inputs.
     """
     try:
-        return architecture_cost(network, x)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise Rejected("inputs", f"it cannot take the inputs: {error}") from None
+        with taking_inputs():
+            return architecture_cost(network, x)
+    except ModelError as error:
+        raise Rejected("outputs", str(error)) from None

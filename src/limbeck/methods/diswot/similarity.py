@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from limbeck import keyed
 from limbeck import outputs as reading
 from limbeck.data.batch import Batch
 from limbeck.data.data import Data
-from limbeck.errors import ModelError, NotFiniteError
+from limbeck.errors import LimbeckError, ModelError, NotFiniteError
 from limbeck.features import LastLayer, find_last_layer, tapped
 from limbeck.functional.class_gradients import class_gradient, semantic_distance
 from limbeck.functional.relations import similarity_preserving_loss
@@ -56,7 +56,7 @@ class Similarity:
         seed: of all draws.
 
     Raises:
-        ModelError: the teacher does not end in a linear layer for these classes.
+        ModelError: the teacher does not end in a linear layer for these classes, or overflows.
     """
 
     def __init__(
@@ -80,10 +80,13 @@ class Similarity:
         networks = (
             self._begun(teacher, keyed.key(seed, "teacher", number)) for number in range(times)
         )
-        self._teacher = [
-            looked_at(one, last, x, y, keyed.key(seed, "look", number))
-            for number, one in enumerate(networks)
-        ]
+        try:
+            self._teacher = [
+                looked_at(one, last, x, y, keyed.key(seed, "look", number))
+                for number, one in enumerate(networks)
+            ]
+        except NotFiniteError:
+            raise ModelError(f"the teacher gives NaN or infinity {overflowing(begin)}") from None
 
     def scores(self, network: nn.Module, name: str) -> dict[str, float]:
         """Minus the distances of a candidate from the teacher, and other scores.
@@ -100,15 +103,17 @@ class Similarity:
             Rejected: it cannot be compared with the teacher.
         """
         try:
-            last = find_last_layer(network, self.x[:2], self.outputs)
+            with taking_inputs():
+                last = find_last_layer(network, self.x[:2], self.outputs)
         except ModelError as error:
             raise Rejected("last layer", str(error)) from None
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise Rejected("inputs", f"it cannot take the inputs: {error}") from None
         found: list[dict[str, float]] = []
         for number in range(self.times):
             key = keyed.key(self.seed, "candidate", name, number)
-            one = self._begun(network, key)
+            try:
+                one = self._begun(network, key)
+            except ModelError as error:
+                raise Rejected("built", str(error)) from None
             row = self._beside(self._teacher[number], one, last, key)
             found.append(row | proxy_scores(self.others, one, last, self.x, self.y, key))
         return {label: float(np.mean([one[label] for one in found])) for label in found[0]}
@@ -117,7 +122,8 @@ class Similarity:
         self, teacher: Look, network: nn.Module, last: LastLayer, key: int
     ) -> dict[str, float]:
         try:
-            own = looked_at(network, last, self.x, self.y, key)
+            with taking_inputs():
+                own = looked_at(network, last, self.x, self.y, key)
             relation = similarity_preserving_loss(own.before_pooling, teacher.before_pooling)
             return {
                 SEMANTIC: -self._semantic(own.gradient, teacher.gradient),
@@ -144,6 +150,30 @@ class Similarity:
         if self.begin == "built":
             return fresh(network, self.space, self.outputs, key).to(self.x.device)
         return initialised(network, self.begin, key)
+
+
+def overflowing(begin: Begin) -> str:
+    """How weights were drawn that made numbers overflow, and what does not."""
+    return (
+        f"where initialisation is {begin}, as networks without norms do that are many layers deep; "
+        "set initialisation to kaiming or built, or take networks with norms"
+    )
+
+
+@contextlib.contextmanager
+def taking_inputs() -> Iterator[None]:
+    """Reject a candidate that cannot take the inputs inside the block.
+
+    Raises:
+        Rejected: with what it raised; errors of limbeck pass.
+    """
+    try:
+        yield
+    except LimbeckError:
+        raise
+    except Exception as error:  # the network may be anyone's
+        told = str(error) or type(error).__name__
+        raise Rejected("inputs", f"it cannot take the inputs: {told}") from None
 
 
 @torch.no_grad()

@@ -47,8 +47,9 @@ class Mirage:
         largest_tree: nodes of the largest tree that is used.
         largest_set: the most trees of a set; none for any number.
         most_sets: the most sets of a class, those of the largest support.
-        tries: how many thresholds are tried, each lower than the one before; the one is kept on
-            whose set the first network of `judging` reaches the highest validation AUC.
+        tries: how many thresholds are tried, each lower than the one before, down to one graph;
+            the one is kept on whose set the first network of `judging` reaches the highest
+            validation AUC.
         lowering: by how much, a number of graphs or a share.
         judging: how sets are judged.
 
@@ -79,7 +80,7 @@ class Mirage:
 
         Raises:
             ArgumentError: a threshold leaves a class without sets; the largest usable one is told.
-            SettingsError: there are not as many thresholds as classes, or they fall to nothing.
+            SettingsError: there are not as many thresholds as classes.
             ModelError: a network that judges is unknown.
         """
         self._check(data)
