@@ -99,9 +99,14 @@ def test_what_a_function_made_has_no_name(tmp_path):
     shortlist = made(space)
     assert shortlist.best.name is None
     assert shortlist.best.label == "width=1"
-    with pytest.raises(ModelError, match="call the function"):
-        shortlist.build(resolve("digits"))
+    data = resolve("digits")
+    assert shortlist.build(data).out_features == 1
+    assert shortlist.measure(data)["cost"]["latency_ms"] > 0
     shortlist.save(tmp_path / "product")
+    again = Shortlist.load(tmp_path / "product")
+    assert "latency_ms" not in again.measure(data)["cost"]
+    with pytest.raises(ModelError, match="call the function"):
+        again.build(data)
     with pytest.raises(ModelError, match=r"made by a function .*'width': 1"):
         build(f"shortlist:{tmp_path}", resolve("digits").input_space, 10)
 

@@ -86,6 +86,8 @@ class Shortlist:
             raise ArgumentError("a shortlist without entries says nothing, expected at least one")
         self.entries = tuple(entries)
         self.score, self.combined, self.facts = score, tuple(combined), dict(facts or {})
+        # While it is fresh: a function that makes networks is in no file.
+        self._space: Space | None = None
 
     @classmethod
     def of(
@@ -135,7 +137,9 @@ class Shortlist:
             # Of all that were scored, for pictures.
             "columns": finite({name: columns[name] for name in ("score", *TRIVIAL)}),
         }
-        return cls(entries, score, combined, {**(facts or {}), **told})
+        made = cls(entries, score, combined, {**(facts or {}), **told})
+        made._space = space
+        return made
 
     @property
     def best(self) -> Entry:
@@ -151,7 +155,7 @@ class Shortlist:
 
         Raises:
             ArgumentError: there is no such rank.
-            ModelError: the entry has no name.
+            ModelError: the shortlist was read from a folder, and the entry has no name.
         """
         return self._built(self._entry(rank), data)
 
@@ -161,6 +165,10 @@ class Shortlist:
         return self.entries[rank - 1]
 
     def _built(self, entry: Entry, data: Data) -> nn.Module:
+        if self._space is not None:
+            return self._space.build(
+                self._space.encode(entry.choices), data.input_space, data.outputs
+            )
         if entry.name is None:
             raise ModelError(
                 f"{entry.label} was made by a function and has no name; call the function with "
@@ -246,7 +254,8 @@ class Shortlist:
 
     def _row(self, name: str, role: str, entry: Entry, data: Data) -> dict[str, Any]:
         cost = dict(entry.cost)
-        if entry.name is not None:
+        # One that was read from a folder cannot make what a function made.
+        if entry.name is not None or self._space is not None:
             cost["latency_ms"] = self.latency(entry, data)
         quality = {n: v for n, v in entry.scores.items() if math.isfinite(v)}
         return {"name": name, "role": role, "quality": quality, "cost": cost}

@@ -85,7 +85,7 @@ def _cells(entry: Entry, names: Sequence[str]) -> list[str]:
 def _costs(made: Shortlist, entry: Entry, data: Data) -> list[str]:
     costs = [f"{entry.cost[name]:,.0f}" for name in TRIVIAL]
     ranks = [str(entry.ranks[name]) for name in TRIVIAL]
-    return [*costs, *ranks, "" if entry.name is None else f"{made.latency(entry, data):.2f}"]
+    return [*costs, *ranks, f"{made.latency(entry, data):.2f}"]
 
 
 def _agreement(made: Shortlist) -> Sheet:
