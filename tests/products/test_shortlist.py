@@ -95,12 +95,14 @@ def test_other_names_are_refused(shortlist, tmp_path, options, error, said):
 
 
 def test_what_a_function_made_has_no_name(tmp_path):
-    space = Space({"width": (1, 2, 3, 4)}, lambda width: torch.nn.Linear(64, width))
-    shortlist = made(space)
+    def network(width):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, width))
+
+    shortlist = made(Space({"width": (1, 2, 3, 4)}, network))
     assert shortlist.best.name is None
     assert shortlist.best.label == "width=1"
     data = resolve("digits")
-    assert shortlist.build(data).out_features == 1
+    assert shortlist.build(data)[1].out_features == 1
     assert shortlist.measure(data)["cost"]["latency_ms"] > 0
     shortlist.save(tmp_path / "product")
     again = Shortlist.load(tmp_path / "product")
