@@ -65,7 +65,7 @@ def test_presets_are_settings_that_the_class_takes(slug):
 @every_method
 def test_cards_name_the_class_that_is_there(slug):
     assert cards.load_class(slug).__name__ == cards.card(slug).class_name
-    assert cards.load_class(slug).card is cards.card(slug)
+    assert cards.load_class(slug).card == cards.card(slug)
     assert cards.card(slug).folder.is_dir()
 
 

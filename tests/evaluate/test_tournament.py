@@ -88,7 +88,7 @@ def test_errors_are_better_when_lower():
 
 
 def test_figures_that_no_entry_is_ranked_by_are_refused():
-    with pytest.raises(ArgumentError, match="none of accuracy"):
+    with pytest.raises(ArgumentError, match="none of auc, accuracy"):
         main_figure([{"quality": {"speed": 1.0}}])
 
 

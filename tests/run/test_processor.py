@@ -21,7 +21,9 @@ def faults():
 
 first = faults()
 with computing(1):
-    torch.ones(2**24)
+    # What was there before lies between blocks at first.
+    for _ in range(10):
+        torch.ones(2**24)
     print(first, faults(), keep_freed_memory())
 """
 
