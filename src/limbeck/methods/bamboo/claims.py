@@ -290,6 +290,8 @@ def ensemble_teaches(trial: Trial) -> Verdict:
             and mean["to the ensemble, distilled"] < mean["to the ensemble, labels alone"]
             and mean["distilled"] < mean["first member"]
             and mean["failures, distilled"] <= mean["failures, first member"]
+            and mean["picoseconds of the liquid, distilled"]
+            >= mean["picoseconds of the liquid, first member"]
             and spread["spread of pressures, distilled"]
             < spread["spread of pressures, first member"]
         )
@@ -341,7 +343,7 @@ CLAIMS = [
         3,
         "The mean of the members errs less than a member on average; the student is nearer to it "
         "than the member it was copied from, trained on with labels or not, errs less than that "
-        "member, no more of its dynamics break off, and pressures of the liquid differ less from "
+        "member, its dynamics hold as long, and pressures of the liquid differ less from "
         "seed to seed.",
         ensemble_teaches,
     ),
