@@ -43,6 +43,9 @@ def test_a_folder_of_pictures_with_networks_of_timm(limbeck, run, tmp_path):
     assert [row["role"] for row in facts["rows"]] == ["product", "baseline", "teacher"]
     done = limbeck("evaluate", "run", "--data", "folder:pictures?size=32", "--json")
     assert done.status == 0, done.err
+    done = limbeck("predict", "run", "--rows", "pictures/dark", "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out.splitlines()[-1])["predictions"]["id"][:2] == ["0.png", "1.png"]
     rows = [json.loads(line) for line in (tmp_path / "run/seeds/0/metrics.jsonl").open()]
     student = [row for row in rows if row["stage"] == "student"]
     assert student
@@ -56,8 +59,20 @@ def test_a_table_of_numbers_and_one_of_labels(limbeck, run, tmp_path):
     table.assign(cheap=(x[:, 0] < 0) * 1, big=(x[:, 1] > 0) * 1).to_csv(tmp_path / "t.csv")
     facts = run("csv:t.csv?target=price&drop=cheap,big", "mlp?hidden=16", "mlp?hidden=4")
     assert {"rmse", "mae", "r2"} <= set(facts["rows"][0]["quality"])
-    done = limbeck("predict", "run", "--data", "csv:t.csv?target=price&drop=cheap,big")
+    done = limbeck("predict", "run", "--data", "csv:t.csv?target=price&drop=cheap,big", "--json")
     assert done.status == 0, done.err
+    known = json.loads(done.out.splitlines()[-1])["predictions"]
+    # The same rows without their targets.
+    table = pd.read_csv(tmp_path / "t.csv").iloc[known["id"]]
+    table.drop(columns=["price", "cheap", "big"]).to_csv(tmp_path / "new.csv", index=False)
+    done = limbeck("predict", "run", "--rows", "new.csv", "--json")
+    assert done.status == 0, done.err
+    new = json.loads(done.out.splitlines()[-1])["predictions"]
+    assert np.allclose(new["y0"], known["y0"], atol=1e-5)
+    for words in ([], ["--rows", "new.csv", "--data", "digits"]):
+        wrong = limbeck("predict", "run", *words)
+        assert wrong.status == 2
+        assert "give --rows FILE for new samples, or --data NAME" in wrong.err
     (tmp_path / "run").rename(tmp_path / "first")
     labels = "csv:t.csv?target=cheap,big&drop=price"
     facts = run(labels, "mlp?hidden=16", "mlp?hidden=4")
@@ -80,6 +95,10 @@ def test_a_table_of_texts(limbeck, run, tmp_path):
     assert "accuracy" in facts["rows"][0]["quality"]
     done = limbeck("predict", "run", "--data", "jsonl:r.jsonl")
     assert done.status == 0, done.err
+    (tmp_path / "new.csv").write_text("text\ngood film 1\nbad film 0\n")
+    done = limbeck("predict", "run", "--rows", "new.csv")
+    assert done.status == 0, done.err
+    assert "2 samples" in done.out
     done = limbeck("report", "run")
     assert done.status == 0, done.err
     # A student of texts cannot read numbers.

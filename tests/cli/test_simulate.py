@@ -36,6 +36,22 @@ def test_a_product_moves_atoms_of_a_file(field, tmp_path, limbeck):
     assert json.loads((tmp_path / "out" / "figures.json").read_text())["stopped"] is None
 
 
+def test_atoms_of_a_file_are_predicted_without_labels(field, tmp_path, limbeck):
+    from ase.build import molecule
+    from ase.io import write
+
+    write(tmp_path / "new.xyz", [molecule("H2O"), molecule("CH4")])
+    said = limbeck("predict", "field", "--rows", "new.xyz", "--json")
+    assert said.status == 0, said.err
+    rows = json.loads(said.out.splitlines()[-1])["predictions"]
+    assert rows["atoms"] == [3, 5]
+    energy = ForceField.load(field).predict(molecule("H2O")).energy[0]
+    assert rows["energy_kcal_mol"][0] == pytest.approx(energy, rel=1e-5)
+    wrong = limbeck("predict", "field", "--rows", "none.xyz")
+    assert wrong.status == 1
+    assert "none.xyz" in wrong.err
+
+
 def test_a_run_starts_from_its_box_and_charts_join_its_report(tmp_path, limbeck):
     assert limbeck("run", "bamboo", "--preset", "tiny", "--out", "run").status == 0
     said = limbeck("simulate", "run", *SHORT, "--json")

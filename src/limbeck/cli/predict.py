@@ -13,7 +13,16 @@ from limbeck.errors import SettingsError
 
 def predict(
     folder: RunFolder,
-    data: Annotated[str, typer.Option(help="Data by name; its test split is predicted.")],
+    data: Annotated[
+        str | None, typer.Option(help="Data by name; its test split is predicted.")
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="New samples without targets, in place of --data: a table (.csv, .jsonl, "
+            ".parquet), a picture or a folder of pictures, an array (.npy), atoms (.xyz)."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a CSV file instead of the first lines here.")
     ] = None,
@@ -21,39 +30,21 @@ def predict(
     verbose: Verbose = False,
     json_wanted: Json = False,
 ) -> None:
-    """Predict the test split of some data with a run's product."""
+    """Predict new samples, or the test split of some data, with a run's product."""
     use_data_root(data_root)
     if out is not None and out.suffix != ".csv":
         raise SettingsError(f"--out {out}: predictions are written as .csv")
+    if (data is None) == (rows is None):
+        raise SettingsError(
+            "give --rows FILE for new samples, or --data NAME for the test split of some data"
+        )
     import pandas as pd
 
     from limbeck import files
-    from limbeck.data.names import resolve
-    from limbeck.evaluate.quality import collect
     from limbeck.loading import load
-    from limbeck.products import ForceField
-    from limbeck.products.predictor import Predictor, decide
 
     product = load(folder)
-    if not isinstance(product, (Predictor, ForceField)):
-        product.predict()
-    found = resolve(data)
-    columns: dict[str, Any]
-    if isinstance(product, ForceField):
-        columns = product.predictions(found)
-    else:
-        seen = product.see(found)
-        logits, _ = collect(product.outputs, seen, seen.test)
-        predicted = decide(logits, product.task)
-        columns = {"id": found.test.ids}
-        if product.task == "classification":
-            columns["class"] = [product.classes[place] for place in predicted.tolist()]
-            columns["confidence"] = logits.softmax(-1).amax(-1).numpy().round(4)
-        else:
-            wide = predicted.reshape(len(predicted), -1)
-            names = product.classes or [f"y{place}" for place in range(wide.shape[1])]
-            columns |= {name: wide[:, place].numpy() for place, name in enumerate(names)}
-    frame = pd.DataFrame(columns)
+    frame = pd.DataFrame(_predictions(product, data, rows))
     if out is not None:
         files.write_text(out, frame.to_csv(index=False))
         say(f"{len(frame)} predictions: {out}", json_wanted=json_wanted)
@@ -61,4 +52,26 @@ def predict(
         say(frame.head(10).to_string(index=False), json_wanted=json_wanted)
         say(f"{len(frame)} samples; write all with --out FILE.csv", json_wanted=json_wanted)
     if json_wanted:
-        emit({"run": str(folder), "data": data, "predictions": frame.to_dict(orient="list")})
+        asked = {"data": data} if rows is None else {"rows": str(rows)}
+        emit({"run": str(folder), **asked, "predictions": frame.to_dict(orient="list")})
+
+
+def _predictions(product: Any, data: str | None, rows: Path | None) -> dict[str, Any]:
+    """Columns, one entry a sample."""
+    from limbeck.data.names import resolve
+    from limbeck.data.rows import read_rows
+    from limbeck.data.xyz_files import read_frames
+    from limbeck.evaluate.quality import collect
+    from limbeck.products import ForceField
+    from limbeck.products.predictor import Predictor
+
+    if isinstance(product, ForceField):
+        return product.predictions(resolve(data) if rows is None else read_frames(rows))
+    if not isinstance(product, Predictor):
+        product.predict()
+    if rows is not None:
+        found = read_rows(rows, product.input_space)
+        return {"id": found.ids, **product.table(product.logits(found.x))}
+    seen = product.see(resolve(data))
+    logits, _ = collect(product.outputs, seen, seen.test)
+    return {"id": seen.test.ids, **product.table(logits)}

@@ -117,14 +117,19 @@ class ForceField:
             x = from_atoms([one.copy() for one in several])
         return answers(self.network, x.without_labels())
 
-    def predictions(self, data: Any) -> dict[str, Any]:
-        """What it says of the test frames of some data, a row a frame: energies and largest forces.
+    def predictions(self, x: Any) -> dict[str, Any]:
+        """What it says, a row a frame: energies and largest forces.
+
+        Args:
+            x: data, whose test frames are asked about, or what `predict` takes.
 
         Raises:
-            ModelError: the data are no frames, or of other elements.
+            ModelError: data are no frames, or of other elements.
         """
-        self.see(data)
-        said = self.predict(data.test)
+        if hasattr(x, "test"):
+            self.see(x)
+            x = x.test
+        said = self.predict(x)
         forces = np.linalg.norm(np.asarray(said.forces), axis=1)
         return {
             "id": np.arange(len(said)),

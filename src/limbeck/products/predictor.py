@@ -93,9 +93,13 @@ class Predictor:
                 raise ArgumentError(f"item {wrong[0]} of x is {texts[wrong[0]]!r}, expected a text")
             return [{"text": encode_texts(part)} for part in _chunks(texts)]
         x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.to(self.precision)
         space = self.input_space
+        picture = x.dtype == torch.uint8
+        x = x.float() / 255 if picture else x.to(self.precision)
         if space is not None:
+            if picture and space.channels is not None:
+                low, high = space.range
+                x = low + (high - low) * x
             if tuple(x.shape) in (space.shape, space.size):
                 x = x[None]
             if space.channels == 1 and tuple(x.shape[1:]) == space.size:
@@ -122,6 +126,23 @@ class Predictor:
             x: as in `logits`.
         """
         return decide(self.logits(x), self.task)
+
+    def table(self, logits: Tensor) -> dict[str, Any]:
+        """What a table of predictions holds beside the names of its rows.
+
+        Args:
+            logits: raw outputs ``(N, C)``.
+
+        Returns:
+            Class and confidence, or a column for each label or target, of N entries.
+        """
+        predicted = decide(logits, self.task)
+        if self.task == "classification":
+            sure = logits.softmax(-1).amax(-1).numpy().round(4)
+            return {"class": [self.classes[one] for one in predicted.tolist()], "confidence": sure}
+        wide = predicted.reshape(len(predicted), -1)
+        names = self.classes or tuple(f"y{place}" for place in range(wide.shape[1]))
+        return {name: wide[:, place].numpy() for place, name in enumerate(names)}
 
     def evaluate(self, data: Data) -> dict[str, float]:
         """Quality on the test split of some data with the same classes.
