@@ -1,5 +1,6 @@
 """Cards, presets and settings are read without importing a method, and tell the truth about it."""
 
+import ast
 import dataclasses
 import tomllib
 
@@ -48,6 +49,28 @@ def test_settings_read_from_source_are_those_of_the_class(slug):
     assert [one.name for one in listed] == [field.name for field in fields]
     assert all(one.meaning for one in listed)
     assert all(one.kind and one.default for one in listed)
+
+
+@every_method
+def test_groups_of_settings_open_with_the_defaults_that_they_have(slug):
+    method = cards.load_class(slug)()
+    groups = [one.name for one in cards.settings_of(slug) if one.group]
+    assert {name for name in groups} >= {
+        field.name
+        for field in dataclasses.fields(method)
+        if dataclasses.is_dataclass(getattr(method, field.name))
+    }
+    for name in groups:
+        made = getattr(method, name)
+        if made is None:
+            continue
+        listed = cards.settings_of(slug, name)
+        assert [one.name for one in listed] == [field.name for field in dataclasses.fields(made)]
+        assert all(one.meaning for one in listed)
+        for one in listed:
+            value = getattr(made, one.name)
+            if isinstance(value, (int, float, str, bool)) and one.default[0] in "0123456789'TF":
+                assert value == ast.literal_eval(one.default), (name, one)
 
 
 @every_method

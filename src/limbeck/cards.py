@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
 import tomllib
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limbeck.declared import Setting, declared, opened
 from limbeck.errors import SettingsError, nearest
 from limbeck.plain import unworded
 
@@ -27,16 +27,6 @@ HEADINGS = (
     "Limits and pitfalls",
     "Cite",
 )
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting as its source writes it: name, kind, default, and what it means."""
-
-    name: str
-    kind: str
-    default: str
-    meaning: str
 
 
 @dataclass(frozen=True)
@@ -146,55 +136,31 @@ def preset(slug: str, name: str) -> dict[str, Any]:
     return known[name]
 
 
-def settings_of(slug: str) -> list[Setting]:
+def settings_of(slug: str, group: str = "") -> list[Setting]:
     """Read a method's settings from its source, without importing it.
+
+    Args:
+        slug: name of the method.
+        group: a setting that is a group of settings, such as ``optim``, with dots for one in
+            another; empty for those of the method.
+
+    Raises:
+        SettingsError: there is no such method, or no such group.
 
     Example:
         >>> [one.name for one in settings_of("kd")][:2]
         ['temperature', 'weight']
+        >>> settings_of("kd", "optim")[1].default
+        '0.001'
     """
     known = card(slug)
-    source = known.folder / f"{slug.replace('-', '_')}.py"
-    tree = ast.parse(source.read_text())
-    owner = next(
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == known.class_name
-    )
-    meanings = _meanings(ast.get_docstring(owner) or "")
-    found = []
-    for node in owner.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            default = ast.unparse(node.value) if node.value is not None else "needed"
-            name = node.target.id
-            found.append(Setting(name, _kind(node.annotation), default, meanings.get(name, "")))
+    module = slug.replace("-", "_")
+    found = declared(known.folder / f"{module}.py", known.class_name)
+    for word in filter(None, group.split(".")):
+        groups = {one.name: one.group for one in found if one.group}
+        if word not in groups:
+            raise SettingsError(
+                f"{slug} has no group of settings {group!r}; {nearest(word, list(groups))}"
+            )
+        found = opened(groups[word])
     return found
-
-
-def _kind(annotation: ast.expr) -> str:
-    """A kind without its bounds, which the class checks and no reader of a list needs."""
-    if isinstance(annotation, ast.BinOp):
-        return f"{_kind(annotation.left)} | {_kind(annotation.right)}"
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Annotated":
-        assert isinstance(annotation.slice, ast.Tuple)
-        return ast.unparse(annotation.slice.elts[0])
-    return ast.unparse(annotation)
-
-
-def _meanings(docstring: str) -> dict[str, str]:
-    """Read ``name: meaning`` lines of the Args section, joining continued lines."""
-    meanings: dict[str, str] = {}
-    name, inside = "", False
-    for line in docstring.splitlines():
-        if not line.startswith(" ") and line.strip():
-            inside = line.strip() == "Args:"
-            continue
-        text = line.strip()
-        if not inside or not text:
-            continue
-        if line.startswith("    ") and not line.startswith("     ") and ":" in text:
-            name, _, meaning = text.partition(":")
-            meanings[name] = meaning.strip()
-        elif name:
-            meanings[name] += f" {text}"
-    return meanings

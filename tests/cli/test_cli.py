@@ -106,6 +106,11 @@ def test_list_and_show(limbeck):
     assert "temperature" in [one["name"] for one in shown["settings"]]
     assert all(one["meaning"] for one in shown["settings"])
     assert {"tiny", "demo", "small"} <= set(shown["presets"])
+    assert "limbeck show kd optim" in limbeck("show", "kd").out
+    assert "lr: float = 0.001" in limbeck("show", "kd", "optim").out
+    wrong = limbeck("show", "kd", "optin")
+    assert wrong.status == 2
+    assert "did you mean optim" in wrong.err
 
 
 def test_help_names_every_verb_and_gives_examples(limbeck):

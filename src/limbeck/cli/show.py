@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
 
 from limbeck import cards
 from limbeck.cli.speaking import Json, MethodName, emit, say
@@ -12,11 +14,18 @@ from limbeck.cli.speaking import Json, MethodName, emit, say
 
 def show(
     method: MethodName,
+    group: Annotated[
+        str, typer.Argument(help="A group of settings to open, such as optim.", show_default=False)
+    ] = "",
     json_wanted: Json = False,
 ) -> None:
     """Show a method's inputs, settings with their defaults, and presets."""
     card = cards.card(method)
-    settings, presets = cards.settings_of(method), cards.presets(method)
+    settings, presets = cards.settings_of(method, group), cards.presets(method)
+    if group and not json_wanted:
+        say(f"Settings of {group} (change one with --set {group}.NAME=VALUE):")
+        _say_settings(settings, f"{method} {group}.")
+        return
     if json_wanted:
         emit(
             {
@@ -26,7 +35,10 @@ def show(
                 "takes": list(card.takes),
                 "gives": card.gives,
                 "paper": card.paper,
-                "settings": [vars(one) for one in settings],
+                "settings": [
+                    {name: value for name, value in vars(one).items() if name != "group"}
+                    for one in settings
+                ],
                 "presets": presets,
             }
         )
@@ -34,13 +46,18 @@ def show(
     say(f"{card.slug}: {card.title} ({card.paper})\n{card.summary}\n")
     say(f"Takes {', '.join(card.takes)}; gives a {card.gives}.\n")
     say("Settings (change one with --set NAME=VALUE):")
-    for one in settings:
-        say(f"  {one.name}: {one.kind} = {one.default}")
-        say(f"      {one.meaning.replace('``', '')}")
+    _say_settings(settings, f"{method} ")
     say("\nPresets (choose one with --preset NAME):")
     for name, content in presets.items():
         say(f"  {name}: {_inputs(content.get('inputs', {})) or 'bring your own inputs'}")
     say(f"\nRun it: limbeck run {card.slug}")
+
+
+def _say_settings(settings: Sequence[cards.Setting], before: str) -> None:
+    for one in settings:
+        say(f"  {one.name}: {one.kind} = {one.default}")
+        more = f" Open it: limbeck show {before}{one.name}" if one.group else ""
+        say(f"      {one.meaning.replace('``', '')}{more}")
 
 
 def _inputs(given: Mapping[str, Any]) -> str:

@@ -76,9 +76,8 @@ def _of_table(frame: pd.DataFrame, path: Path, space: InputSpace | None) -> Rows
     if space is None:
         column = next((name for name in TEXTS if name in frame), None)
         if column is None:
-            raise DataError(
-                f"{path} has no column {' or '.join(TEXTS)}, of {', '.join(map(str, frame.columns))}"
-            )
+            known = ", ".join(map(str, frame.columns))
+            raise DataError(f"{path} has no column {' or '.join(TEXTS)}, of {known}")
         texts = frame[column].tolist()
         wrong = [place for place, one in enumerate(texts) if not isinstance(one, str)]
         if wrong:
