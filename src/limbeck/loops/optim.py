@@ -109,7 +109,8 @@ class Optim:
 
             return Lamb(groups, **shared)
         if self.name == "adamax":
-            return torch.optim.Adamax(groups, **shared)
+            # Of many small parameters half the time goes into the loop over them, in Python.
+            return torch.optim.Adamax(groups, **shared, foreach=True)
         kind = torch.optim.Adam if self.name == "adam" else torch.optim.AdamW
         return kind(groups, **shared, fused=_fusible(groups))
 
