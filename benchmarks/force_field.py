@@ -239,7 +239,7 @@ def growth(liquid: Any) -> tuple[float, float, dict[int, float]]:
 def batches(clusters: list[Any]) -> float:
     """Time of training steps frame by frame over that of the same frames in one graph."""
     network = GET(SPECIES, **SMALL).train()
-    optimiser = torch.optim.Adamax(network.parameters(), lr=1e-4)
+    optimiser = torch.optim.Adamax(network.parameters(), lr=1e-4, foreach=True)
     graphs = [graph_of(one, network.cutoff, network.pair_cutoff) for one in clusters[:BATCH]]
 
     def learn(parts: list[Graph]) -> None:
