@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import limbeck
-from limbeck.data.boxes import formula_of, with_box, with_molecules
+from limbeck.data.boxes import with_box, with_molecules
+from limbeck.data.elements import formula_of
 from limbeck.data.names import resolve
 from limbeck.errors import (
     ArgumentError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from limbeck.errors import ArgumentError
@@ -64,3 +65,16 @@ def species_of(species: str | Iterable[int]) -> tuple[int, ...]:
             f"species is {species!r}, expected symbols such as 'HLiCOFP' or atomic numbers{said}"
         )
     return tuple(sorted(set(numbers)))
+
+
+def formula_of(species: Iterable[int]) -> str:
+    """Symbols and how many of each, carbon and hydrogen first (Hill's order).
+
+    Example:
+        >>> formula_of([8, 1, 6, 1, 1, 1]), formula_of([8, 1, 1])
+        ('CH4O', 'H2O')
+    """
+    counts = Counter(symbol(int(number)) for number in species)
+    first = ("C", "H") if "C" in counts else ()
+    order = sorted(counts, key=lambda one: (first.index(one) if one in first else 2, one))
+    return "".join(f"{one}{counts[one] if counts[one] > 1 else ''}" for one in order)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from limbeck import keyed
-from limbeck.data.boxes import GAP, normal, packed, turned
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Floats, Frames, join
 from limbeck.data.labelling import label_source, labelled
+from limbeck.data.packing import normal, packed, turned
 from limbeck.data.science import science
 from limbeck.errors import DataError
 
@@ -21,6 +21,8 @@ SMALL = ("H2O", "NH3", "CH4", "CH3OH", "H2CO", "HCN", "CO2")
 SOLVENT, DENSITY = "CH3OH", 0.7
 # Share of frames that hold one molecule, and of the others the most molecules that they hold.
 ALONE, MOST = 0.4, 4
+# Between the nearest atoms of two molecules of a cluster, in Angstrom: least and most.
+GAP = (1.8, 3.2)
 # Deviation of an atom from its place in Angstrom.
 SHAKEN = 0.05
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
@@ -75,12 +77,12 @@ def _molecules(frames: int, draw: int, box: int, source: str) -> ForceData:
 
 
 def liquid_box(name: str, count: int, *, density: float, key: int = 0) -> Frames:
-    """A cubic periodic box of molecules at random places and angles, none of them too near.
+    """A cubic periodic box of molecules at random places and angles.
 
     Args:
         name: of a molecule of ASE's G2 set.
         count: how many.
-        density: in g/cm3; it is lowered where the molecules find no room.
+        density: in g/cm3, as `limbeck.data.packing.packed` takes it.
         key: of the draws.
 
     Returns:
