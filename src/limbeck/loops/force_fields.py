@@ -271,20 +271,23 @@ def trained_members(
     data: ForceData,
     training: ForceTraining,
     count: int,
+    *,
+    word: str = "member",
 ) -> list[tuple[nn.Module, float]]:
     """Train members as jobs; those that are done are read back.
 
     Args:
         run: each member has a run folder of its own below its ``jobs``.
-        made: from the number of a member to an untrained network.
+        made: from the number of a member to the network that it begins as.
         data: what they learn from.
         training: how.
         count: how many.
+        word: names them.
 
     Returns:
         Each with the error of its forces on validation frames.
     """
-    names = [f"member-{number}" for number in range(count)]
+    names = [f"{word}-{number}" for number in range(count)]
     jobs = [(made(number), data, training) for number in range(count)]
     run.executor.runs(_train, names, jobs, "members")
     return [

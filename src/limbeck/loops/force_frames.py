@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class Sampling:
     Args:
         temperature: in K.
         timestep: in fs.
+        ensemble: of boxes: ``"nvt"``, or ``"npt"`` at 1 atm, where boxes go to their own density.
         picoseconds: of each periodic box, with each member.
         clusters: training frames that are simulated too, dealt to the members in turn.
         cluster_picoseconds: of each of these.
@@ -43,6 +44,7 @@ class Sampling:
 
     temperature: Annotated[float, Field(gt=0)] = 300.0
     timestep: Annotated[float, Field(gt=0)] = 0.5
+    ensemble: Literal["nvt", "npt"] = "nvt"
     picoseconds: Annotated[float, Field(ge=0)] = 5000.0
     clusters: Annotated[int, Field(ge=0)] = 0
     cluster_picoseconds: Annotated[float, Field(ge=0)] = 1.0
@@ -96,6 +98,8 @@ def drawn_frames(
     clusters: Frames,
     boxes: Frames | None,
     sampling: Sampling,
+    *,
+    word: str = "frames",
 ) -> tuple[Frames, Places]:
     """Frames of dynamics with each member, in jobs that go on after a stop.
 
@@ -105,6 +109,7 @@ def drawn_frames(
         clusters: training frames, some of which are simulated.
         boxes: periodic frames to start from, all of which are simulated with each member.
         sampling: how.
+        word: names the simulations.
 
     Returns:
         The frames, without labels, those of a simulation that broke off up to that moment; and
@@ -123,7 +128,7 @@ def drawn_frames(
     for number in range(len(boxes) if boxes is not None else 0):
         box = boxes.take([number])  # type: ignore[union-attr]
         starts += [(number, place, box, sampling.picoseconds) for place in range(len(members))]
-    names = [f"frames-{number}" for number in range(len(starts))]
+    names = [f"{word}-{number}" for number in range(len(starts))]
     jobs = [
         (members[place], start.without_labels(), sampling, time, number)
         for number, (_, place, start, time) in enumerate(starts)
@@ -170,6 +175,7 @@ def _stage(
         path = simulate(
             relaxed(atoms, calculator),
             calculator,
+            ensemble=sampling.ensemble if start.periodic.all() else "nvt",
             temperature=sampling.temperature,
             timestep=sampling.timestep,
             steps=steps,

@@ -24,7 +24,12 @@ LEAST_STARTS = 10
 
 
 def labelled_frames(
-    run: Run, frames: Frames, source: Any, sampling: Sampling | None = None
+    run: Run,
+    frames: Frames,
+    source: Any,
+    sampling: Sampling | None = None,
+    *,
+    word: str = "labels",
 ) -> tuple[Frames, Places]:
     """Label frames in jobs that go on after a stop, those of dynamics from them where asked for.
 
@@ -34,6 +39,7 @@ def labelled_frames(
         source: as `label_source` takes it; it drives the dynamics too.
         sampling: its temperature, time step, `cluster_picoseconds` of each start, and how often a
             frame is kept; None labels the frames themselves.
+        word: names the jobs.
 
     Returns:
         The frames that the source has labels for, and the place in `frames` that each comes from
@@ -52,7 +58,7 @@ def labelled_frames(
         (frames.take(start).without_labels(), chosen, sampling, number)
         for number, start in enumerate(starts)
     ]
-    names = [f"labels-{number}" for number in range(len(jobs))]
+    names = [f"{word}-{number}" for number in range(len(jobs))]
     run.executor.runs(_told, names, jobs, "labels")
     parts, origin, asked = [], [], 0
     for name, job, start in zip(names, jobs, starts, strict=True):

@@ -40,6 +40,7 @@ from limbeck.loops.force_pressure import (
     frames_of_boxes,
     wanted_changes,
 )
+from limbeck.loops.force_rounds import Rounds, taught_in_rounds
 from limbeck.method import method
 from limbeck.products.force_field import ForceField, force_fields
 from limbeck.run import Run
@@ -60,6 +61,7 @@ class BAMBOO:
         members: how many force fields are trained, from different weights.
         gate: those with errors above so many times that of the best are left out.
         training: of a member.
+        rounds: of labels for what members' own dynamics came to; none unless asked for.
         sampling: how frames are drawn.
         distillation: of the student.
         alignment: to a density.
@@ -70,6 +72,7 @@ class BAMBOO:
     members: Annotated[int, Field(ge=1)] = 3
     gate: Annotated[float, Field(ge=1)] = 1.5
     training: ForceTraining = ForceTraining()
+    rounds: Rounds = Rounds()
     sampling: Sampling = Sampling()
     distillation: ForceDistillation = ForceDistillation()
     alignment: Alignment = Alignment()
@@ -90,6 +93,12 @@ class BAMBOO:
         if given:
             _warn_unlike(student, given)
             members = [(one, force_error(one, data.validation)) for one in given]
+            if self.rounds.count:
+                warnings.warn(
+                    "teachers that are given are not trained, so that rounds have no effect",
+                    NoEffectWarning,
+                    stacklevel=2,
+                )
         else:
             members = trained_members(
                 run,
@@ -98,6 +107,8 @@ class BAMBOO:
                 self.training,
                 self.members,
             )
+            able = [members[number] for number in of_quality(members, self.gate)]
+            members, data = taught_in_rounds(run, able, data, self.rounds, self.training)
         kept = [members[number] for number in of_quality(members, self.gate)]
         return {"student": student, "teacher": [one for one, _ in kept], "data": data}
 
