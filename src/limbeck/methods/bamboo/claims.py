@@ -21,14 +21,21 @@ STUDENT = "get?width=32&heads=8&layers=3&radial=16"
 # Short: batches of 8, because a member that has taken few steps may still say that there are no
 # forces.
 TRAINING: dict[str, Any] = {
-    "epochs": 20,
+    "epochs": 14,
     "batch_size": 8,
-    "optim": {"lr": 0.008, "weight_decay": 0.0, "decay": 0.9, "clip": 1000.0},
+    "optim": {"lr": 0.008, "weight_decay": 0.0, "decay": 0.87, "clip": 1000.0},
     "weights": {"charges": 1e5, "charge_response": 10.0, "dipole": 1.0},
 }
 SETTINGS: dict[str, Any] = {
     "members": 3,
     "training": TRAINING,
+    # Clusters alone leave holes at close contacts, through which liquids fly apart.
+    "rounds": {
+        "count": 1,
+        "clusters": 100,
+        "epochs": 5,
+        "sampling": {"temperature": 400.0, "ensemble": "npt", "picoseconds": 0.4, "every": 0.01},
+    },
     "sampling": {"picoseconds": 0.15, "clusters": 40, "cluster_picoseconds": 0.05, "every": 0.01},
     "distillation": {"epochs": 6, "frames": 4, "batch_size": 16, "optim": {"lr": 3e-4}},
 }
