@@ -73,6 +73,20 @@ def test_groups_of_settings_open_with_the_defaults_that_they_have(slug):
                 assert value == ast.literal_eval(one.default), (name, one)
 
 
+def test_settings_are_checked_without_the_class():
+    cards.check_settings("kd", {"temperature": 2, "optim": {"lr": 0.1}, "loss": "dkd"})
+    with pytest.raises(SettingsError, match="kd has no setting 'temprature'; did you mean temper"):
+        cards.check_settings("kd", {"temprature": 2})
+    with pytest.raises(SettingsError, match=r"kd has no setting 'optim\.lrr'; did you mean lr"):
+        cards.check_settings("kd", {"optim": {"lrr": 2}})
+
+
+@every_method
+def test_presets_pass_the_check_of_names(slug):
+    for preset in cards.presets(slug).values():
+        cards.check_settings(slug, preset.get("settings", {}))
+
+
 @every_method
 def test_presets_are_settings_that_the_class_takes(slug):
     method, card = cards.load_class(slug), cards.card(slug)

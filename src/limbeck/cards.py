@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,20 @@ def settings_of(slug: str, group: str = "") -> list[Setting]:
             )
         found = opened(groups[word])
     return found
+
+
+def check_settings(slug: str, settings: Mapping[str, Any], group: str = "") -> None:
+    """Raise `SettingsError` for a setting that a method lacks, without importing the method.
+
+    Args:
+        slug: name of the method.
+        settings: by name, groups as tables.
+        group: that they are of, with dots.
+    """
+    known = {one.name: one.group for one in settings_of(slug, group)}
+    for name, value in settings.items():
+        place = f"{group}.{name}" if group else name
+        if name not in known:
+            raise SettingsError(f"{slug} has no setting {place!r}; {nearest(name, list(known))}")
+        if known[name] is not None and isinstance(value, Mapping):
+            check_settings(slug, value, place)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import limbeck as package
 from limbeck.files import MANIFEST
 
 LIMBECK = str(Path(sys.executable).parent / "limbeck")
@@ -95,6 +96,11 @@ def test_seeds_are_averaged_with_their_spread(limbeck):
     done = limbeck(*TINY, "--seeds", "2", "--json")
     assert done.status == 0, done.err
     assert all("accuracy" in row["std"] for row in last_json(done.out)["rows"])
+
+
+def test_the_version_is_told(limbeck):
+    said = limbeck("--version")
+    assert (said.status, said.out) == (0, f"limbeck {package.__version__}\n")
 
 
 def test_list_and_show(limbeck):

@@ -56,7 +56,9 @@ def test_a_table_of_numbers_and_one_of_labels(limbeck, run, tmp_path):
     generator = np.random.default_rng(0)
     x = generator.normal(size=(80, 2))
     table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "price": x.sum(1)})
-    table.assign(cheap=(x[:, 0] < 0) * 1, big=(x[:, 1] > 0) * 1).to_csv(tmp_path / "t.csv")
+    table.assign(cheap=(x[:, 0] < 0) * 1, big=(x[:, 1] > 0) * 1).to_csv(
+        tmp_path / "t.csv", index=False
+    )
     facts = run("csv:t.csv?target=price&drop=cheap,big", "mlp?hidden=16", "mlp?hidden=4")
     assert {"rmse", "mae", "r2"} <= set(facts["rows"][0]["quality"])
     done = limbeck("predict", "run", "--data", "csv:t.csv?target=price&drop=cheap,big", "--json")

@@ -57,6 +57,17 @@ def test_rows_keep_their_numbers_and_cells(tmp_path):
     assert said == table.label[data.test.ids].tolist()
 
 
+def test_an_index_that_was_written_along_is_left_out_and_told(tmp_path):
+    frame().to_csv(tmp_path / "table.csv")
+    with pytest.warns(UnusualUseWarning, match="first column of table.csv has no name and numbers"):
+        data = resolve(f"csv:{tmp_path / 'table.csv'}?drop=price")
+    assert data.input_space.names == ("width", "kind=blue", "kind=green", "kind=red")
+    # A column without a name that numbers nothing is one of the inputs.
+    frame().set_index(np.arange(5, 65)).to_csv(tmp_path / "table.csv")
+    data = resolve(f"csv:{tmp_path / 'table.csv'}?drop=price")
+    assert len(data.input_space.names) == 5
+
+
 def test_fractions_are_a_regression_in_the_unit_asked_for(tmp_path):
     table = frame()
     data = resolve(csv(tmp_path, table) + "?target=price&drop=label&unit=2")

@@ -141,6 +141,10 @@ def test_measure_and_summary(shortlist):
     assert shortlist.summary().startswith("4 of 4 students by rank-sum, the best mlp?hidden=4")
 
 
+def test_it_shows_its_line(shortlist):
+    assert repr(shortlist) == f"Shortlist({shortlist.summary()})"
+
+
 def test_exports(shortlist, tmp_path):
     facts = shortlist.export(tmp_path / "csv", to="csv")
     assert facts["files"] == ["manifest.json", "search.json", "shortlist.csv"]

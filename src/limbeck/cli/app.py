@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from limbeck import __version__
 from limbeck.errors import nearest
 
 HELP = """Distil big models, ensembles and data into something small.
@@ -79,6 +80,16 @@ app = typer.Typer(
 )
 
 
+def _told(wanted: bool) -> None:
+    if wanted:
+        print(f"limbeck {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
-def board() -> None:
+def board(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_told, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
     """Stand for all verbs: the parser takes none for an application without commands."""

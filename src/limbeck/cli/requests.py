@@ -159,6 +159,8 @@ class Typed:
         )
         changes = merge(changes, parse_assignments(self.set_ or []))
         settings = merge(base.get("settings", {}), changes)
+        # A slip is told before anything is imported that takes seconds.
+        cards.check_settings(self.method, settings)
         if self.epochs is not None:
             if "steps" in changes:
                 raise SettingsError("--epochs and --steps are both given; choose one")

@@ -80,7 +80,7 @@ def read_table(
     if task is not None and task not in TASKS:
         raise DataError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
     check_unit(unit)
-    frames = read_frames(path, kind)
+    frames = _without_index(read_frames(path, kind), path)
     first = next(iter(frames.values()))
     targets = target_columns(target, first, path)
     dropped = listed(drop)
@@ -121,6 +121,22 @@ def read_table(
         return data
     # A product knows its inputs by name: a table with other columns is refused, not misread.
     return replace(data, input_space=replace(data.input_space, names=tuple(names)))
+
+
+def _without_index(frames: dict[str, pd.DataFrame], path: Path) -> dict[str, pd.DataFrame]:
+    """Tables without a first column that has no name and numbers the rows, as pandas writes one."""
+    index = next(iter(frames.values())).columns[0]
+    if not str(index).startswith("Unnamed: 0") or len(next(iter(frames.values())).columns) == 1:
+        return frames
+    if any(frame[index].tolist() != list(range(len(frame))) for frame in frames.values()):
+        return frames
+    warnings.warn(
+        f"the first column of {path.name} has no name and numbers the rows: it is left out; write "
+        "tables without an index",
+        UnusualUseWarning,
+        stacklevel=4,
+    )
+    return {split: frame.drop(columns=[index]) for split, frame in frames.items()}
 
 
 def check_unit(unit: Any) -> None:

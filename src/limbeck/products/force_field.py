@@ -21,6 +21,7 @@ from limbeck.evaluate.force_fields import force_row, force_rows
 from limbeck.evaluate.forces import answers
 from limbeck.loops.force_fields import check_force_field
 from limbeck.naming import split_name
+from limbeck.products.described import Described
 from limbeck.products.export_folder import FACTS
 from limbeck.products.network_files import read_network, spec_of, write_network
 from limbeck.run.exhibits import write_exhibits
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from limbeck.run.run import Run
 
 
-class ForceField:
+class ForceField(Described):
     """A network with what it needs to say energies and forces, and to be moved by ASE.
 
     Args:

@@ -19,6 +19,7 @@ from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.cost import evaluation_cost
 from limbeck.evaluate.generators import generator_rows
 from limbeck.features import on_device
+from limbeck.products.described import Described
 from limbeck.products.fitting import check_same, check_shape
 from limbeck.run.run import Run
 from limbeck.samplers.few_step import FewStep, Moment, evaluations, sample, steps
@@ -34,7 +35,7 @@ CHUNK = 512
 LONG, SHOWN = 50, (1, 4)
 
 
-class Generator:
+class Generator(Described):
     """A network that makes samples in a few steps.
 
     Args:

@@ -20,12 +20,13 @@ from limbeck.evaluate.cost import cost
 from limbeck.evaluate.quality import collect, quality
 from limbeck.loops.fit import check_source
 from limbeck.outputs import Outputs
+from limbeck.products.described import Described
 from limbeck.products.fitting import check_same, check_shape
 
 CHUNK = 512
 
 
-class Predictor:
+class Predictor(Described):
     """Reads inputs as they come, predicts, and tells quality beside cost.
 
     A kind sets the attributes below, gives `outputs`, `modules` and what every product has:

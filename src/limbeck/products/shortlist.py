@@ -23,6 +23,7 @@ from limbeck.networks.names import build
 from limbeck.networks.shortlisted import ENTRIES
 from limbeck.networks.spaces import Space
 from limbeck.plain import finite
+from limbeck.products.described import Described
 from limbeck.products.export_folder import FACTS
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Entry:
         return self.name or ", ".join(f"{name}={value}" for name, value in self.choices.items())
 
 
-class Shortlist:
+class Shortlist(Described):
     """Candidates from the best on.
 
     Args:

@@ -17,6 +17,7 @@ from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.retrieval import retrieval_cost
 from limbeck.evaluate.retrievers import TIMED, retriever_row, retriever_rows
 from limbeck.fingerprint import fingerprint
+from limbeck.products.described import Described
 from limbeck.products.export_folder import FACTS
 from limbeck.products.sparse_index import SparseIndex
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ENCODER = "encoder"
 
 
-class SparseRetriever:
+class SparseRetriever(Described):
     """A document encoder, the weights of query tokens, and an index of what was encoded.
 
     Args:

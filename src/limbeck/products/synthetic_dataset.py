@@ -25,6 +25,7 @@ from limbeck.evaluate.recipe import Recipe, Relabelled
 from limbeck.evaluate.synthetic_sets import Judged, judge
 from limbeck.evaluate.table import ROLES, teacher_rows
 from limbeck.labels.store import LabelStore, Replayed
+from limbeck.products.described import Described
 from limbeck.products.fitting import check_images, check_set
 from limbeck.run.run import Run
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 TASK = "classification"
 
 
-class SyntheticDataset:
+class SyntheticDataset(Described):
     """Images to train on, with their labels and the transform of the space they live in.
 
     Args:

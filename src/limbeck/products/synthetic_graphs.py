@@ -20,6 +20,7 @@ from limbeck.data.labelled_graphs import Graphs, united
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.evaluate.graph_sets import GraphJudging, JudgedGraphs, judge_graphs
 from limbeck.evaluate.table import ROLES
+from limbeck.products.described import Described
 from limbeck.run.exhibits import write_exhibits
 from limbeck.run.run import Run
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from limbeck.products.model_card import Origin
 
 
-class SyntheticGraphs:
+class SyntheticGraphs(Described):
     """Graphs to train on, each made of parts that several graphs may share.
 
     Args:

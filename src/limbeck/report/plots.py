@@ -21,6 +21,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "bound": {"linestyle": "--", "linewidth": 1.2},
     "floor": {"linestyle": ":", "linewidth": 1.2},
 }
+# Points of a line that are marked, since a line through one is not seen.
+FEW_POINTS = 10
 # Names of a matrix whose numbers are written into its cells.
 FEW_CELLS = 14
 # How far an axis may reach before the marks within its decades run into each other.
@@ -32,7 +34,9 @@ def curves(terms: Curves, label: str) -> str:
     """Values over steps, one line a term, on a logarithmic axis where all are positive."""
     figure, axes = _figure(4.6, 2.6)
     for place, (name, (steps, values)) in enumerate(terms.items()):
-        axes.plot(steps, values, color=PALETTE[place % len(PALETTE)], linewidth=1.2, label=name)
+        colour = PALETTE[place % len(PALETTE)]
+        marker = "." if len(steps) <= FEW_POINTS else None
+        axes.plot(steps, values, color=colour, linewidth=1.2, marker=marker, label=name)
     if all(value > 0 for _, values in terms.values() for value in values):
         axes.set_yscale("log")
         _readable(axes.yaxis)
