@@ -5,15 +5,21 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from ase.calculators.lj import LennardJones
 
-from limbeck.data.cutting import cluster_around
+from limbeck.data.boxes import with_molecules
+from limbeck.data.cutting import cluster_around, formal_charges
 from limbeck.data.labelling import label_source, told_by
 from limbeck.data.names import resolve
-from limbeck.errors import DataError, NoEffectWarning
+from limbeck.errors import ArgumentError, DataError, NoEffectWarning
+from limbeck.functional.units import EV
 from limbeck.loops.force_fields import ForceTraining, predicted
 from limbeck.loops.force_frames import Sampling, drawn_frames
-from limbeck.loops.force_rounds import Rounds, check_source, doubtful_clusters, taught_in_rounds
+from limbeck.loops.force_rounds import (
+    Rounds,
+    check_rounds,
+    doubtful_clusters,
+    taught_in_rounds,
+)
 from limbeck.methods.bamboo.bamboo import BAMBOO
 from limbeck.run import Run
 from limbeck.testing.forces import teachers
@@ -39,7 +45,6 @@ def test_members_learn_from_what_was_labelled_and_go_on_in_the_same_bits(data, t
     added = len(more.train) - len(data.train)
     assert 0 < added <= 2 * SHORT.clusters
     assert more.train.labels == data.train.labels
-    assert more.validation is data.validation
     assert more.test is data.test
     for (network, error), weights in zip(found, before, strict=True):
         assert error > 0
@@ -67,37 +72,93 @@ def test_without_rounds_nothing_is_done(data, tmp_path):
 
 
 def test_clusters_are_those_around_what_is_in_doubt(data):
-    networks = teachers(data)
-    rounds = Rounds(clusters=2, reach=2.5)
-    said = torch.stack([predicted(one, data.train)["forces"] for one in networks])
+    networks, rounds = teachers(data), Rounds(clusters=2, reach=2.5)
+    frames = with_molecules(data.train)
+    charges = formal_charges(frames)
+    said = torch.stack([predicted(one, frames)["forces"] for one in networks])
     doubt = (said[0] - said[1]).norm(dim=1).numpy()
-    worst = np.maximum.reduceat(doubt, data.train.bounds[:-1])
-    found = doubtful_clusters(networks, data.train, rounds)
+    worst = np.maximum.reduceat(doubt, frames.bounds[:-1])
+    found = doubtful_clusters(networks, frames, rounds, charges)
     assert len(found) == 2
     place = int(worst.argmax())
-    atom = int(doubt[slice(*data.train.bounds[place : place + 2])].argmax())
-    wanted = cluster_around(data.train, place, atom, reach=2.5)
+    atom = int(doubt[slice(*frames.bounds[place : place + 2])].argmax())
+    wanted = cluster_around(frames, place, atom, reach=2.5)
     np.testing.assert_allclose(found.take([0]).positions, wanted.positions)
     small = dataclasses.replace(rounds, most_atoms=4)
-    assert doubtful_clusters(networks, data.train, small).counts.max() <= 4
-    with pytest.raises(DataError, match="more than 1 atoms; raise rounds.most_atoms"):
-        doubtful_clusters(networks, data.train, dataclasses.replace(rounds, most_atoms=1))
+    assert doubtful_clusters(networks, frames, small, charges).counts.max() <= 4
+    with pytest.raises(DataError, match=r"\d+ larger than rounds.most_atoms; raise"):
+        doubtful_clusters(networks, frames, dataclasses.replace(rounds, most_atoms=1), charges)
+    with pytest.raises(DataError, match=r"\d+ of unknown charge"):
+        doubtful_clusters(networks, frames, rounds, {})
+    squeezed = frames.replace(positions=0.3 * frames.positions)
+    with pytest.raises(DataError, match="overlapping"):
+        doubtful_clusters(networks, squeezed, rounds, charges)
+
+
+def test_clusters_of_a_box_do_not_repeat(data):
+    found = doubtful_clusters(
+        teachers(data), data.liquid, Rounds(), formal_charges(with_molecules(data.train))
+    )
+    assert not found.periodic.any()
+    assert found.charge.tolist() == [0]
+
+
+def test_what_a_round_adds_has_the_energies_of_free_atoms_taken_off_as_the_data_have(
+    data, tmp_path
+):
+    moved = {number: energy - 3.0 for number, energy in data.free_atoms}
+    other = dataclasses.replace(
+        data,
+        **{
+            split: frames.replace(energy=frames.energy + 3.0 * EV * frames.counts)
+            for split, frames in (("train", data.train), ("validation", data.validation))
+        },
+        free_atoms=tuple(sorted(moved.items())),
+    )
+    once = dataclasses.replace(SHORT, count=1)
+    plain, shifted = (
+        taught_in_rounds(Run(tmp_path / name), members(data), one, once, TRAINING)[1].train
+        for name, one in (("plain", data), ("shifted", other))
+    )
+    assert len(plain) > len(data.train)
+    np.testing.assert_allclose(shifted.energy - plain.energy, 3.0 * EV * plain.counts, rtol=1e-5)
+
+
+def test_words_key_the_draws(data, tmp_path):
+    networks = teachers(data)
+    one, other = (
+        drawn_frames(
+            Run(tmp_path / word), networks[:1], data.train, data.liquid, SAMPLING, word=word
+        )[0]
+        for word in ("round-0-frames", "round-1-frames")
+    )
+    assert not np.allclose(one.positions, other.positions, atol=1e-4)
 
 
 def test_clusters_with_great_forces_are_left_out(data, tmp_path):
     none = dataclasses.replace(SHORT, count=1, most_force=1e-6)
-    with pytest.raises(DataError, match="all 3 clusters"):
+    with pytest.raises(DataError, match="of round 0 have forces above"):
         taught_in_rounds(Run(tmp_path), members(data), data, none, TRAINING)
 
 
-def test_a_source_that_says_something_else_is_refused(data):
-    check_source(data, label_source())
-    with pytest.raises(DataError, match="GFN1-xTB says forces that are .* from the labels of"):
-        check_source(data, label_source("tblite?method=GFN1-xTB"))
-    with pytest.raises(DataError, match="says no charges, dipole and molecules has them"):
-        check_source(
-            data, label_source(LennardJones(), free_atoms=dict.fromkeys((1, 6, 7, 8), 0.0))
+def test_a_source_that_says_something_else_is_refused_before_anything_learns(data, tmp_path):
+    check_rounds(SHORT, data)
+    other = dataclasses.replace(SHORT, source="tblite?method=GFN1-xTB")
+    with pytest.raises(DataError, match="GFN1-xTB says another energy than molecules"):
+        check_rounds(other, data)
+    with pytest.raises(DataError, match="no label source 'nonsense'"):
+        check_rounds(dataclasses.replace(SHORT, source="nonsense"), data)
+    labelled = data.train.replace(virial=np.zeros((len(data.train), 3, 3)))
+    with pytest.raises(DataError, match="says no virial of clusters and molecules has them"):
+        check_rounds(SHORT, dataclasses.replace(data, train=labelled))
+    short = dataclasses.replace(SHORT, sampling=Sampling(picoseconds=0.001, every=0.01))
+    with pytest.raises(ArgumentError, match=r"lower rounds\.sampling\.every"):
+        check_rounds(short, data)
+    with pytest.raises(ArgumentError, match="nothing gives frames"):
+        BAMBOO(rounds={"count": 1}).assemble(
+            Run(tmp_path), {"data": data, "student": "get?width=8&heads=2", "liquid": "none"}
         )
+    assert not list(tmp_path.glob("jobs/*"))
 
 
 def test_boxes_breathe_where_that_is_asked_for(data, tmp_path):

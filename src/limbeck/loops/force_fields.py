@@ -288,17 +288,19 @@ def trained_members(
         Each with the error of its forces on validation frames.
     """
     names = [f"{word}-{number}" for number in range(count)]
-    jobs = [(made(number), data, training) for number in range(count)]
+    jobs = [(word, made(number), data, training) for number in range(count)]
     run.executor.runs(_train, names, jobs, "members")
     return [
-        (job[0], trained_force_field(run.executor.part(name), "member", *job))
+        (job[1], trained_force_field(run.executor.part(name), *job))
         for name, job in zip(names, jobs, strict=True)
     ]
 
 
-def _train(run: Run, network: nn.Module, data: ForceData, training: ForceTraining) -> None:
+def _train(
+    run: Run, word: str, network: nn.Module, data: ForceData, training: ForceTraining
+) -> None:
     # A copy: a job may run in the process that asks once more with the untrained network.
-    trained_force_field(run, "member", copy.deepcopy(network), data, training)
+    trained_force_field(run, word, copy.deepcopy(network), data, training)
 
 
 def of_quality(members: Sequence[tuple[nn.Module, float]], gate: float) -> list[int]:

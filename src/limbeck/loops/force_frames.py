@@ -50,27 +50,28 @@ class Sampling:
     cluster_picoseconds: Annotated[float, Field(ge=0)] = 1.0
     every: Annotated[float, Field(gt=0)] = 10.0
 
-    def check(self, boxes: int, *, aligned: bool) -> None:
+    def check(self, boxes: int, *, aligned: bool, name: str = "sampling") -> None:
         """Raise `ArgumentError` if these dynamics can give no frame, or none to align boxes on.
 
         Args:
             boxes: how many there are.
             aligned: whether the boxes are aligned to a density.
+            name: of these settings.
         """
         spacing = max(self.steps(self.every), 1)
         of_boxes = boxes > 0 and self.steps(self.picoseconds) >= spacing
         of_clusters = self.clusters > 0 and self.steps(self.cluster_picoseconds) >= spacing
         if aligned and not of_boxes:
             raise ArgumentError(
-                f"sampling.picoseconds is {self.picoseconds:g} and sampling.every {self.every:g}: "
-                "boxes give no frame to be aligned on; raise sampling.picoseconds"
+                f"{name}.picoseconds is {self.picoseconds:g} and {name}.every {self.every:g}: "
+                f"boxes give no frame to be aligned on; raise {name}.picoseconds"
             )
         if not (of_boxes or of_clusters):
             raise ArgumentError(
-                f"nothing gives frames for the student: there are {boxes} periodic boxes of "
-                f"{self.picoseconds:g} ps and sampling.clusters is {self.clusters}, of "
+                f"nothing gives frames: there are {boxes} periodic boxes of "
+                f"{self.picoseconds:g} ps and {name}.clusters is {self.clusters}, of "
                 f"{self.cluster_picoseconds:g} ps, and a frame comes every {self.every:g} ps; give "
-                "a box (--liquid H2O?count=32), set sampling.clusters, or lower sampling.every"
+                f"a box (--liquid H2O?count=32), set {name}.clusters, or lower {name}.every"
             )
 
     def steps(self, picoseconds: float) -> int:
@@ -109,7 +110,7 @@ def drawn_frames(
         clusters: training frames, some of which are simulated.
         boxes: periodic frames to start from, all of which are simulated with each member.
         sampling: how.
-        word: names the simulations.
+        word: names the simulations, and keys their draws.
 
     Returns:
         The frames, without labels, those of a simulation that broke off up to that moment; and
@@ -118,7 +119,7 @@ def drawn_frames(
     Raises:
         RunError: none of the simulations gave a frame.
     """
-    order = keyed.permutation(keyed.key(run.seed, "starts"), len(clusters))
+    order = keyed.permutation(keyed.key(run.seed, word, "starts"), len(clusters))
     chosen = np.sort(order[: min(sampling.clusters, len(clusters))])
     time = sampling.cluster_picoseconds
     starts = [
@@ -130,7 +131,7 @@ def drawn_frames(
         starts += [(number, place, box, sampling.picoseconds) for place in range(len(members))]
     names = [f"{word}-{number}" for number in range(len(starts))]
     jobs = [
-        (members[place], start.without_labels(), sampling, time, number)
+        (members[place], start.without_labels(), sampling, time, number, word)
         for number, (_, place, start, time) in enumerate(starts)
     ]
     run.executor.runs(_simulated, names, jobs, "dynamics")
@@ -154,8 +155,9 @@ def _simulated(
     sampling: Sampling,
     picoseconds: float,
     number: int,
+    word: str,
 ) -> None:
-    _stage(run, network, start, sampling, picoseconds, number)
+    _stage(run, network, start, sampling, picoseconds, number, word)
 
 
 def _stage(
@@ -165,6 +167,7 @@ def _stage(
     sampling: Sampling,
     picoseconds: float,
     number: int,
+    word: str,
 ) -> dict[str, Tensor]:
     def moved(start: Frames, sampling: Sampling, picoseconds: float, **key: Any) -> Any:
         from limbeck.bridges.ase import ForceFieldCalculator, relaxed, simulate
@@ -180,15 +183,15 @@ def _stage(
             timestep=sampling.timestep,
             steps=steps,
             every=max(round(1000 * sampling.every / sampling.timestep), 1),
-            seed=keyed.key(run.seed, "dynamics", number) % 2**31,
-            out=run.dir / "dynamics",
+            seed=keyed.key(run.seed, word, number) % 2**31,
+            out=run.dir / word,
         )
         # The first is the start.
         kept = path.frames.take(range(1, len(path.frames))).without_labels()
         return tensors_of(kept.replace(charge=np.repeat(start.charge, len(kept))))
 
     return run.stage(
-        "dynamics",
+        word,
         moved,
         network=network,
         start=start,

@@ -55,7 +55,7 @@ def labelled_frames(
     else:
         starts = [places[low : low + 1] for low in places]
     jobs = [
-        (frames.take(start).without_labels(), chosen, sampling, number)
+        (frames.take(start).without_labels(), chosen, sampling, number, word)
         for number, start in enumerate(starts)
     ]
     names = [f"{word}-{number}" for number in range(len(jobs))]
@@ -121,7 +121,7 @@ def _told(run: Run, *job: Any) -> None:
 
 
 def _stage(
-    run: Run, start: Frames, source: Source, sampling: Sampling | None, number: int
+    run: Run, start: Frames, source: Source, sampling: Sampling | None, number: int, word: str
 ) -> dict[str, Tensor]:
     def told(
         start: Frames, source: Source, sampling: Sampling | None, number: int
@@ -137,7 +137,7 @@ def _stage(
             "asked": torch.tensor(len(bare)),
         }
 
-    return run.stage("labels", told, start=start, source=source, sampling=sampling, number=number)
+    return run.stage(word, told, start=start, source=source, sampling=sampling, number=number)
 
 
 def _moved(run: Run, start: Frames, source: Source, sampling: Sampling, number: int) -> Frames:

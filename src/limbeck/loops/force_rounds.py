@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -12,12 +13,12 @@ from pydantic import Field
 from torch import nn
 
 from limbeck.data.boxes import with_molecules
-from limbeck.data.cutting import cluster_around
+from limbeck.data.cutting import cluster_around, formal_charges, molecules_of, overlaps
 from limbeck.data.force_data import ForceData
-from limbeck.data.frames import Floats, Frames, join
+from limbeck.data.frames import Frames, join
 from limbeck.data.labelling import Source, label_source, told_by
 from limbeck.data.neighbours import whole_molecules
-from limbeck.errors import DataError
+from limbeck.errors import DataError, UnusualUseWarning
 from limbeck.loops.force_fields import ForceTraining, predicted, trained_members
 from limbeck.loops.force_frames import Sampling, drawn_frames
 from limbeck.loops.force_labels import labelled_frames
@@ -26,7 +27,9 @@ from limbeck.settings import settings
 
 # Training frames that the source labels once more, to see whether it is the one of the labels, and
 # how far its forces may be from theirs on the whole, as a share.
-COMPARED, UNLIKE = 3, 0.02
+COMPARED, UNLIKE = 4, 0.02
+# Of so many labelled clusters one is for validation.
+KEPT_OUT = 10
 
 
 @settings
@@ -66,6 +69,19 @@ class Rounds:
         return dataclasses.replace(first, epochs=self.epochs, optim=optim)
 
 
+def check_rounds(rounds: Rounds, data: ForceData) -> None:
+    """Raise before anything learns unless rounds can be held with some data.
+
+    Raises:
+        ArgumentError: the dynamics give no frame.
+        DataError: the source says something else than the labels, or lacks labels that they have.
+    """
+    if rounds.count:
+        boxes = 0 if data.liquid is None else len(data.liquid)
+        rounds.sampling.check(boxes, aligned=False, name="rounds.sampling")
+        _source(rounds, data)
+
+
 def taught_in_rounds(
     run: Run,
     members: Sequence[tuple[nn.Module, float]],
@@ -83,83 +99,128 @@ def taught_in_rounds(
         first: how they learned before.
 
     Returns:
-        Members as they came out, and the data with what was labelled among its training frames.
+        Members as they came out, and the data with what was labelled: nine tenths among its
+        training frames, the rest among those for validation.
 
     Raises:
-        DataError: the source says other forces than the labels, or lacks labels that they have.
+        DataError: as `check_rounds` says, or no cluster has labels to learn from.
         RunError: no dynamics gave a frame.
     """
     found, training = list(members), rounds.training(first)
-    source = label_source(rounds.source) if rounds.count else None
-    if source is not None:
-        check_source(data, source)
+    source = _source(rounds, data) if rounds.count else None
+    starts = with_molecules(data.train) if rounds.count else data.train
+    charges = formal_charges(starts) if rounds.count else {}
     for number in range(rounds.count):
         networks, word = [network for network, _ in found], f"round-{number}"
         frames, _ = drawn_frames(
-            run, networks, data.train, data.liquid, rounds.sampling, word=f"{word}-frames"
+            run, networks, starts, data.liquid, rounds.sampling, word=f"{word}-frames"
         )
-        clusters = doubtful_clusters(networks, frames, rounds)
+        clusters = doubtful_clusters(networks, frames, rounds, charges)
         told, _ = labelled_frames(run, clusters, source, word=f"{word}-labels")
-        assert told.forces is not None
-        pushed = np.maximum.reduceat(np.linalg.norm(told.forces, axis=1), told.bounds[:-1])
-        mild = np.flatnonzero(pushed <= rounds.most_force)
-        if not len(mild):
-            raise DataError(
-                f"all {len(told)} clusters of round {number} have forces above "
-                f"{rounds.most_force:g} kcal/mol/A, which no liquid has; train members for longer, "
-                "or shorten rounds.sampling.picoseconds"
-            )
-        told = told.take(mild)
-        data = dataclasses.replace(data, train=join([data.train, told]))
+        told = told if run.trying else _mild(told, rounds, number)
+        kept = np.arange(len(told)) % KEPT_OUT == KEPT_OUT - 1
+        data = dataclasses.replace(
+            data,
+            train=join([data.train, told.take(np.flatnonzero(~kept))]),
+            validation=join([data.validation, told.take(np.flatnonzero(kept))]),
+        )
         found = trained_members(
             run, networks.__getitem__, data, training, len(networks), word=f"{word}-member"
         )
     return found, data
 
 
-def check_source(data: ForceData, source: Source) -> None:
-    """Raise `DataError` unless a source says of training frames what their labels say."""
-    frames = data.train.take(range(min(COMPARED, len(data.train))))
-    told, failed = told_by(frames, source)
-    if told is None or failed:
-        raise DataError(f"{source.name} has no labels for a training frame: {failed}")
-    lacking = sorted(set(frames.labels) - set(told.labels))
-    if lacking:
-        raise DataError(
-            f"{source.name} says no {', '.join(lacking)} and {data.name} has them; name the source "
-            "of these labels"
-        )
-    apart = np.sqrt(np.square(told.forces - frames.forces).mean())  # type: ignore[operator]
-    whole = np.sqrt(np.square(frames.forces).mean())  # type: ignore[arg-type]
-    if apart > UNLIKE * whole:
-        raise DataError(
-            f"{source.name} says forces that are {apart:.3g} kcal/mol/A from the labels of "
-            f"{data.name}, whose size is {whole:.3g}; name the source of these labels"
-        )
-
-
-def doubtful_clusters(networks: Sequence[nn.Module], frames: Frames, rounds: Rounds) -> Frames:
+def doubtful_clusters(
+    networks: Sequence[nn.Module], frames: Frames, rounds: Rounds, charges: Mapping[str, int]
+) -> Frames:
     """Clusters around the atoms whose forces networks disagree on most, one of a frame.
 
+    Frames in which atoms lie in one place are passed over, and those with molecules of a formula
+    whose charge is unknown.
+
+    Args:
+        networks: members.
+        frames: of their dynamics.
+        rounds: how many, and how large.
+        charges: of molecules by formula, see `limbeck.data.cutting.formal_charges`.
+
     Raises:
-        DataError: none is small enough.
+        DataError: none is left.
     """
     frames = whole_molecules(with_molecules(frames))
-    said = [predicted(network, frames) for network in networks]
-    doubt = torch.stack([one["forces"] for one in said]).var(0, correction=0).sum(1).numpy()
-    charges: Floats = torch.stack([one["charges"] for one in said]).mean(0).numpy()
+    said = [predicted(network, frames)["forces"] for network in networks]
+    doubt = torch.stack(said).var(0, correction=0).sum(1).numpy()
     worst = np.maximum.reduceat(doubt, frames.bounds[:-1])
     chosen: list[Frames] = []
-    for place in np.argsort(-worst, kind="stable"):
+    passed = dict.fromkeys(("larger than rounds.most_atoms", "overlapping", "of unknown charge"), 0)
+    large, overlapping, unknown = passed
+    for place in np.argsort(-worst, kind="stable").tolist():
+        formulas = molecules_of(frames, place)
+        if not set(formulas.values()) <= set(charges):
+            passed[unknown] += 1
+            continue
+        own = {number: float(charges[name]) for number, name in formulas.items()}
         atom = int(doubt[slice(*frames.bounds[place : place + 2])].argmax())
-        one = cluster_around(frames, int(place), atom, reach=rounds.reach, charges=charges)
-        if one.atoms <= rounds.most_atoms:
+        one = cluster_around(frames, place, atom, reach=rounds.reach, charges=own)
+        if one.atoms > rounds.most_atoms:
+            passed[large] += 1
+        elif overlaps(one):
+            passed[overlapping] += 1
+        else:
             chosen.append(one)
         if len(chosen) == rounds.clusters:
             break
     if not chosen:
+        words = ", ".join(f"{count} {name}" for name, count in passed.items() if count)
         raise DataError(
-            f"all clusters within {rounds.reach:g} A have more than {rounds.most_atoms} atoms; "
-            "raise rounds.most_atoms, or lower rounds.reach"
+            f"none of {len(frames)} frames gives a cluster to label: {words}; raise "
+            "rounds.most_atoms, lower rounds.reach, or train members for longer before"
         )
     return join(chosen)
+
+
+def _mild(told: Frames, rounds: Rounds, number: int) -> Frames:
+    """Frames without forces that no liquid has."""
+    assert told.forces is not None
+    pushed = np.maximum.reduceat(np.linalg.norm(told.forces, axis=1), told.bounds[:-1])
+    mild = np.flatnonzero(pushed <= rounds.most_force)
+    words = (
+        f"{len(told) - len(mild)} of {len(told)} clusters of round {number} have forces above "
+        f"{rounds.most_force:g} kcal/mol/A and are left out; train members for longer before, or "
+        "shorten rounds.sampling.picoseconds"
+    )
+    if not len(mild):
+        raise DataError(words)
+    if 2 * len(mild) < len(told):
+        warnings.warn(words, UnusualUseWarning, stacklevel=3)
+    return told.take(mild)
+
+
+def _source(rounds: Rounds, data: ForceData) -> Source:
+    """The source of rounds, with the free atoms of the data, checked against its labels."""
+    source = label_source(rounds.source, free_atoms=dict(data.free_atoms) or None)
+    places = np.unique(np.linspace(0, len(data.train) - 1, COMPARED).astype(np.int64))
+    frames = data.train.take(places[~data.train.periodic[places]])
+    told, failed = told_by(frames, source)
+    if told is None or failed:
+        reason = next(iter(failed.values()), "no training frame is a cluster")
+        raise DataError(f"{source.name} has no labels for a training frame: {reason}")
+    # What is labelled in rounds does not repeat, and has no virial.
+    lacking = sorted(set(data.train.labels) - set(told.labels))
+    if lacking:
+        raise DataError(
+            f"{source.name} says no {', '.join(lacking)} of clusters and {data.name} has them; "
+            "name the source of these labels, or leave them out of the data"
+        )
+    for name in told.labels:
+        given, said = (np.asarray(getattr(one, name)) for one in (frames, told))
+        if name == "energy":
+            given, said = given / frames.counts, said / frames.counts
+        apart = float(np.sqrt(np.square(said - given).mean()))
+        size = max(float(np.sqrt(np.square(given).mean())), 1e-3)
+        if apart > UNLIKE * size:
+            raise DataError(
+                f"{source.name} says another {name} than {data.name} of {len(frames)} training "
+                f"frames: {apart:.3g} apart, of a size of {size:.3g}; name the source of the labels"
+            )
+    return source

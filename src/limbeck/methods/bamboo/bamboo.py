@@ -40,7 +40,7 @@ from limbeck.loops.force_pressure import (
     frames_of_boxes,
     wanted_changes,
 )
-from limbeck.loops.force_rounds import Rounds, taught_in_rounds
+from limbeck.loops.force_rounds import Rounds, check_rounds, taught_in_rounds
 from limbeck.method import method
 from limbeck.products.force_field import ForceField, force_fields
 from limbeck.run import Run
@@ -100,6 +100,7 @@ class BAMBOO:
                     stacklevel=2,
                 )
         else:
+            check_rounds(self.rounds, data)
             members = trained_members(
                 run,
                 lambda number: fresh_force_field(run, student, data, number),

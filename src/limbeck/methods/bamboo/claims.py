@@ -247,8 +247,7 @@ def physics_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
 def _slopes(network: Any, frames: Any, said: Any) -> dict[str, float]:
     """Errors of forces against differences of the energy, in double precision.
 
-    Forces leave out how charges change, so that the energy is that of the network alone: of
-    frames in which charges are held at 0.
+    Forces leave out how charges change, so that charges are held: those of a frame are all alike.
     """
     import torch
 
