@@ -1,4 +1,4 @@
-# make run: environment and main job.  make test: environment and the whole suite.
+# make run: environment and a first run.  make test: environment and the whole suite.
 # make docs: environment and the site.
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,9 +23,11 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file --json; done
 
-# Warnings are errors: a link that leads nowhere, a docstring that names what is not there.
+# Warnings are errors: a link that leads nowhere, a docstring that names what is not there. Not with
+# --quiet, which keeps warnings from being counted.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'The site: site/index.html'
 
 $(VENV)/.run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

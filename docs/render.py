@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, FIGURES = ROOT / "results", ROOT / "docs" / "figures"
 # What products of one ensemble are drawn against.
 DRAWN = {"latency_ms": "latency of one sample, ms", "macs": "multiply-adds of one sample"}
+MARKER = re.compile(r"<!-- ([^/].*?) -->")
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
@@ -141,13 +142,21 @@ def losses() -> str:
 
 
 def rendered(text: str, slug: str | None) -> str:
-    """A page with its marked parts filled."""
+    """A page with its marked parts filled.
+
+    Raises:
+        ValueError: nothing fills a marker, or it has no end.
+    """
+    filled = set()
 
     def fill(name: str, content: str, page: str) -> str:
         pattern = re.compile(
             rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{name.split()[0]} -->)", re.S
         )
-        return pattern.sub(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
+        page, count = pattern.subn(lambda found: f"{found[1]}\n{content}\n{found[2]}", page)
+        if count:
+            filled.add(name)
+        return page
 
     text = fill("systems", systems(), text)
     text = fill("by-inputs", by_inputs(), text)
@@ -172,6 +181,9 @@ def rendered(text: str, slug: str | None) -> str:
         tables = [rows(path) for path in sorted(RESULTS.glob(f"run-{slug}-*.json"))]
         text = fill("numbers", "\n".join(tables) or "No runs recorded yet.\n", text)
         text = fill("claims", claims(slug), text)
+    for name in MARKER.findall(text):
+        if name not in filled:
+            raise ValueError(f"nothing fills <!-- {name} -->, or it has no end")
     return text
 
 
@@ -183,7 +195,11 @@ def main() -> int:
     ) | {cards.card(s).folder / "README.md": s for s in cards.slugs()}
     for path, slug in pages.items():
         old = path.read_text()
-        new = rendered(old, slug)
+        try:
+            new = rendered(old, slug)
+        except ValueError as error:
+            print(f"{path.relative_to(ROOT)}: {error}")
+            return 1
         if new != old:
             stale.append(path.relative_to(ROOT).as_posix())
             if "--check" not in sys.argv:

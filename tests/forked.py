@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LIBRARIES = ["torch", "lightning_fabric", "sklearn.linear_model", "scipy.stats", "pandas"]
+# Pages and examples take a third of it where nothing else runs.
+SECONDS = 250
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(LIBRARIES)
 
@@ -40,11 +42,11 @@ def run(code: str, folder: Path, *, name: str = "<code>", strict: bool = False) 
     said = [folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err")]
     process = SERVER.Process(target=_script, args=(code, folder, name, strict, *said))
     process.start()
-    process.join(120)
+    process.join(SECONDS)
     if process.is_alive():
         process.kill()
         process.join()
-        raise TimeoutError(f"{name} was not done after 120 s: {said[1].read_text()[-2000:]}")
+        raise TimeoutError(f"{name} was not done after {SECONDS} s: {said[1].read_text()[-2000:]}")
     return Done(process.exitcode, *(path.read_text() for path in said))
 
 

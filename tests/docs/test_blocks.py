@@ -1,4 +1,4 @@
-"""Every python and bash block of the README and the cards runs."""
+"""Every python and bash block of the README and the cards runs; no other block can pass by."""
 
 import re
 import subprocess
@@ -10,16 +10,45 @@ import pytest
 from .. import forked
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 PAGES += sorted((ROOT / "src" / "limbeck" / "methods").glob("*/README.md"))
-BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Anything that Markdown takes for the edge of a block, in a quotation or a list, too.
+EDGE = re.compile(r"^[ \t>*+-]*(?:```|~~~).*$", re.MULTILINE)
+LANGUAGES = ("python", "bash", "console", "json", "")
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
 
 
 def blocks():
     for page in PAGES:
-        name = page.relative_to(ROOT).as_posix()
-        for number, found in enumerate(BLOCK.finditer(page.read_text())):
-            yield pytest.param(found[1], found[2], id=f"{name}-{number}")
+        run = [one for one in BLOCK.findall(page.read_text()) if one[0] in ("python", "bash")]
+        for number, (language, code) in enumerate(run):
+            yield pytest.param(language, code, id=f"{name_of(page)}-{number}")
+
+
+def misfits(text):
+    """Edges of blocks that open in a way which the tests of blocks do not look for."""
+    edges = EDGE.findall(text)
+    opening, closing = edges[::2], edges[1::2]
+    known = {f"```{language}" for language in LANGUAGES}
+    wrong = [edge for edge in opening if edge not in known]
+    wrong += [edge for edge in closing if edge != "```"]
+    return wrong + (edges[-1:] if len(opening) != len(closing) else [])
+
+
+def unquoted(text):
+    """Lines of shell blocks with a question mark that zsh would take for a pattern."""
+    return [
+        line
+        for language, code in BLOCK.findall(text)
+        if language in ("bash", "console", "")
+        for line in QUOTED.sub("", code).splitlines()
+        if "?" in line
+    ]
 
 
 @pytest.mark.parametrize(("language", "code"), list(blocks()))
@@ -29,5 +58,46 @@ def test_block_runs(language, code, tmp_path):
     else:
         # The command line of this very environment.
         command = ["bash", "-euc", f'export PATH="{Path(sys.executable).parent}:$PATH"\n{code}']
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=forked.SECONDS
+        )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_are_of_known_languages_and_begin_at_the_margin(page):
+    assert not misfits(page.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("```sh\nls\n```\n", ["```sh"]),
+        ("- so:\n\n  ```bash\n  ls\n  ```\n", ["  ```bash", "  ```"]),
+        ("- ```bash\n  ls\n  ```\n", ["- ```bash", "  ```"]),
+        ("~~~bash\nls\n~~~\n", ["~~~bash", "~~~"]),
+        ("``` python\n1\n```\n", ["``` python"]),
+        ("````bash\nls\n````\n", ["````bash", "````"]),
+        ("```bash\nls\n```\n```json\n", ["```json"]),
+        ("```bash\nls\n```\n\n```\nout\n```\nand `code`\n", []),
+    ],
+)
+def test_other_blocks_are_noticed(text, wrong):
+    assert misfits(text) == wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_question_marks_of_shell_blocks_are_quoted(page):
+    assert not unquoted(page.read_text())
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("src/limbeck/cli/*.py")), ids=lambda p: p.stem)
+def test_question_marks_of_examples_in_help_are_quoted(path):
+    examples = re.findall(r"^ +(limbeck .*)$", path.read_text(), re.MULTILINE)
+    assert not [line for line in examples if "?" in QUOTED.sub("", line)]
+
+
+def test_an_unquoted_question_mark_is_noticed():
+    page = "```console\n$ limbeck run kd --data 'a?b' \\\n  --student cnn?width=4\n```\n"
+    assert unquoted(page) == ["  --student cnn?width=4"]
+    assert unquoted("```python\nbuild('a') if b else c?\n```\nwhy?\n") == []

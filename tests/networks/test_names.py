@@ -218,6 +218,13 @@ def test_pickles_are_refused_and_not_run(tmp_path, suffix):
         read_weights(tmp_path / "whole.pt")
 
 
+@pytest.mark.parametrize("tail", ["m.pkl", "m.joblib", "m.PICKLE?network=mlp"])
+def test_files_named_as_pickles_are_refused_with_the_way_to_convert_them(tail):
+    """Before anything else is said of them: there is no such file, and the name lacks options."""
+    with pytest.raises(ModelError, match=rf"file:{tail[:4]}.* is a pickle.*skops\.io\.dump"):
+        build(f"file:{tail}", VECTOR, 4)
+
+
 @pytest.mark.parametrize(
     ("tail", "words"),
     [

@@ -63,13 +63,13 @@ def run(
 ) -> None:
     """Run a method and print its table: quality beside cost, baselines included.
 
-    Without a name it does the main job on embedded data: three teachers taught on many digits
+    Without a name it is meal-v2 on embedded data: three teachers taught on many digits
     become one small student that sees 200 labels, over five seeds.
 
     \b
     Examples:
       limbeck run
-      limbeck run kd --data fashion-mnist?labels=1000 --teacher cnn?width=16 --student cnn?width=4
+      limbeck run kd --data 'fashion-mnist?labels=1000' --teacher cnn --student 'mlp?hidden=64'
       limbeck run kd --set temperature=2 --seeds 5
     """
     use_data_root(data_root)

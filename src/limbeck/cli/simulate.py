@@ -54,7 +54,7 @@ def simulate(
     Examples:
       limbeck simulate runs/first
       limbeck simulate runs/first --ensemble npt --picoseconds 50
-      limbeck simulate runs/first --start C3H6O3?count=16 --temperature 350
+      limbeck simulate runs/first --start 'C3H6O3?count=16' --temperature 350
     """
     use_data_root(data_root)
     from limbeck import files

@@ -20,6 +20,7 @@ from limbeck.networks.own import NETWORKS
 from limbeck.networks.shortlisted import shortlisted
 
 PREFIXES = ("timm", "torchvision", "hf", "file", "shortlist")
+PICKLES = (".pkl", ".pickle", ".joblib")
 SIZE_IS_OURS = "size works only with pretrained=true; other networks take the size of the data"
 
 
@@ -198,6 +199,13 @@ def _torchvision(
 
 def _file(rest: str, options: dict[str, Any], space: InputSpace | None, outputs: int) -> nn.Module:
     path = Path(rest)
+    if path.suffix.lower() in PICKLES:
+        raise ModelError(
+            f"file:{rest} is a pickle, which can run code when it is opened. Write a fitted "
+            "estimator with skops.io.dump(estimator, 'model.skops') and name file:model.skops; "
+            "weights of a network with safetensors.torch.save_file(model.state_dict(), "
+            "'weights.safetensors')"
+        )
     inner = options.pop("network", None)
     if not isinstance(inner, str):
         raise ModelError(
