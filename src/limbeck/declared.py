@@ -41,15 +41,16 @@ def declared(path: Path, class_name: str) -> list[Setting]:
         path: of a module.
         class_name: of a class in it.
     """
-    tree = ast.parse(path.read_text())
+    tree = _tree(path)
     owner = next(one for one in _classes(tree) if one.name == class_name)
     meanings = _meanings(ast.get_docstring(owner) or "")
     found = []
     for node in owner.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name, kind = node.target.id, _kind(node.annotation)
-            default = ast.unparse(node.value) if node.value is not None else "needed"
-            group = _group(path, tree, kind, node.value)
+            value = _constant(tree, node.value)
+            default = ast.unparse(value) if value is not None else "needed"
+            group = _group(path, tree, kind, value)
             found.append(Setting(name, kind, default, meanings.get(name, ""), group))
     return found
 
@@ -59,7 +60,52 @@ def opened(group: Group) -> list[Setting]:
     found = declared(group.path, group.class_name)
     given = dict(zip((one.name for one in found), group.given, strict=False))
     given |= dict(group.named)
-    return [replace(one, default=given.get(one.name, one.default)) for one in found]
+    return [_with_default(one, given[one.name]) if one.name in given else one for one in found]
+
+
+def _with_default(one: Setting, default: str) -> Setting:
+    """A setting with another default, which tells those of its own settings if it is a group."""
+    group = one.group
+    if group is not None:
+        call = ast.parse(default, mode="eval").body
+        group = _called(group.path, group.class_name, call)
+    return replace(one, default=default, group=group)
+
+
+def _constant(tree: ast.Module, value: ast.expr | None) -> ast.expr | None:
+    """An expression with what names stand for that modules assign, in calls too."""
+    if isinstance(value, ast.Name):
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and value.id in map(ast.unparse, node.targets):
+                return node.value
+        found = _imported(tree, value.id)
+        return value if found is None else _constant(_tree(found[0]), ast.Name(found[1]))
+    if isinstance(value, ast.Call):
+        return ast.Call(
+            value.func,
+            [_constant(tree, one) or one for one in value.args],
+            [
+                ast.keyword(one.arg, _constant(tree, one.value) or one.value)
+                for one in value.keywords
+            ],
+        )
+    return value
+
+
+def _imported(tree: ast.Module, name: str) -> tuple[Path, str] | None:
+    """The module of limbeck that a name is imported from, and its name there."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("limbeck."):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    place = ROOT.joinpath(*str(node.module).split(".")[1:])
+                    file = place.with_suffix(".py")
+                    return (file if file.is_file() else place / "__init__.py"), alias.name
+    return None
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
@@ -71,15 +117,20 @@ def _group(path: Path, tree: ast.Module, kind: str, default: ast.expr | None) ->
         place = _settings_class(path, tree, word)
         if place is None:
             continue
-        if not isinstance(default, ast.Call) or ast.unparse(default.func) != word:
-            return Group(place, word)
-        return Group(
-            place,
-            word,
-            tuple(ast.unparse(one) for one in default.args),
-            tuple((one.arg, ast.unparse(one.value)) for one in default.keywords if one.arg),
-        )
+        return _called(place, word, default)
     return None
+
+
+def _called(path: Path, class_name: str, call: ast.expr | None) -> Group:
+    """A group as a call of its class makes it."""
+    if not isinstance(call, ast.Call) or ast.unparse(call.func) != class_name:
+        return Group(path, class_name)
+    return Group(
+        path,
+        class_name,
+        tuple(ast.unparse(one) for one in call.args),
+        tuple((one.arg, ast.unparse(one.value)) for one in call.keywords if one.arg),
+    )
 
 
 def _settings_class(path: Path, tree: ast.Module, name: str) -> Path | None:
@@ -88,15 +139,8 @@ def _settings_class(path: Path, tree: ast.Module, name: str) -> Path | None:
         if one.name == name:
             marks = [ast.unparse(mark) for mark in one.decorator_list]
             return path if "settings" in marks else None
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("limbeck."):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    place = ROOT.joinpath(*str(node.module).split(".")[1:])
-                    file = place.with_suffix(".py")
-                    file = file if file.is_file() else place / "__init__.py"
-                    return _settings_class(file, ast.parse(file.read_text()), alias.name)
-    return None
+    found = _imported(tree, name)
+    return None if found is None else _settings_class(found[0], _tree(found[0]), found[1])
 
 
 def _kind(annotation: ast.expr) -> str:

@@ -49,8 +49,33 @@ def test_a_table_gives_the_inputs_of_training(tmp_path):
 
 def test_words_that_training_did_not_hold_are_named(table):
     with pytest.warns(UnusualUseWarning, match="colour holds words that training did not.*green"):
-        found = read_rows(table("width,colour\n1,green\n2,\n"), SPACE)
-    assert found.x.tolist() == [[1, 0, 0], [2, 0, 0]]
+        found = read_rows(table("width,colour\n1,green\n2,red\n"), SPACE)
+    assert found.x.tolist() == [[1, 0, 0], [2, 0, 1]]
+
+
+def test_empty_cells_are_filled_where_that_is_asked_for(table):
+    space = InputSpace(size=(3,), names=SPACE.names, mean=(7.0, 0.5, 0.5), std=(1.0, 1.0, 1.0))
+    found = read_rows(table("width,colour\n,red\n2,\n"), space, missing="mean")
+    assert found.x.tolist() == [[7, 0, 1], [2, 0, 0]]
+    with pytest.raises(DataError, match="missing is 'drop', expected refuse or mean"):
+        read_rows(table("width,colour\n1,red\n"), space, missing="drop")
+
+
+def test_words_that_look_like_numbers_stay_as_written(table):
+    space = InputSpace(size=(3,), names=("code=01", "code=2", "code=x"))
+    assert read_rows(table("code\n01\n2\n"), space).x.tolist() == [[1, 0, 0], [0, 1, 0]]
+    found = read_rows(table("code,n\n2,1\n,2\n"), space, missing="mean")
+    assert found.x.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_the_longest_column_is_the_one_of_a_word(table):
+    space = InputSpace(size=(3,), names=("a", "a=b=x", "a=b=y"))
+    assert read_rows(table("a,a=b\n3,y\n"), space).x.tolist() == [[3, 0, 1]]
+
+
+def test_truth_counts_as_one_and_zero(table):
+    space = InputSpace(size=(1,), names=("large",))
+    assert read_rows(table("large\nTrue\nFalse\n"), space).x.tolist() == [[1], [0]]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +85,7 @@ def test_words_that_training_did_not_hold_are_named(table):
         ("widht,colour\n1,red\n", "no column 'width'; .*widht"),
         ("width,colour\n1,red\n,red\n", "column width is empty in row 1, and 1 of 2"),
         ("width,colour\nwide,red\n", "column width holds 'wide' in row 0"),
+        ("width,colour\n1,\n", "column colour is empty in row 0.*missing=mean"),
         ("width,colour\n", "has no rows"),
     ],
 )
@@ -82,6 +108,7 @@ def test_texts_come_from_their_column(table):
     assert read_rows(table('{"sentence": "so"}\n', "rows.jsonl"), None).x == ["so"]
     with pytest.raises(DataError, match=r"no column text or sentence, of n"):
         read_rows(table("n\n1\n"), None)
+    assert read_rows(table("review,n\nso,1\n"), None, text="review").x == ["so"]
     with pytest.raises(DataError, match="holds no text in row 1"):
         read_rows(table('{"text": "so"}\n{"text": 1}\n', "rows.jsonl"), None)
 
@@ -108,6 +135,12 @@ def test_pictures_come_in_the_size_of_the_model(tmp_path):
 def test_arrays_and_what_is_none_of_these(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((2, 8, 8)))
     assert read_rows(tmp_path / "x.npy", GREY).x.shape == (2, 8, 8)
+    np.save(tmp_path / "one.npy", np.ones((8, 8)))
+    assert read_rows(tmp_path / "one.npy", GREY).ids == [0]
+    for name, wrong in (("w", np.zeros((0, 8, 8))), ("d", np.array(["2020-01-01"], "M8[D]"))):
+        np.save(tmp_path / f"{name}.npy", wrong)
+        with pytest.raises(DataError, match=r"expected numbers \(N, \.\.\.\) of a sample"):
+            read_rows(tmp_path / f"{name}.npy", GREY)
     (tmp_path / "y.npy").write_bytes(b"x")
     np.save(tmp_path / "z.npy", np.array([{}]))
     (tmp_path / "t.txt").write_text("x")

@@ -17,10 +17,11 @@ def predict(
         str | None, typer.Option(help="Data by name; its test split is predicted.")
     ] = None,
     rows: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="New samples without targets, in place of --data: a table (.csv, .jsonl, "
-            ".parquet), a picture or a folder of pictures, an array (.npy), atoms (.xyz)."
+            ".parquet; with ?missing=mean or ?text=NAME behind it), a picture or a folder of "
+            "pictures, an array (.npy), atoms (.xyz)."
         ),
     ] = None,
     out: Annotated[
@@ -52,25 +53,30 @@ def predict(
         say(frame.head(10).to_string(index=False), json_wanted=json_wanted)
         say(f"{len(frame)} samples; write all with --out FILE.csv", json_wanted=json_wanted)
     if json_wanted:
-        asked = {"data": data} if rows is None else {"rows": str(rows)}
+        asked = {"data": data} if rows is None else {"rows": rows}
         emit({"run": str(folder), **asked, "predictions": frame.to_dict(orient="list")})
 
 
-def _predictions(product: Any, data: str | None, rows: Path | None) -> dict[str, Any]:
+def _predictions(product: Any, data: str | None, rows: str | None) -> dict[str, Any]:
     """Columns, one entry a sample."""
     from limbeck.data.names import resolve
+    from limbeck.data.options import check_options
     from limbeck.data.rows import read_rows
     from limbeck.data.xyz_files import read_frames
     from limbeck.evaluate.quality import collect
+    from limbeck.naming import split_name
     from limbeck.products import ForceField
     from limbeck.products.predictor import Predictor
 
     if isinstance(product, ForceField):
-        return product.predictions(resolve(data) if rows is None else read_frames(rows))
+        return product.predictions(resolve(data) if rows is None else read_frames(Path(rows)))
     if not isinstance(product, Predictor):
         product.predict()
     if rows is not None:
-        found = read_rows(rows, product.input_space)
+        prefix, place, options = split_name(rows)
+        check_options(read_rows, options)
+        file = Path(f"{prefix}:{place}" if prefix else place)
+        found = read_rows(file, product.input_space, **options)
         return {"id": found.ids, **product.table(product.logits(found.x))}
     seen = product.see(resolve(data))
     logits, _ = collect(product.outputs, seen, seen.test)

@@ -36,15 +36,19 @@ class Rows:
     x: Any
 
 
-def read_rows(path: Path, space: InputSpace | None) -> Rows:
+def read_rows(
+    path: Path, space: InputSpace | None, *, missing: str = "refuse", text: str | None = None
+) -> Rows:
     """Read samples for a product.
 
     Args:
         path: a table, in which columns that the product does not read are left alone; a picture, or
             a folder of pictures, which are brought to the product's size; or an array of inputs
             before normalisation.
-        space: what the product reads; None of one that reads texts, from a column ``text`` or
-            ``sentence``.
+        space: what the product reads; None of one that reads texts.
+        missing: of a table, ``"refuse"`` stops at an empty cell, ``"mean"`` takes the training mean
+            of a column of numbers and none of the words of others.
+        text: column of texts; None looks for ``text`` or ``sentence``.
 
     Raises:
         DataError: the file does not read, or lacks a column; a cell is empty or no number.
@@ -60,10 +64,16 @@ def read_rows(path: Path, space: InputSpace | None) -> Rows:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}; give {LAYOUTS}")
     kind = path.name.removesuffix(".gz").rpartition(".")[2].lower()
+    if missing not in ("refuse", "mean"):
+        raise DataError(f"missing is {missing!r}, expected refuse or mean")
     if path.is_file() and kind in TABLES:
-        return _of_table(read_frames(path, kind)["train"], path, space)
+        frame = read_frames(path, kind, as_written=True)["train"]
+        frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
+        if space is None:
+            return _of_texts(frame, path, text)
+        return _of_table(frame, path, space, missing == "mean")
     if path.is_file() and kind == "npy":
-        return _of_array(path)
+        return _of_array(path, space)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     files = [one for one in files if one.suffix.lower() in SUFFIXES]
     if not files:
@@ -71,83 +81,112 @@ def read_rows(path: Path, space: InputSpace | None) -> Rows:
     return _of_pictures(files, path, space)
 
 
-def _of_table(frame: pd.DataFrame, path: Path, space: InputSpace | None) -> Rows:
-    ids = list(range(len(frame)))
-    if space is None:
-        column = next((name for name in TEXTS if name in frame), None)
-        if column is None:
-            known = ", ".join(map(str, frame.columns))
-            raise DataError(f"{path} has no column {' or '.join(TEXTS)}, of {known}")
-        texts = frame[column].tolist()
-        wrong = [place for place, one in enumerate(texts) if not isinstance(one, str)]
-        if wrong:
-            raise DataError(f"{path}: column {column} holds no text in row {wrong[0]}")
-        return Rows(ids, texts)
+def _of_texts(frame: pd.DataFrame, path: Path, column: str | None) -> Rows:
+    wanted = TEXTS if column is None else (column,)
+    found = next((name for name in wanted if name in frame), None)
+    if found is None:
+        known = ", ".join(frame.columns)
+        raise DataError(
+            f"{path} has no column {' or '.join(wanted)}, of {known}; name it with ?text=NAME"
+        )
+    texts = frame[found].tolist()
+    wrong = [place for place, one in enumerate(texts) if not isinstance(one, str)]
+    if wrong:
+        raise DataError(f"{path}: column {found} holds no text in row {wrong[0]}")
+    return Rows(list(range(len(texts))), texts)
+
+
+def _of_table(frame: pd.DataFrame, path: Path, space: InputSpace, filled: bool) -> Rows:
     if space.channels is not None:
         raise DataError(f"{path} is a table and the model reads pictures; give a folder of them")
     # Without names of its own, a product takes the columns as they stand.
-    wanted = space.names or tuple(map(str, frame.columns))
+    wanted = space.names or tuple(frame.columns)
     if not space.names and (len(wanted),) != space.shape:
         raise DataError(
             f"{path} has {len(wanted)} columns and the model reads {space.shape}; leave out "
             "targets and what else it was not trained on"
         )
-    return Rows(ids, np.stack(_columns(frame, wanted, path), axis=1))
-
-
-def _columns(
-    frame: pd.DataFrame, wanted: tuple[str, ...], path: Path
-) -> list[np.ndarray[Any, Any]]:
-    """Inputs by name: a column of numbers, or whether a column holds a word."""
-    frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
+    means = space.mean or (0.0,) * len(wanted)
     words: dict[str, set[str]] = {}
     found = []
-    for name in wanted:
+    for name, mean in zip(wanted, means, strict=True):
         if name in frame:
-            found.append(_numbers(frame[name], path))
+            found.append(_numbers(frame[name], path, mean if filled else None))
             continue
-        column, equals, word = name.partition("=")
-        while equals and column not in frame:  # a column's own name may hold the sign
-            more, equals, word = word.partition("=")
-            column = f"{column}={more}"
-        if not equals:
-            near = nearest(name.rpartition("=")[0] or name, list(frame.columns))
-            raise DataError(f"{path} has no column {name.rpartition('=')[0] or name!r}; {near}")
+        column, word = _column_and_word(name, list(frame.columns), path)
         words.setdefault(column, set()).add(word)
-        # An empty cell is none of the words.
         found.append((frame[column].map(str).to_numpy() == word).astype(np.float32))
     for column, known in words.items():
-        if strange := sorted(set(map(str, frame[column].dropna())) - known):
-            warnings.warn(
-                f"{path}: column {column} holds words that training did not, which count as none: "
-                f"{', '.join(strange[:SHOWN])}{' ...' if len(strange) > SHOWN else ''}",
-                UnusualUseWarning,
-                stacklevel=5,
-            )
-    return found
+        _check_words(frame[column], known, path, filled)
+    return Rows(list(range(len(frame))), np.stack(found, axis=1))
 
 
-def _numbers(column: pd.Series[Any], path: Path) -> np.ndarray[Any, Any]:
+def _column_and_word(name: str, columns: list[str], path: Path) -> tuple[str, str]:
+    """Take ``column=word`` apart at the longest column that there is."""
+    parts = name.split("=")
+    for cut in range(len(parts) - 1, 0, -1):
+        column = "=".join(parts[:cut])
+        if column in columns:
+            return column, "=".join(parts[cut:])
+    wanted = name.rpartition("=")[0] or name
+    raise DataError(f"{path} has no column {wanted!r}; {nearest(wanted, columns)}")
+
+
+def _check_words(column: pd.Series[Any], known: set[str], path: Path, filled: bool) -> None:
+    """Refuse empty cells, and warn of words that training did not hold."""
+    empty = np.flatnonzero(column.isna().to_numpy())
+    if len(empty) and not filled:
+        raise _refused(column, path, empty)
+    if strange := sorted(set(map(str, column.dropna())) - known):
+        warnings.warn(
+            f"{path}: column {column.name} holds words that training did not, which count as none: "
+            f"{', '.join(strange[:SHOWN])}{' ...' if len(strange) > SHOWN else ''}",
+            UnusualUseWarning,
+            stacklevel=5,
+        )
+
+
+def _numbers(column: pd.Series[Any], path: Path, mean: float | None) -> np.ndarray[Any, Any]:
+    """A column of numbers; with a mean, that is what empty cells hold."""
     import pandas as pd
 
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float32)
+    truth = {"True": 1.0, "False": 0.0}
+    written = column.map(lambda cell: truth.get(str(cell), cell))
+    numbers = pd.to_numeric(written, errors="coerce").to_numpy(np.float32, copy=True)
+    if mean is not None:
+        numbers[column.isna().to_numpy()] = mean
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if len(wrong):
-        row = int(wrong[0])
-        cell = "is empty" if pd.isna(column.iloc[row]) else f"holds {column.iloc[row]!r}"
-        raise DataError(
-            f"{path}: column {column.name} {cell} in row {row}, and {len(wrong)} of {len(numbers)} "
-            "rows hold no number there; fill or drop them"
-        )
+        raise _refused(column, path, wrong)
     return numbers
 
 
-def _of_array(path: Path) -> Rows:
+def _refused(column: pd.Series[Any], path: Path, wrong: np.ndarray[Any, Any]) -> DataError:
+    import pandas as pd
+
+    row = int(wrong[0])
+    empty = bool(pd.isna(column.iloc[row]))
+    cell = "is empty" if empty else f"holds {column.iloc[row]!r}"
+    fix = ", or take the training mean with ?missing=mean" if empty else ""
+    return DataError(
+        f"{path}: column {column.name} {cell} in row {row}, and {len(wrong)} of {len(column)} rows "
+        f"hold nothing of use there; fill or drop them{fix}"
+    )
+
+
+def _of_array(path: Path, space: InputSpace | None) -> Rows:
     try:
         x = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is no whole array of numbers ({error})") from None
-    return Rows(list(range(len(x))) if x.ndim else [0], x)
+    if x.dtype.kind not in "biuf" or not x.ndim or not len(x):
+        raise DataError(
+            f"{path} holds {x.dtype} of shape {x.shape}, expected numbers (N, ...) of a sample at "
+            "least"
+        )
+    if space is not None and x.shape in (space.shape, space.size):
+        x = x[None]
+    return Rows(list(range(len(x))), x)
 
 
 def _of_pictures(files: list[Path], path: Path, space: InputSpace | None) -> Rows:

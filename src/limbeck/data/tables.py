@@ -159,13 +159,21 @@ def table_files(path: Path, kind: str) -> dict[str, Path]:
     return found
 
 
-def read_frames(path: Path, kind: str) -> dict[str, pd.DataFrame]:
-    """Tables by split, checked to be whole and to have the same columns."""
+def read_frames(path: Path, kind: str, *, as_written: bool = False) -> dict[str, pd.DataFrame]:
+    """Tables by split, checked to be whole and to have the same columns.
+
+    Args:
+        path: a file, or a folder of a file a split.
+        kind: ``"csv"``, ``"jsonl"`` or ``"parquet"``.
+        as_written: leave cells of a csv file as the words that stand there, numbers too.
+    """
     import pandas as pd
+
+    cells: Any = {"dtype": str} if as_written else {}
 
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         # Words such as None stay words; a csv does not tell the number 1 from the word.
-        "csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""]),
+        "csv": lambda file: pd.read_csv(file, keep_default_na=False, na_values=[""], **cells),
         "jsonl": lambda file: pd.DataFrame(_objects(file)),
         "parquet": pd.read_parquet,
     }

@@ -95,12 +95,13 @@ class Predictor(Described):
             return [{"text": encode_texts(part)} for part in _chunks(texts)]
         x = x if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
         space = self.input_space
-        picture = x.dtype == torch.uint8
-        x = x.float() / 255 if picture else x.to(self.precision)
+        if x.is_complex():
+            raise ArgumentError(f"x holds numbers of {x.dtype}, expected real ones")
+        if x.dtype == torch.uint8 and (space is None or space.channels is not None):
+            low, high = (0.0, 1.0) if space is None else space.range
+            x = low + (high - low) * (x.float() / 255)
+        x = x.to(self.precision)
         if space is not None:
-            if picture and space.channels is not None:
-                low, high = space.range
-                x = low + (high - low) * x
             if tuple(x.shape) in (space.shape, space.size):
                 x = x[None]
             if space.channels == 1 and tuple(x.shape[1:]) == space.size:
