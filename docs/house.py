@@ -25,6 +25,7 @@ FLOORS = [
         "locks",
         "cards",
         "catalogue",
+        "declared",
     },
     {"functional"},
     {"data"},
