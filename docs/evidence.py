@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import cards
-from limbeck.evaluate import figures, words
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, BENCHMARKS = ROOT / "results", ROOT / "benchmarks"
 GOLDEN = ROOT / "tests" / "golden" / "cases"
-# What a peer has as much of: a choice of as many images, a sampler of as many evaluations.
-AMOUNTS = ("images", "evaluations")
 FAMILIES = {
     "model": "a student",
     "ensemble": "one predictor of many",
     "data": "a small data set",
     "generator": "a few-step generator",
     "search": "a short list",
+}
+# What data are of whose task is this, behind the word for samples.
+TASKS = {
+    "classification": "with classes",
+    "regression": "with numbers to predict",
+    "multilabel": "with several labels each",
+    "forces": "frames of atoms with energies and forces",
+    "graphs": "graphs with classes",
+    "retrieval": "documents and queries",
 }
 
 
@@ -44,17 +50,33 @@ def table(heads: list[str], lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rule, *lines])
 
 
+def linked(slug: str, folder: str = "../") -> str:
+    """A system's name that leads to its card.
+
+    Args:
+        slug: of the system.
+        folder: from the page to the root of the checkout.
+    """
+    return f"[`{slug}`]({folder}src/limbeck/methods/{cards.card(slug).folder.name}/README.md)"
+
+
+def golden(slug: str) -> int:
+    """How many worked examples of a system's formulas the tests repeat."""
+    path = GOLDEN / f"{slug}.json"
+    return len(json.loads(path.read_text())["cases"]) if path.exists() else 0
+
+
 def systems() -> str:
     """The table of all systems."""
-    heads = ["system", "family", "goes in", "comes out", "paper", "claims held", "golden cases"]
+    heads = ["system", "family", "goes in", "comes out", "extra", "paper", "claims held"]
+    heads.append("golden cases")
     lines = []
     for slug in cards.slugs():
         card = cards.card(slug)
-        golden = GOLDEN / f"{slug}.json"
-        cases = str(len(json.loads(golden.read_text())["cases"])) if golden.exists() else ""
+        extra = f"`{card.extra}`" if card.extra else ""
         takes = ", ".join([*card.takes, *(f"({name})" for name in _models(card.optional))])
-        link = f"[`{slug}`](src/limbeck/methods/{card.folder.name}/README.md)"
-        lines.append([link, card.family, takes, card.gives, card.paper, held(slug), cases])
+        facts = [card.family, takes, card.gives, extra, card.paper, held(slug)]
+        lines.append([linked(slug, ""), *facts, str(golden(slug) or "")])
     return table(heads, lines) + "\n"
 
 
@@ -73,85 +95,34 @@ def held(slug: str) -> str:
 
 
 def by_inputs() -> str:
-    """The systems by what one has: what goes in, and of which task."""
+    """The systems by what one has: what goes in, and of which kind the data are."""
     groups: dict[tuple[str, str], list[cards.Card]] = {}
     for slug in cards.slugs():
         card = cards.card(slug)
-        tasks = ", ".join(card.contract.get("tasks", ["classification"]))
-        groups.setdefault((", ".join(card.takes), tasks), []).append(card)
+        groups.setdefault((", ".join(card.takes), kind_of_data(card)), []).append(card)
     lines = []
-    for (takes, tasks), found in sorted(groups.items()):
+    for (takes, kind), found in sorted(groups.items()):
         for card in sorted(found, key=lambda one: (one.family, one.slug)):
-            link = f"[`{card.slug}`](../src/limbeck/methods/{card.folder.name}/README.md)"
             made = f"{FAMILIES.get(card.family, card.family)}: `{card.gives}`"
-            lines.append([takes, tasks, link, made, card.summary])
-    return table(["you have", "data for", "system", "you get", "how"], lines) + "\n"
+            lines.append([takes, kind, linked(card.slug), made, card.summary])
+    return table(["you have", "the data are", "system", "you get", "how"], lines) + "\n"
+
+
+def kind_of_data(card: cards.Card) -> str:
+    """What data a system can take, in words."""
+    said = [TASKS[task] for task in card.reads]
+    if said[0].startswith("with "):
+        return f"{card.samples} {' or '.join(said)}"
+    return " or ".join(said)
 
 
 def paper_presets() -> str:
     """Published settings of all systems."""
     lines = []
     for slug in cards.slugs():
-        link = f"[`{slug}`](../src/limbeck/methods/{cards.card(slug).folder.name}/README.md)"
         names = [name for name in cards.presets(slug) if name.startswith("paper")]
-        lines.append([link, ", ".join(f"`{name}`" for name in names)])
+        lines.append([linked(slug), ", ".join(f"`{name}`" for name in names)])
     return table(["system", "presets"], lines) + "\n"
-
-
-def results() -> str:
-    """Every recorded run beside the best of its peers, what papers print, what did not hold."""
-    heads = ["system", "run", "figure", "ours", "best peer of the run", "claims held"]
-    lines, printed, missed = [], [], []
-    for slug in cards.slugs():
-        folder = cards.card(slug).folder
-        link = f"[`{slug}`](../src/limbeck/methods/{folder.name}/README.md)"
-        lines += [[link, *cells, held(slug)] for cells in _runs(slug)]
-        said = _published(folder / "README.md")
-        printed += [f"- {link}: {said}"] if said else []
-        path = RESULTS / f"{slug}.json"
-        claims = json.loads(path.read_text())["claims"] if path.exists() else []
-        missed += [f"- {link}, {c['claim']}: {c['text']}" for c in claims if not c["held"]]
-    parts = [table(heads, lines), "### What the papers print", "\n".join(printed)]
-    parts += ["### What did not hold", "\n".join(missed) or "Nothing that was tested."]
-    return "\n\n".join(parts) + "\n"
-
-
-def _runs(slug: str) -> Iterator[list[str]]:
-    for path in sorted(RESULTS.glob(f"run-{slug}-*.json")):
-        facts = json.loads(path.read_text())
-        # A longer name may begin with this one.
-        if facts["method"] != slug:
-            continue
-        rows = facts["rows"]
-        product = next(row for row in rows if row["role"] == "product")
-        name = figures.main_figure([product])
-        peers = [row for row in rows if _is_peer(row, product) and name in row["quality"]]
-        order = max if figures.figure(name).higher else min
-        best = order(peers, key=lambda row: row["quality"][name]) if peers else None
-        peer = f"{best['name']} {_told(best, name)}" if best else ""
-        run = path.stem.removeprefix(f"run-{slug}-")
-        called = figures.figure(name).said.partition(" ")[2] or name
-        yield [run, called, _told(product, name), peer.replace("|", "\\|")]
-
-
-def _is_peer(row: Mapping[str, Any], product: Mapping[str, Any]) -> bool:
-    if row["role"] != "reference":
-        return row["role"] == "baseline"
-    # The product itself, judged on networks of other kinds, is no peer of its.
-    own = row["name"].startswith(f"{product['name']} ")
-    return not own and all(row["cost"].get(one) == product["cost"].get(one) for one in AMOUNTS)
-
-
-def _told(row: Mapping[str, Any], name: str) -> str:
-    one = {"mean": row["quality"][name], "std": words.spread_of(row, name)}
-    return words.with_spread(name, one)
-
-
-def _published(card: Path) -> str:
-    """The sentence of a card that says what its paper prints."""
-    numbers = card.read_text().partition("\n## Numbers\n")[2].partition("<!--")[0]
-    found = next((one for one in numbers.split("\n\n") if one.strip().startswith("Published")), "")
-    return " ".join(found.split()).removesuffix(" limbeck has not run at this scale.")
 
 
 def benchmarks(speed: Any) -> str:
@@ -176,17 +147,35 @@ def benchmarks(speed: Any) -> str:
 
 
 def _plain(facts: Mapping[str, Any]) -> str:
-    lines = [[f"`{name}`", value] for name, value in _flat(facts["figure"])]
+    aims = dict(_flat(facts["target"]))
+    lines = [
+        [f"`{name}`", figure(value), *aimed(value, _aim_of(name, aims))]
+        for name, value in _flat(facts["figure"])
+    ]
     place = facts.get("device") or f"{facts['threads']} threads of a processor"
-    aims = "; ".join(f"{name} at most {value}" for name, value in _flat(facts["target"]))
-    word = "held" if facts["held"] else "**not held**"
-    said = f"On {place}, beside {facts['baseline']}. Aim: {aims}: {word}."
-    return f"{table(['', 'figure'], lines)}\n\n{said}"
+    said = f"On {place}, beside {facts['baseline']}."
+    return f"{table(['', 'figure', 'at most', ''], lines)}\n\n{said}"
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _aim_of(name: str, aims: Mapping[str, float]) -> float | None:
+    """The most that a figure may be: of its own name, or as a ratio of the group it is in."""
+    for aim, most in aims.items():
+        group = name.startswith(f"{aim} ") and name.endswith(" ratio")
+        if group or name == aim.replace("_", " "):
+            return most
+    return None
+
+
+def aimed(value: float, most: float | None) -> list[str]:
+    """Two cells: the most that a figure may be, and whether it was kept."""
+    if most is None:
+        return ["", ""]
+    return [f"{most:.3g}", "held" if value <= most else "**missed**"]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield from _flat(one, f"{name} {key}".strip())
     else:
-        yield name, figure(value)
+        yield name, value

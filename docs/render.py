@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import house
-from evidence import benchmarks, by_inputs, figure, paper_presets, results, systems, table
+from evidence import aimed, benchmarks, by_inputs, figure, golden, paper_presets, systems, table
+from result_rows import published, results
 
 from limbeck import cards, catalogue, files
 from limbeck.evaluate import words
@@ -27,11 +28,20 @@ MARKER = re.compile(r"<!-- ([^/].*?) -->")
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
+def extra(slug: str) -> str:
+    """What a method needs beyond limbeck itself."""
+    command = cards.card(slug).install
+    return f"Needs `{command}`.\n" if command else "Needs nothing beyond limbeck itself.\n"
+
+
 def claims(slug: str) -> str:
-    """The table of a method's claims."""
+    """The table of a method's claims, and how many golden cases it has."""
+    cases = golden(slug)
+    there = f"`tests/golden/cases/{slug}.json`"
+    told = f"Golden cases, which the tests repeat: {cases}, in {there}.\n" if cases else ""
     path = RESULTS / f"{slug}.json"
     if not path.exists():
-        return "Not tested yet.\n"
+        return "\n".join(filter(None, ["Not tested yet.\n", told]))
     facts = json.loads(path.read_text())
     lines = ["| | claim | held | figures |", "|---|---|---|---|"]
     for entry in facts["claims"]:
@@ -40,7 +50,8 @@ def claims(slug: str) -> str:
         held = "yes" if entry["held"] else "**no**"
         lines.append(f"| {entry['claim']} | {said} | {held} | {shown} |")
     count = len(facts["seeds"])
-    return "\n".join(lines) + f"\n\nSmall-scale evidence, {count} seeds: `limbeck check {slug}`.\n"
+    ran = f"Small-scale evidence, {count} seeds: `limbeck check {slug}`.\n"
+    return "\n".join(filter(None, [*lines, "", ran, told]))
 
 
 def rows(path: Path) -> str:
@@ -105,9 +116,9 @@ def speed(names: list[str]) -> str:
     lines = []
     for one in facts:
         for name, ratio in one["ratios"].items():
-            aim = f"{_of(one['target'], name):.3g}" if name in one["aimed"] else ""
-            lines.append([name, _of(one["against"], name), f"{ratio:.3g}", aim])
-    heads = ["", "beside", "times as long", "at most"]
+            most = _of(one["target"], name) if name in one["aimed"] else None
+            lines.append([name, _of(one["against"], name), f"{ratio:.3g}", *aimed(ratio, most)])
+    heads = ["", "beside", "times as long", "at most", ""]
     said = [one["said"] for one in facts if one.get("said")]
     return "\n\n".join([table(heads, lines), *said]) + "\n"
 
@@ -181,6 +192,8 @@ def rendered(text: str, slug: str | None) -> str:
         tables = [rows(path) for path in sorted(RESULTS.glob(f"run-{slug}-*.json"))]
         text = fill("numbers", "\n".join(tables) or "No runs recorded yet.\n", text)
         text = fill("claims", claims(slug), text)
+        text = fill("published", published(slug), text)
+        text = fill("extra", extra(slug), text)
     for name in MARKER.findall(text):
         if name not in filled:
             raise ValueError(f"nothing fills <!-- {name} -->, or it has no end")

@@ -11,8 +11,11 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from . import absent
 
 LIBRARIES = ["torch", "lightning_fabric", "sklearn.linear_model", "scipy.stats", "pandas"]
 # Pages and examples take a third of it where nothing else runs.
@@ -30,7 +33,14 @@ class Done:
     stderr: str
 
 
-def run(code: str, folder: Path, *, name: str = "<code>", strict: bool = False) -> Done:
+def run(
+    code: str,
+    folder: Path,
+    *,
+    name: str = "<code>",
+    strict: bool = False,
+    without: Collection[str] = (),
+) -> Done:
     """Run code as a script.
 
     Args:
@@ -38,9 +48,10 @@ def run(code: str, folder: Path, *, name: str = "<code>", strict: bool = False) 
         folder: where it runs; what it prints is kept beside.
         name: of the script.
         strict: warnings of limbeck end it.
+        without: modules that it does not find.
     """
     said = [folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err")]
-    process = SERVER.Process(target=_script, args=(code, folder, name, strict, *said))
+    process = SERVER.Process(target=_script, args=(code, folder, name, strict, without, *said))
     process.start()
     process.join(SECONDS)
     if process.is_alive():
@@ -50,8 +61,17 @@ def run(code: str, folder: Path, *, name: str = "<code>", strict: bool = False) 
     return Done(process.exitcode, *(path.read_text() for path in said))
 
 
-def _script(code: str, folder: Path, name: str, strict: bool, out: Path, err: Path) -> None:
+def _script(
+    code: str,
+    folder: Path,
+    name: str,
+    strict: bool,
+    without: Collection[str],
+    out: Path,
+    err: Path,
+) -> None:
     os.chdir(folder)
+    absent.hide(without)
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)

@@ -2,12 +2,17 @@
 
 import ast
 import dataclasses
+import re
 import tomllib
 
 import pytest
 
 from limbeck import cards
-from limbeck.errors import SettingsError
+from limbeck.data.data import TASKS
+from limbeck.data.names import resolve
+from limbeck.errors import ArgumentError, SettingsError
+from limbeck.method import prepare
+from limbeck.run import Run
 
 every_method = pytest.mark.parametrize("slug", cards.slugs())
 
@@ -36,6 +41,7 @@ title = "Meal"
 class = "MealV2"
 family = "model"
 takes = ["teacher", "data"]
+reads = ["classification"]
 gives = "student"
 paper = "arXiv 2009.08453"
 summary = "One sentence."
@@ -100,6 +106,35 @@ def test_cards_name_the_class_that_is_there(slug):
     assert cards.load_class(slug).__name__ == cards.card(slug).class_name
     assert cards.load_class(slug).card == cards.card(slug)
     assert cards.card(slug).folder.is_dir()
+
+
+@every_method
+def test_cards_tell_which_data_their_method_takes(slug, tmp_path):
+    card = cards.card(slug)
+    assert set(card.reads) <= {*TASKS, "forces", "graphs", "retrieval"}
+    assert resolve(cards.preset(slug, "tiny")["inputs"]["data"]).task in card.reads
+    method = cards.load_class(slug)(**cards.preset(slug, "tiny").get("settings", {}))
+    for task, name in {"classification": "digits", "regression": "diabetes"}.items():
+        if task not in card.reads:
+            inputs = {**dict.fromkeys(card.takes, "none"), "data": name}
+            with pytest.raises(ArgumentError, match=f"{slug} is for {card.reads[0]}"):
+                prepare(method, Run(tmp_path / task), inputs)
+
+
+def test_kd_reads_what_its_own_tests_teach():
+    """Regression and several labels: tests/methods/test_kd.py."""
+    assert cards.card("kd").reads == TASKS
+
+
+@every_method
+def test_published_figures_name_where_they_stand(slug):
+    card = cards.card(slug)
+    facts = tomllib.loads((card.folder / "card.toml").read_text())
+    assert "published" in facts, "say published = [] where the paper prints none"
+    for one in card.published:
+        assert all((one.setting, one.figure, one.paper, one.source))
+        assert re.search(r"\d", one.paper)
+    assert "<!-- published -->" in (card.folder / "README.md").read_text()
 
 
 def test_unknown_methods_and_presets_suggest_the_nearest():

@@ -36,6 +36,8 @@ _NAMES = {
     "load": "limbeck.loading",
     "teacher": "limbeck.teachers",
 }
+# Rooms whose own names are public, too.
+_ROOMS = ("data", "functional")
 
 if TYPE_CHECKING:
     from limbeck.cache import cached as cached
@@ -46,11 +48,26 @@ if TYPE_CHECKING:
     from limbeck.data import from_predictions as from_predictions
     from limbeck.loading import load as load
     from limbeck.loops import Optim as Optim
+    from limbeck.methods.bamboo.bamboo import BAMBOO as BAMBOO
+    from limbeck.methods.cda.cda import CDA as CDA
+    from limbeck.methods.cv_dd.cv_dd import CVDD as CVDD
+    from limbeck.methods.datm.datm import DATM as DATM
+    from limbeck.methods.decoupled_dmd.decoupled_dmd import DecoupledDMD as DecoupledDMD
+    from limbeck.methods.diswot.diswot import DisWOT as DisWOT
     from limbeck.methods.kd.kd import KD as KD
     from limbeck.methods.meal_v2.meal_v2 import MealV2 as MealV2
+    from limbeck.methods.mirage.mirage import Mirage as Mirage
+    from limbeck.methods.phased_dmd.phased_dmd import PhasedDMD as PhasedDMD
     from limbeck.methods.pld.pld import PLD as PLD
     from limbeck.methods.recursive_meta_distillation.recursive_meta_distillation import (
         RecursiveMetaDistillation as RecursiveMetaDistillation,
+    )
+    from limbeck.methods.regularized_meta_learning.regularized_meta_learning import (
+        RegularizedMetaLearning as RegularizedMetaLearning,
+    )
+    from limbeck.methods.sparse_retriever.sparse_retriever import SparseRetriever as SparseRetriever
+    from limbeck.methods.window_early_exit.window_early_exit import (
+        WindowEarlyExit as WindowEarlyExit,
     )
     from limbeck.objectives import Term as Term
     from limbeck.outputs import Outputs as Outputs
@@ -80,7 +97,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES, *_methods()])
+    return sorted(["__version__", *_NAMES, *_ROOMS, *_methods()])
 
 
 def _methods() -> dict[str, str]:

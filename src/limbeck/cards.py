@@ -15,7 +15,7 @@ from limbeck.errors import SettingsError, nearest
 from limbeck.plain import unworded
 
 METHODS = Path(__file__).parent / "methods"
-REQUIRED = ("title", "class", "family", "takes", "gives", "paper", "summary")
+REQUIRED = ("title", "class", "family", "takes", "reads", "gives", "paper", "summary")
 # Of a method's README, in this order.
 HEADINGS = (
     "What it does",
@@ -31,6 +31,25 @@ HEADINGS = (
 
 
 @dataclass(frozen=True)
+class Published:
+    """A figure that a paper prints.
+
+    Args:
+        setting: what was taught or distilled, and on what.
+        figure: what is measured.
+        paper: the system's own, as it is printed.
+        source: where it stands.
+        peer: the best that the paper sets beside it, with its name.
+    """
+
+    setting: str
+    figure: str
+    paper: str
+    source: str
+    peer: str = ""
+
+
+@dataclass(frozen=True)
 class Card:
     """What `card.toml` says of a method.
 
@@ -40,9 +59,13 @@ class Card:
         class_name: name of the class in Python.
         family: model, data, generator, ensemble or search.
         takes: names of the inputs.
+        reads: tasks of the data that it can take.
         gives: what comes out.
         paper: where it is published.
         summary: one sentence.
+        samples: what the samples of its data are, where not all will do, such as pictures.
+        extra: of limbeck that has the libraries it cannot do without; empty where it needs none.
+        published: figures that its paper prints.
         phases: settings that together count the optimiser steps of the student.
         contract: facts that the contract reads, such as whether two processes equal one.
         expected_failures: checks of the contract that do not hold, with the reason.
@@ -53,9 +76,13 @@ class Card:
     class_name: str
     family: str
     takes: tuple[str, ...]
+    reads: tuple[str, ...]
     gives: str
     paper: str
     summary: str
+    samples: str = "samples"
+    extra: str = ""
+    published: tuple[Published, ...] = ()
     phases: tuple[str, ...] = ("steps",)
     contract: dict[str, Any] = field(default_factory=dict)
     expected_failures: dict[str, str] = field(default_factory=dict)
@@ -64,6 +91,11 @@ class Card:
     def optional(self) -> tuple[str, ...]:
         """Names of inputs that may be left out."""
         return tuple(self.contract.get("optional", ()))
+
+    @property
+    def install(self) -> str:
+        """The command that brings what the method needs beyond limbeck itself, or nothing."""
+        return f"pip install 'limbeck[{self.extra}]'" if self.extra else ""
 
     @property
     def folder(self) -> Path:
@@ -103,9 +135,13 @@ def card(slug: str) -> Card:
         class_name=facts["class"],
         family=facts["family"],
         takes=tuple(facts["takes"]),
+        reads=tuple(facts["reads"]),
         gives=facts["gives"],
         paper=facts["paper"],
         summary=facts["summary"],
+        samples=facts.get("samples", "samples"),
+        extra=facts.get("extra", ""),
+        published=tuple(Published(**one) for one in facts.get("published", ())),
         phases=tuple(facts.get("phases", ["steps"])),
         contract=facts.get("contract", {}),
         expected_failures=facts.get("expected_failures", {}),

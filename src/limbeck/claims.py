@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import importlib
 import json
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -151,16 +149,6 @@ def source_fingerprint() -> str:
     return fingerprint([[path.relative_to(root).as_posix(), path.read_text()] for path in paths])
 
 
-def _commit() -> str | None:
-    """The commit of the checkout that the package runs from, or None outside one."""
-    command = ["git", "-C", str(cards.METHODS), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
 def claims_of(method: str) -> list[Claim]:
     """The claims of a method, in order."""
     cards.card(method)
@@ -191,7 +179,7 @@ def check(
     Raises:
         SettingsError: there is no claim of a number.
     """
-    from limbeck.run.environment import environment
+    from limbeck.run.environment import provenance
 
     claims = {claim.number: claim for claim in claims_of(method)}
     wrong = [number for number in only or () if number not in claims]
@@ -215,12 +203,10 @@ def check(
     entries = [known[number] for number in sorted(known) if number in claims]
     content = {
         "method": method,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seeds": list(trial.seeds),
         "scale": "small",
         "source": source_fingerprint(),
-        "commit": _commit(),
-        "environment": json.loads(environment()),
+        **provenance(),
         "claims": entries,
     }
     files.write_text(path, json.dumps(content, indent=1) + "\n")

@@ -15,7 +15,6 @@ from torch import nn
 from limbeck import files, keyed
 from limbeck.cards import Card, card
 from limbeck.columns import predicted
-from limbeck.data.data import TASKS
 from limbeck.data.names import resolve
 from limbeck.errors import ArgumentError, CorruptFileError, Interrupted, RunError, nearest
 from limbeck.fingerprint import fingerprint, fingerprint_of_object
@@ -189,7 +188,7 @@ def prepare(method: Any, run: Run, inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     ready = {name: value for name, value in inputs.items() if value is not None}
     ready["data"] = data = resolve(data_of(method, inputs["data"]), seed=run.seed)
-    tasks = method.card.contract.get("tasks", TASKS)
+    tasks = method.card.reads
     if data.task not in tasks:
         raise ArgumentError(
             f"{method.card.slug} is for {' and '.join(tasks)}, and {data.name} is {data.task}; "

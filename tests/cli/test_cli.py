@@ -106,6 +106,10 @@ def test_the_version_is_told(limbeck):
 def test_list_and_show(limbeck):
     done = command("list", "k*", "--json", cwd=".")
     assert last_json(done.stdout)["methods"][0]["name"] == "kd"
+    assert "sparse-retriever needs: pip install 'limbeck[text]'" in limbeck("list").out
+    assert "needs" not in limbeck("list", "kd").out
+    assert last_json(limbeck("list", "bamboo", "--json").out)["methods"][0]["extra"] == "science"
+    assert "Needs: pip install 'limbeck[graph]'" in limbeck("show", "mirage").out
     (found,) = last_json(limbeck("list", "dkd", "--losses", "--json").out)["losses"]
     assert (found["function"], found["labels"]) == ("decoupled_loss", ["class labels"])
     shown = last_json(limbeck("show", "kd", "--json").out)
@@ -136,7 +140,9 @@ def test_samples_from_outside_are_named_like_data(limbeck, tmp_path):
     assert {"ood_auroc", "scod_risk_at_80"} <= set(row["quality"])
     assert "mixture_macs" in row["cost"]
     # The command that is written down makes the same request.
-    assert "--outside 'digits?labels=300'" in (tmp_path / "result.json").read_text()
+    facts = json.loads((tmp_path / "result.json").read_text())
+    assert "--outside 'digits?labels=300'" in facts["command"]
+    assert {"date", "commit", "environment"} <= set(facts)
 
 
 @pytest.mark.parametrize(

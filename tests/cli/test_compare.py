@@ -126,6 +126,7 @@ def test_a_comparison_takes_what_decides_how_a_run_computes(tmp_path, monkeypatc
     facts = json.loads(path.read_text())
     assert facts["options"]["precision"] == "bf16-mixed"
     assert "--precision bf16-mixed" in facts["command"]
+    assert {"date", "commit", "environment"} <= set(facts)
     # Who goes on need not say again where the figures went.
     path.unlink()
     assert call("resume", "runs/compare-half", "-q", monkeypatch=monkeypatch) == 0

@@ -1,5 +1,6 @@
-"""Every python and bash block of the README and the cards runs; no other block can pass by."""
+"""Every python and bash block of the README and the cards runs, with the extras its page names."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -7,57 +8,51 @@ from pathlib import Path
 
 import pytest
 
-from .. import forked
+from limbeck import cards
+
+from .. import absent, forked
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 PAGES += sorted((ROOT / "src" / "limbeck" / "methods").glob("*/README.md"))
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# Anything that Markdown takes for the edge of a block, in a quotation or a list, too.
-EDGE = re.compile(r"^[ \t>*+-]*(?:```|~~~).*$", re.MULTILINE)
-LANGUAGES = ("python", "bash", "console", "json", "")
-QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+EXTRA = re.compile(r"limbeck\[([a-z,]+)\]")
+HIDING = """import sys
+sys.path.insert(0, {root!r})
+from tests import absent
+sys.path.remove({root!r})
+absent.hide({names!r})
+"""
+BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
+def named(page):
+    """The extras that a page tells its reader to install."""
+    return {one for found in EXTRA.findall(page.read_text()) for one in found.split(",")}
+
+
 def blocks():
     for page in PAGES:
-        run = [one for one in BLOCK.findall(page.read_text()) if one[0] in ("python", "bash")]
-        for number, (language, code) in enumerate(run):
-            yield pytest.param(language, code, id=f"{name_of(page)}-{number}")
+        for number, found in enumerate(BLOCK.finditer(page.read_text())):
+            yield pytest.param(page, found[1], found[2], id=f"{name_of(page)}-{number}")
 
 
-def misfits(text):
-    """Edges of blocks that open in a way which the tests of blocks do not look for."""
-    edges = EDGE.findall(text)
-    opening, closing = edges[::2], edges[1::2]
-    known = {f"```{language}" for language in LANGUAGES}
-    wrong = [edge for edge in opening if edge not in known]
-    wrong += [edge for edge in closing if edge != "```"]
-    return wrong + (edges[-1:] if len(opening) != len(closing) else [])
-
-
-def unquoted(text):
-    """Lines of shell blocks with a question mark that zsh would take for a pattern."""
-    return [
-        line
-        for language, code in BLOCK.findall(text)
-        if language in ("bash", "console", "")
-        for line in QUOTED.sub("", code).splitlines()
-        if "?" in line
-    ]
-
-
-@pytest.mark.parametrize(("language", "code"), list(blocks()))
-def test_block_runs(language, code, tmp_path):
+@pytest.mark.parametrize(("page", "language", "code"), list(blocks()))
+def test_block_runs(page, language, code, tmp_path):
+    names = absent.absent(named(page))
     if language == "python":
-        done = forked.run(code, tmp_path, strict=True)
+        done = forked.run(code, tmp_path, strict=True, without=names)
     else:
+        hiding = tmp_path.with_name(f"{tmp_path.name}.hiding")
+        hiding.mkdir()
+        (hiding / "sitecustomize.py").write_text(HIDING.format(root=str(ROOT), names=names))
         # The command line of this very environment.
-        command = ["bash", "-euc", f'export PATH="{Path(sys.executable).parent}:$PATH"\n{code}']
+        paths = f'PATH="{Path(sys.executable).parent}:$PATH"'
+        paths += f' PYTHONPATH="{hiding}${{PYTHONPATH:+:$PYTHONPATH}}"'
+        command = ["bash", "-euc", f"export {paths}\n{code}"]
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=forked.SECONDS
         )
@@ -65,39 +60,44 @@ def test_block_runs(language, code, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_blocks_are_of_known_languages_and_begin_at_the_margin(page):
-    assert not misfits(page.read_text())
+def test_a_page_names_the_extra_of_what_its_blocks_import(page):
+    there = named(page)
+    brought = absent.modules()
+    assert there <= {*brought, *absent.GATHERING}
+    for found in BLOCK.finditer(page.read_text()):
+        if found[1] == "python":
+            for module in imported(found[2]):
+                bringing = {extra for extra, names in brought.items() if module in names}
+                assert not bringing or bringing & there, f"{module} comes with {bringing}"
 
 
-@pytest.mark.parametrize(
-    ("text", "wrong"),
-    [
-        ("```sh\nls\n```\n", ["```sh"]),
-        ("- so:\n\n  ```bash\n  ls\n  ```\n", ["  ```bash", "  ```"]),
-        ("- ```bash\n  ls\n  ```\n", ["- ```bash", "  ```"]),
-        ("~~~bash\nls\n~~~\n", ["~~~bash", "~~~"]),
-        ("``` python\n1\n```\n", ["``` python"]),
-        ("````bash\nls\n````\n", ["````bash", "````"]),
-        ("```bash\nls\n```\n```json\n", ["```json"]),
-        ("```bash\nls\n```\n\n```\nout\n```\nand `code`\n", []),
-    ],
-)
-def test_other_blocks_are_noticed(text, wrong):
-    assert misfits(text) == wrong
+def imported(code):
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (one.name.partition(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_question_marks_of_shell_blocks_are_quoted(page):
-    assert not unquoted(page.read_text())
+@pytest.mark.parametrize("language", ["python", "bash"])
+def test_a_block_does_not_find_what_its_page_does_not_name(language, tmp_path):
+    """Where all extras are installed, as for tests, nothing else would tell."""
+    page = tmp_path / "page.md"
+    block = tmp_path / "block"
+    block.mkdir()
+    code = {"python": "import numpy, bm25s", "bash": 'python -c "import numpy, bm25s"'}[language]
+    page.write_text("Nothing is named.")
+    with pytest.raises(AssertionError, match="No module named 'bm25s'"):
+        test_block_runs(page, language, code, block)
+    page.write_text("pip install 'limbeck[text]'")
+    again = tmp_path / "again"
+    again.mkdir()
+    test_block_runs(page, language, code, again)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("src/limbeck/cli/*.py")), ids=lambda p: p.stem)
-def test_question_marks_of_examples_in_help_are_quoted(path):
-    examples = re.findall(r"^ +(limbeck .*)$", path.read_text(), re.MULTILINE)
-    assert not [line for line in examples if "?" in QUOTED.sub("", line)]
-
-
-def test_an_unquoted_question_mark_is_noticed():
-    page = "```console\n$ limbeck run kd --data 'a?b' \\\n  --student cnn?width=4\n```\n"
-    assert unquoted(page) == ["  --student cnn?width=4"]
-    assert unquoted("```python\nbuild('a') if b else c?\n```\nwhy?\n") == []
+@pytest.mark.parametrize("slug", cards.slugs())
+def test_the_page_of_a_system_names_its_extra(slug):
+    card = cards.card(slug)
+    assert card.extra in {"", *absent.modules()}
+    said = "<!-- extra -->" in (card.folder / "README.md").read_text()
+    assert said == bool(card.extra)

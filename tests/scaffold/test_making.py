@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,15 @@ def test_pages_of_a_new_method_are_up_to_date():
     text = contents(Plan.of("my-way"))[METHODS / "my_way" / "README.md"]
     assert "<!-- numbers -->\n\nNo runs recorded yet.\n\n<!-- /numbers -->" in text
     assert "<!-- claims -->\n\nNot tested yet.\n\n<!-- /claims -->" in text
+    assert "<!-- published -->\n\nIts paper prints no figures.\n\n<!-- /published -->" in text
     assert "$" not in text
+
+
+def test_a_new_method_reads_and_needs_what_the_one_it_begins_as_does():
+    made = contents(Plan.of("my-way", like="mirage"))
+    facts = tomllib.loads(made[METHODS / "my_way" / "card.toml"])
+    assert (facts["reads"], facts["extra"], facts["published"]) == (["graphs"], "graph", [])
+    assert "pip install 'limbeck[graph]'" in made[METHODS / "my_way" / "README.md"]
 
 
 @pytest.mark.parametrize(

@@ -172,13 +172,13 @@ def hold(
     from limbeck.comparison import compete
     from limbeck.evaluate.words import paired_cells, tournament_cells, tournament_verdict
     from limbeck.report import write_comparison
-    from limbeck.run.environment import environment
+    from limbeck.run.environment import provenance
 
     names = ", ".join(entry.name for entry in planned.entries)
     say(f"comparing {names}: {folder}", json_wanted=json_wanted)
     with interruptible(folder):
         outcome = compete(planned, folder, command=command, results=results, quiet=quiet)
-    facts = {**outcome.facts(planned), "environment": json.loads(environment())}
+    facts = {**outcome.facts(planned), **provenance()}
     for one in outcome.failed:
         words = f"failed: {one['entry']}, seed {one['seed']}: {one['error']}"
         say(words, json_wanted=json_wanted)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from limbeck import cards, catalogue
-from limbeck.cli.speaking import Json, emit, table
+from limbeck.cli.speaking import Json, emit, say, table
 from limbeck.errors import SettingsError, nearest
 
 
@@ -51,7 +51,14 @@ def list_methods(
     table(("NAME", "FAMILY", "TAKES", "GIVES", "PAPER"), rows, json_wanted=json_wanted)
     if json_wanted:
         names = ("name", "family", "takes", "gives", "paper")
-        emit({"methods": [dict(zip(names, row, strict=True)) for row in rows]})
+        listed = [dict(zip(names, row, strict=True)) for row in rows]
+        emit(
+            {"methods": [{**one, "extra": c.extra} for one, c in zip(listed, chosen, strict=True)]}
+        )
+        return
+    needing = [f"{card.slug} needs: {card.install}" for card in chosen if card.extra]
+    if needing:
+        say("\n" + "\n".join(needing))
 
 
 def list_losses(pattern: str, json_wanted: bool) -> None:

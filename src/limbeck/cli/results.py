@@ -34,13 +34,13 @@ def report(
 def record(path: Path, request: Request, rows: Sequence[Mapping[str, Any]], command: str) -> None:
     """Write a table with what it came from, for the pages that show figures."""
     from limbeck import files
-    from limbeck.run.environment import environment
+    from limbeck.run.environment import provenance
 
     facts = {
         "command": command,
         **request.identity(),
         "scale": "small",
-        "environment": json.loads(environment()),
+        **provenance(),
         "rows": list(rows),
     }
     files.write_text(path, json.dumps(facts, indent=1) + "\n")

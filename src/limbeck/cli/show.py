@@ -33,7 +33,9 @@ def show(
                 "title": card.title,
                 "family": card.family,
                 "takes": list(card.takes),
+                "reads": list(card.reads),
                 "gives": card.gives,
+                "extra": card.extra,
                 "paper": card.paper,
                 "settings": [
                     {name: value for name, value in vars(one).items() if name != "group"}
@@ -44,7 +46,9 @@ def show(
         )
         return
     say(f"{card.slug}: {card.title} ({card.paper})\n{card.summary}\n")
-    say(f"Takes {', '.join(card.takes)}; gives a {card.gives}.\n")
+    say(f"Takes {', '.join(card.takes)}; gives a {card.gives}.")
+    say(f"Tasks of its data: {', '.join(card.reads)}.")
+    say(f"Needs: {card.install}\n" if card.extra else "")
     say("Settings (change one with --set NAME=VALUE):")
     _say_settings(settings, f"{method} ")
     say("\nPresets (choose one with --preset NAME):")

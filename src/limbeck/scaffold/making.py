@@ -24,6 +24,7 @@ WRITTEN = {
     "example.py": Path("examples", "$module.py"),
 }
 COPIED_PRESETS = ("tiny", "demo", "small")
+EXTRA = "\n<!-- extra -->\n\nNeeds `{}`.\n\n<!-- /extra -->\n"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def contents(plan: Plan) -> dict[Path, str]:
         "title": plan.title,
         "family": card.family,
         "gives": card.gives,
+        "extra": EXTRA.format(card.install) if card.extra else "",
         "inputs": "\n".join(f"| `{one}` | say what |" for one in card.takes),
         "settings": "\n".join(
             f"| `{one.name}` | {one.default} | say what |" for one in cards.settings_of(plan.like)
@@ -170,13 +172,15 @@ def _card(plan: Plan) -> str:
         "name": plan.name,
         "family": card.family,
         "takes": json.dumps(card.takes),
+        "reads": json.dumps(card.reads),
         "gives": card.gives,
     }
     text = _template("card.toml").substitute(words)
     old = (card.folder / "card.toml").read_text()
     facts, table, tables = old.partition("\n\n[")
-    phases = [f"{line}\n" for line in facts.splitlines() if line.startswith("phases")]
-    return text + "".join(phases) + (f"\n[{tables}" if table else "")
+    copied = ("phases", "samples", "extra")
+    kept = [f"{line}\n" for line in facts.splitlines() if line.startswith(copied)]
+    return text + "".join(kept) + (f"\n[{tables}" if table else "")
 
 
 def _copied(plan: Plan, file: Path) -> str:
