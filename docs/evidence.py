@@ -33,6 +33,8 @@ TASKS = {
 
 def figure(value: Any) -> str:
     """A figure as the pages show it."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -42,6 +44,25 @@ def figure(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{name}: {figure(one)}" for name, one in value.items())
     return str(value)
+
+
+def claim_figures(figures: dict[str, Any]) -> str:
+    """Figures of a claim over its seeds: a mean where there is one, and the least and the most."""
+    means = figures.get("mean", {})
+    parts = []
+    for name, value in figures.items():
+        if name == "mean":
+            continue
+        numbers = value if isinstance(value, list) else []
+        if len(numbers) > 2 and all(type(one) in (int, float) for one in numbers):
+            least, most = figure(min(numbers)), figure(max(numbers))
+            shown = least if least == most else f"{least} to {most}"
+            if name in means and least != most:
+                shown = f"{figure(means[name])} ({shown})"
+        else:
+            shown = figure(value)
+        parts.append(f"{name}: {shown}")
+    return "; ".join(parts)
 
 
 def table(heads: list[str], lines: list[list[str]]) -> str:

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import house
-from evidence import aimed, benchmarks, by_inputs, figure, golden, paper_presets, systems, table
+from evidence import (
+    aimed,
+    benchmarks,
+    by_inputs,
+    claim_figures,
+    golden,
+    paper_presets,
+    systems,
+    table,
+)
 from result_rows import published, results
 
 from limbeck import cards, catalogue, files
@@ -46,12 +55,14 @@ def claims(slug: str) -> str:
     lines = ["| | claim | held | figures |", "|---|---|---|---|"]
     for entry in facts["claims"]:
         # A bar would end the cell.
-        shown, said = (one.replace("|", "\\|") for one in (figure(entry["figures"]), entry["text"]))
+        shown, said = (
+            one.replace("|", "\\|") for one in (claim_figures(entry["figures"]), entry["text"])
+        )
         held = "yes" if entry["held"] else "**no**"
         lines.append(f"| {entry['claim']} | {said} | {held} | {shown} |")
     count = len(facts["seeds"])
     ran = f"Small-scale evidence, {count} seeds: `limbeck check {slug}`.\n"
-    return "\n".join(filter(None, [*lines, "", ran, told]))
+    return "\n".join([*lines, "", ran, *filter(None, [told])])
 
 
 def rows(path: Path) -> str:

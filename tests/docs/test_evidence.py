@@ -119,3 +119,16 @@ def test_choose_by_what_you_have_is_not_wrong_of_regression(docs):
     assert "several labels" in kd[1]
     (generator,) = [cells(line) for line in lines if "[`phased-dmd`]" in line]
     assert generator[1] == "samples with classes"
+
+
+def test_figures_of_a_claim_are_summed_up_over_seeds(docs):
+    claim_figures = docs("evidence").claim_figures
+    figures = {"error": [1.0, 3.0, 2.0], "rate": [0.1, 0.1, 0.1], "density": [1.0, None], "n": 5}
+    said = claim_figures({**figures, "mean": {"error": 2.0}})
+    assert said == "error: 2 (1 to 3); rate: 0.1; density: 1, none; n: 5"
+
+
+def test_a_table_of_claims_ends_before_what_follows(docs):
+    lines = docs("render").claims("kd").splitlines()
+    last = max(place for place, line in enumerate(lines) if line.startswith("|"))
+    assert lines[last + 1] == ""
