@@ -53,3 +53,5 @@ def test_galleries_join_what_is_there_and_take_the_place_of_their_like(tmp_path)
     _, sheets, galleries = read_exhibits(tmp_path)
     assert [one.title for one in sheets] == ["A sheet"]
     assert [(one.title, one.caption) for one in galleries] == [("one", "first"), ("two", "second")]
+    add_galleries(tmp_path, [gallery("three", "first")], first=True)
+    assert [one.title for one in read_exhibits(tmp_path)[2]] == ["three", "one", "two"]

@@ -57,7 +57,7 @@ def show_samples(run: Run, product: Generator, made: Mapping[str, Tensor], data:
             densities(title, sets, _groups(labels, data.classes), extent, caption=f"{caption}.")
             for title, sets, caption in ((SIDE_BY_SIDE, shown, EQUAL), (WAY, _by_level(way), CLEAN))
         ]
-    add_galleries(run.dir, galleries)
+    add_galleries(run.dir, galleries, first=True)
 
 
 @torch.no_grad()

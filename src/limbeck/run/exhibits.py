@@ -214,12 +214,13 @@ def add_charts(folder: Path, charts: Sequence[Drawing]) -> None:
     write_exhibits(folder, [*kept, *charts], sheets, galleries)
 
 
-def add_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:
-    """Put galleries behind the exhibits that a run brings already, those of a title anew.
+def add_galleries(folder: Path, galleries: Sequence[Gallery], *, first: bool = False) -> None:
+    """Put galleries beside the exhibits that a run brings already, those of a title anew.
 
     Args:
         folder: of the run.
         galleries: pictures.
+        first: put them before the others, of which the first stands for the run, not behind.
 
     Raises:
         CorruptFileError: the exhibits that are there do not read.
@@ -227,4 +228,4 @@ def add_galleries(folder: Path, galleries: Sequence[Gallery]) -> None:
     charts, sheets, there = read_exhibits(folder)
     titles = {one.title for one in galleries}
     kept = [one for one in there if one.title not in titles]
-    write_exhibits(folder, charts, sheets, [*kept, *galleries])
+    write_exhibits(folder, charts, sheets, [*galleries, *kept] if first else [*kept, *galleries])
