@@ -14,7 +14,7 @@ from ase.calculators.lj import LennardJones
 from ase.io import read
 from tests.bridges.force_fields import Pairwise
 
-from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, simulate
+from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, settled, simulate
 from limbeck.bridges.ase.conditions import ATMOSPHERE
 from limbeck.bridges.ase.trajectory import Record
 from limbeck.errors import ArgumentError, DataError, Interrupted, RunError
@@ -376,3 +376,17 @@ def test_relaxing_goes_downhill():
     assert np.abs(found.get_forces()).max() * 23.0605 < 0.05
     assert not found.get_momenta().any()
     assert abs(atoms.positions[0] - 0.4).max() < 1e-12
+
+
+def test_a_box_settles_before_constant_pressure():
+    places = np.stack(np.meshgrid(*[[0, 2.9, 5.8]] * 3), -1).reshape(-1, 3)
+    atoms = Atoms("Ar27", places, cell=np.eye(3) * 8.7, pbc=True)
+    how = {"temperature": 100.0, "timestep": 2.0, "seed": 1}
+    still = settled(atoms, calculator(), picoseconds=0.0, **how)
+    assert not still.get_momenta().any()
+    moving = settled(atoms, calculator(), picoseconds=0.1, **how)
+    assert moving.get_momenta().any()
+    np.testing.assert_array_equal(moving.cell, atoms.cell)
+    assert not np.allclose(moving.positions, still.positions)
+    again = settled(atoms, calculator(), picoseconds=0.1, **how)
+    np.testing.assert_array_equal(moving.positions, again.positions)

@@ -24,7 +24,7 @@ from limbeck.methods.bamboo.bamboo import BAMBOO
 from limbeck.run import Run
 from limbeck.testing.forces import teachers
 
-SAMPLING = Sampling(picoseconds=0.002, every=0.001, ensemble="npt")
+SAMPLING = Sampling(picoseconds=0.002, every=0.001, ensemble="npt", settling=0.001)
 SHORT = Rounds(count=2, sampling=SAMPLING, clusters=3, epochs=1)
 TRAINING = ForceTraining(epochs=1, batch_size=8)
 

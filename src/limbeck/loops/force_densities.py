@@ -21,6 +21,8 @@ from limbeck.settings import settings
 Positive = Annotated[float, Field(gt=0)]
 # The first part of a simulation, in which a box finds its density.
 SETTLING = 0.4
+# A liquid that came to less than this share of its density at the start is none any more.
+APART = 0.5
 
 
 @settings
@@ -32,6 +34,7 @@ class Densities:
         pressure: in atm.
         timestep: in fs.
         picoseconds: of the dynamics; the first two fifths are not counted.
+        settling: ps at constant volume before, in which a packed box loses its pressure.
         step: between the two pressures from which the slope of the density is taken, in atm.
     """
 
@@ -39,6 +42,7 @@ class Densities:
     pressure: float = 1.0
     timestep: Positive = 1.0
     picoseconds: Positive = 1000.0
+    settling: Annotated[float, Field(ge=0)] = 1.0
     step: Positive = 1000.0
 
 
@@ -48,8 +52,9 @@ def densities_of(
     jobs: Sequence[tuple[nn.Module, Frames, float]],
     densities: Densities,
 ) -> list[float]:
-    """Densities of boxes in g/cm3 by dynamics, in jobs that go on after a stop; NaN of one whose
-    dynamics broke off.
+    """Densities of boxes in g/cm3 by dynamics, in jobs that go on after a stop.
+
+    That of a box which broke off or became a gas is NaN.
 
     Args:
         run: each simulation has a run folder of its own below its ``jobs``.
@@ -67,12 +72,21 @@ def densities_of(
 
 def _density(run: Run, network: nn.Module, box: Frames, densities: Densities) -> float:
     def found(network: nn.Module, box: Frames, densities: Densities) -> dict[str, Tensor]:
-        from limbeck.bridges.ase import ForceFieldCalculator, relaxed, simulate
+        from limbeck.bridges.ase import ForceFieldCalculator, settled, simulate
 
         calculator = ForceFieldCalculator(network)
         steps = round(1000 * densities.picoseconds / densities.timestep)
+        seed = keyed.key(run.seed, "density") % 2**31
+        start = settled(
+            to_atoms(box)[0],
+            calculator,
+            temperature=densities.temperature,
+            timestep=densities.timestep,
+            picoseconds=densities.settling,
+            seed=seed,
+        )
         path = simulate(
-            relaxed(to_atoms(box)[0], calculator),
+            start,
             calculator,
             ensemble="npt",
             temperature=densities.temperature,
@@ -80,12 +94,13 @@ def _density(run: Run, network: nn.Module, box: Frames, densities: Densities) ->
             timestep=densities.timestep,
             steps=steps,
             every=max(steps // 200, 1),
-            seed=keyed.key(run.seed, "density") % 2**31,
+            seed=seed,
             out=run.dir / "dynamics",
         )
         seen = np.asarray(path.densities, dtype=float)
         # A box that flies apart has no density, however far it came.
-        return {"densities": torch.from_numpy(seen if path.stopped is None else seen * math.nan)}
+        apart = path.stopped is not None or seen[-1] < APART * seen[0]
+        return {"densities": torch.from_numpy(seen * math.nan if apart else seen)}
 
     kept = run.stage("density", found, network=network, box=box, densities=densities)["densities"]
     return float(kept[int(SETTLING * len(kept)) :].mean())

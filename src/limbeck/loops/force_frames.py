@@ -36,6 +36,7 @@ class Sampling:
         temperature: in K.
         timestep: in fs.
         ensemble: of boxes: ``"nvt"``, or ``"npt"`` at 1 atm, where boxes go to their own density.
+        settling: ps at constant volume before constant pressure.
         picoseconds: of each periodic box, with each member.
         clusters: training frames that are simulated too, dealt to the members in turn.
         cluster_picoseconds: of each of these.
@@ -45,6 +46,7 @@ class Sampling:
     temperature: Annotated[float, Field(gt=0)] = 300.0
     timestep: Annotated[float, Field(gt=0)] = 0.5
     ensemble: Literal["nvt", "npt"] = "nvt"
+    settling: Annotated[float, Field(ge=0)] = 1.0
     picoseconds: Annotated[float, Field(ge=0)] = 5000.0
     clusters: Annotated[int, Field(ge=0)] = 0
     cluster_picoseconds: Annotated[float, Field(ge=0)] = 1.0
@@ -170,20 +172,30 @@ def _stage(
     word: str,
 ) -> dict[str, Tensor]:
     def moved(start: Frames, sampling: Sampling, picoseconds: float, **key: Any) -> Any:
-        from limbeck.bridges.ase import ForceFieldCalculator, relaxed, simulate
+        from limbeck.bridges.ase import ForceFieldCalculator, settled, simulate
 
         calculator = ForceFieldCalculator(network)
         (atoms,) = to_atoms(start)
         steps = sampling.steps(picoseconds)
-        path = simulate(
-            relaxed(atoms, calculator),
+        breathing = sampling.ensemble == "npt" and bool(start.periodic.all())
+        seed = keyed.key(run.seed, word, number) % 2**31
+        begun = settled(
+            atoms,
             calculator,
-            ensemble=sampling.ensemble if start.periodic.all() else "nvt",
+            temperature=sampling.temperature,
+            timestep=sampling.timestep,
+            picoseconds=sampling.settling if breathing else 0.0,
+            seed=seed,
+        )
+        path = simulate(
+            begun,
+            calculator,
+            ensemble="npt" if breathing else "nvt",
             temperature=sampling.temperature,
             timestep=sampling.timestep,
             steps=steps,
             every=max(round(1000 * sampling.every / sampling.timestep), 1),
-            seed=keyed.key(run.seed, word, number) % 2**31,
+            seed=seed,
             out=run.dir / word,
         )
         # The first is the start.

@@ -77,11 +77,12 @@ class ForceField(Described):
         free = self.free_atoms or None
         return ForceFieldCalculator(self.network, **{"free_atoms": free, **options})
 
-    def simulate(self, atoms: Any, **options: Any) -> Any:
+    def simulate(self, atoms: Any, *, settling: float = 1.0, **options: Any) -> Any:
         """Move atoms by the force field.
 
         Args:
             atoms: ASE's `Atoms` to start from; they are relaxed first unless they move already.
+            settling: ps at constant volume before constant pressure, unless they move already.
             options: of `limbeck.bridges.ase.simulate`, such as ``ensemble="npt"`` and ``steps``.
 
         Returns:
@@ -90,11 +91,18 @@ class ForceField(Described):
         Raises:
             DataError: ASE is not installed, or the force field cannot be used for the atoms.
         """
-        from limbeck.bridges.ase import relaxed, simulate
+        from limbeck.bridges.ase import settled, simulate
 
         calculator = self.calculator()
         if not atoms.get_momenta().any():
-            atoms = relaxed(atoms, calculator)
+            atoms = settled(
+                atoms,
+                calculator,
+                temperature=options.get("temperature", 300.0),
+                timestep=options.get("timestep", 0.5),
+                picoseconds=settling if options.get("ensemble") == "npt" else 0.0,
+                seed=options.get("seed", 0),
+            )
         return simulate(atoms, calculator, **options)
 
     def predict(self, x: Any) -> Frames:

@@ -161,6 +161,47 @@ def relaxed(atoms: Any, calculator: Any, *, force: float = 40.0, steps: int = 20
     return moving
 
 
+def settled(
+    atoms: Any,
+    calculator: Any,
+    *,
+    temperature: float,
+    timestep: float,
+    picoseconds: float,
+    seed: int = 0,
+) -> Any:
+    """Relax atoms and move them at constant volume, so that constant pressure may follow.
+
+    A box that was just packed pushes with tens of thousands of atm; let loose, it flies apart
+    before its molecules have found their places.
+
+    Args:
+        atoms: ASE's `Atoms`, which stay as they are.
+        calculator: of ASE.
+        temperature: in K.
+        timestep: in fs.
+        picoseconds: at constant volume; 0 relaxes only.
+        seed: of velocities and of the heat bath.
+
+    Returns:
+        The atoms where they came to, with velocities unless they were relaxed only; the last good
+        place where the dynamics broke off.
+    """
+    still = relaxed(atoms, calculator)
+    steps = round(1000 * picoseconds / timestep)
+    if not steps:
+        return still
+    return simulate(
+        still,
+        calculator,
+        temperature=temperature,
+        timestep=timestep,
+        steps=steps,
+        every=steps,
+        seed=keyed.key(seed, "settling") % 2**31,
+    ).atoms
+
+
 def _advance(
     mover: Any,
     atoms: Any,

@@ -34,7 +34,13 @@ SETTINGS: dict[str, Any] = {
         "count": 1,
         "clusters": 100,
         "epochs": 5,
-        "sampling": {"temperature": 400.0, "ensemble": "npt", "picoseconds": 0.4, "every": 0.01},
+        "sampling": {
+            "temperature": 400.0,
+            "ensemble": "npt",
+            "settling": 0.2,
+            "picoseconds": 0.4,
+            "every": 0.01,
+        },
     },
     "sampling": {"picoseconds": 0.15, "clusters": 40, "cluster_picoseconds": 0.05, "every": 0.01},
     "distillation": {"epochs": 6, "frames": 4, "batch_size": 16, "optim": {"lr": 3e-4}},
@@ -49,7 +55,7 @@ ALIGNMENT: dict[str, Any] = {
     "batch_size": 16,
     "rates": [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7],
 }
-DENSITIES: dict[str, Any] = {"picoseconds": 1.2}
+DENSITIES: dict[str, Any] = {"settling": 0.3, "picoseconds": 1.2}
 # Epochs of members that tell what the penalty does.
 SHORT = 4
 # Step of finite differences, in Angstrom.
