@@ -300,11 +300,11 @@ class SyntheticDataset(Described):
 
     def summary(self) -> str:
         """One line about the set."""
-        counts = torch.bincount(self.labels, minlength=len(self.classes))
-        fewest, most = int(counts.min()), int(counts.max())
+        counts = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+        fewest, most = min(counts), max(counts)
         each = f"{most}" if fewest == most else f"{fewest} to {most}"
-        soft = "hard" if self.label_logits is None else "soft"
-        soft = "replayed" if self.replayed else soft
+        given = "hard" if self.label_logits is None else "soft"
+        soft = "replayed" if self.replayed else given
         rate = "" if self.step_size is None else f", learning rate {self.step_size:.4g}"
         space = "normalised" if self.zca is None else "ZCA-whitened"
         space = "eight bits" if self.eight_bit else space
@@ -394,8 +394,5 @@ def _images(images: Tensor) -> Tensor:
 
 @contextmanager
 def _kept(run: Run | None) -> Iterator[Run]:
-    if run is not None:
-        yield run
-        return
     with tempfile.TemporaryDirectory() as folder:
-        yield Run(folder)
+        yield run or Run(folder)
