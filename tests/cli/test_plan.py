@@ -138,3 +138,15 @@ def test_a_plan_refuses_what_a_run_refuses(limbeck, words, said):
     done = limbeck("plan", *TINY, *words)
     assert done.status == 2
     assert said in done.err
+
+
+def test_rounds_are_planned(limbeck):
+    """Members of a rehearsal know nothing, and atoms lie upon each other where they go."""
+    said = limbeck(
+        "plan", "bamboo", "--data", "molecules?frames=60&box=4", "--student",
+        "get?width=8&heads=2&layers=2&radial=4&pair_cutoff=6", "--preset", "tiny",
+        "--set", "rounds.count=2", "--set", "rounds.clusters=40",
+        "--set", "rounds.sampling.picoseconds=0.002", "--set", "rounds.sampling.every=0.001",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    assert "round-1-member" in said.out

@@ -141,6 +141,12 @@ def drawn_frames(
         frames_from(_stage(run.executor.part(name), *job))
         for name, job in zip(names, jobs, strict=True)
     ]
+    if run.trying:  # members know nothing, and what they come to is no frame to go on with
+        every = max(sampling.steps(sampling.every), 1)
+        parts = [
+            start.without_labels().take([0] * max(sampling.steps(time) // every, 1))
+            for _, _, start, time in starts
+        ]
     if not any(map(len, parts)):
         raise RunError(
             f"{len(starts)} simulations gave no frame: all broke off before sampling.every; train "

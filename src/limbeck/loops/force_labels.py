@@ -64,6 +64,8 @@ def labelled_frames(
     for name, job, start in zip(names, jobs, starts, strict=True):
         found = dict(_stage(run.executor.part(name), *job))
         kept = found.pop("kept").numpy()
+        # A rehearsal has for every job what the first one gave.
+        kept = kept[kept < len(start)] if run.trying else kept
         asked += int(found.pop("asked"))
         if len(kept):
             parts.append(frames_from(found))

@@ -115,7 +115,10 @@ def taught_in_rounds(
         frames, _ = drawn_frames(
             run, networks, starts, data.liquid, rounds.sampling, word=f"{word}-frames"
         )
-        clusters = doubtful_clusters(networks, frames, rounds, charges)
+        if run.trying:  # members know nothing, and where they go nothing is to be labelled
+            clusters = data.train.take(range(min(rounds.clusters, len(data.train))))
+        else:
+            clusters = doubtful_clusters(networks, frames, rounds, charges)
         told, _ = labelled_frames(run, clusters, source, word=f"{word}-labels")
         told = told if run.trying else _mild(told, rounds, number)
         kept = np.arange(len(told)) % KEPT_OUT == KEPT_OUT - 1
