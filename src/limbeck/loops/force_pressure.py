@@ -158,8 +158,8 @@ def _unknown(found: Any, pressures: Sequence[float]) -> str | None:
     if not np.isfinite(found).all():
         box, place = np.argwhere(~np.isfinite(found))[0]
         return (
-            f"dynamics of box {box} at {pressures[place]:g} atm broke off, so that its density is "
-            "not known; train for longer, or give alignment.pressure_change"
+            f"dynamics of box {box} at {pressures[place]:g} atm broke off or became a gas, so that "
+            "its density is not known; train for longer, or give alignment.pressure_change"
         )
     worst = int(np.argmin(found[:, 1] - found[:, 0]))
     low, high = found[worst]
