@@ -26,7 +26,7 @@ from limbeck.run.run import Run
 from limbeck.settings import settings
 
 # Training frames that the source labels once more, to see whether it is the one of the labels, and
-# how far its forces may be from theirs on the whole, as a share.
+# how far what it says may be from these on the whole, as a share.
 COMPARED, UNLIKE = 4, 0.02
 # Of so many labelled clusters one is for validation.
 KEPT_OUT = 10
