@@ -197,7 +197,7 @@ class Executor:
         threads, left = self._run.options.threads, jobs[len(said) :]
         if self._where == "local":
             # From its first moment on, before it has a job that could say so.
-            first = {"initializer": die_with_parent}
+            first = {"initializer": die_with_parent, "initargs": (os.getpid(),)}
             place = parallel_config("loky", inner_max_num_threads=threads, **first)
             how = "generator"
         else:
@@ -231,7 +231,8 @@ def _guarded(
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
     global _in_job
 
-    die_with_parent()
+    # Workers of this machine watch already, those of a cluster have a parent of its own.
+    die_with_parent(os.getppid())
     before, _in_job = _in_job, True
     # A worker may be older than the place that its parent is at now; another machine has none.
     with contextlib.suppress(OSError):

@@ -86,11 +86,15 @@ def launch(command: Sequence[str], count: int) -> int:
         signal.signal(signal.SIGINT, before)
 
 
-def die_with_parent() -> None:
-    """End this process soon after the one that started it, so that it holds nothing any more."""
+def die_with_parent(parent: int) -> None:
+    """End this process soon after the one that started it, so that it holds nothing any more.
+
+    Args:
+        parent: its process number, as the parent itself knows it: a child that asks only once it
+            runs may be an orphan by then and take for its parent whoever adopted it.
+    """
     if not _watching.acquire(blocking=False):
         return
-    parent = int(os.environ.get(PARENT, os.getppid()))
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -105,7 +109,7 @@ def join_launch() -> None:
     if PARENT in os.environ and world() > 1:
         # The one that started it does not listen to key presses, and handed that down.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        die_with_parent()
+        die_with_parent(int(os.environ[PARENT]))
 
 
 def _wait(started: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
