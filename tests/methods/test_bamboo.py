@@ -77,6 +77,7 @@ def test_the_table_has_product_baseline_ensemble_and_members(finished):
     # Members that know nothing may break a simulation off.
     assert 0 < made.facts["frames"] <= 3 * 2 + 2 * 2
     assert len(made.facts["errors"]) == len(ready["teacher"]) == 2
+    assert made.facts["labelled"] == [len(ready["data"].train), len(ready["data"].validation)]
 
 
 def test_the_report_tells_members_and_what_they_are_unsure_of(finished):

@@ -57,7 +57,8 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
     """Tables of how a student came about.
 
     Args:
-        facts: of the product: ``errors``, ``spread``, ``frames``, perhaps ``apart``, ``alignment``.
+        facts: of the product: ``errors``, ``spread``, ``frames``, perhaps ``apart``, ``labelled``,
+            ``alignment``.
     """
     sheets = []
     if "errors" in facts:
@@ -69,6 +70,12 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
             f"Forces in kcal/mol/Å: errors on validation frames, and how far members are apart on "
             f"the {facts['frames']} frames that were drawn."
         )
+        if "labelled" in facts:
+            learned, judged = facts["labelled"]
+            caption += (
+                f" Members learned from {learned} labelled frames and were judged on {judged} "
+                "others, those labelled in rounds, if any, among them."
+            )
         sheets.append(Sheet("Members", ["", "kcal/mol/Å"], rows, caption))
     if "alignment" in facts:
         sheets.append(_alignment(facts["alignment"]))

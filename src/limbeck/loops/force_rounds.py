@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.data.boxes import with_molecules
 from limbeck.data.cutting import cluster_around, formal_charges, molecules_of, overlaps
@@ -20,7 +20,7 @@ from limbeck.data.labelling import Source, label_source, told_by
 from limbeck.data.neighbours import whole_molecules
 from limbeck.errors import DataError, UnusualUseWarning
 from limbeck.loops.force_fields import ForceTraining, predicted, trained_members
-from limbeck.loops.force_frames import Sampling, drawn_frames
+from limbeck.loops.force_frames import Sampling, drawn_frames, frames_from, tensors_of
 from limbeck.loops.force_labels import labelled_frames
 from limbeck.run.run import Run
 from limbeck.settings import settings
@@ -118,7 +118,9 @@ def taught_in_rounds(
         if run.trying:  # members know nothing, and where they go nothing is to be labelled
             clusters = data.train.take(range(min(rounds.clusters, len(data.train))))
         else:
-            clusters = doubtful_clusters(networks, frames, rounds, charges)
+            clusters = frames_from(
+                _doubtful(run, f"{word}-clusters", networks, frames, rounds, charges)
+            )
         told, _ = labelled_frames(run, clusters, source, word=f"{word}-labels")
         told = told if run.trying else _mild(told, rounds, number)
         kept = np.arange(len(told)) % KEPT_OUT == KEPT_OUT - 1
@@ -131,6 +133,21 @@ def taught_in_rounds(
             run, networks.__getitem__, data, training, len(networks), word=f"{word}-member"
         )
     return found, data
+
+
+def _doubtful(
+    run: Run,
+    stage: str,
+    networks: list[nn.Module],
+    frames: Frames,
+    rounds: Rounds,
+    charges: Mapping[str, int],
+) -> dict[str, Tensor]:
+    def chosen(networks: list[nn.Module], frames: Frames, **key: Any) -> dict[str, Tensor]:
+        return tensors_of(doubtful_clusters(networks, frames, rounds, charges))
+
+    key: dict[str, Any] = {"rounds": rounds, "charges": charges}
+    return run.stage(stage, chosen, networks=networks, frames=frames, **key)
 
 
 def doubtful_clusters(

@@ -140,6 +140,7 @@ class BAMBOO:
             "spread": spread,
             "apart": {"member": force_distance(teacher[0], judge), "student": apart},
             "frames": len(frames),
+            "labelled": [len(data.train), len(data.validation)],
         }
         if self.alignment.wanted:
             facts["alignment"] = self._align(run, network, frames.take(chosen), box[chosen], data)
