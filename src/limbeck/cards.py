@@ -193,7 +193,7 @@ def settings_of(slug: str, group: str = "") -> list[Setting]:
     known = card(slug)
     module = slug.replace("-", "_")
     found = declared(known.folder / f"{module}.py", known.class_name)
-    for word in filter(None, group.split(".")):
+    for word in group.split(".") if group else ():
         groups = {one.name: one.group for one in found if one.group}
         if word not in groups:
             raise SettingsError(

@@ -37,10 +37,8 @@ def show(
                 "gives": card.gives,
                 "extra": card.extra,
                 "paper": card.paper,
-                "settings": [
-                    {name: value for name, value in vars(one).items() if name != "group"}
-                    for one in settings
-                ],
+                "group": group,
+                "settings": [{**vars(one), "group": one.group is not None} for one in settings],
                 "presets": presets,
             }
         )
