@@ -119,7 +119,8 @@ def test_list_and_show(limbeck):
     assert "limbeck show kd optim" in limbeck("show", "kd").out
     assert "lr: float = 0.001" in limbeck("show", "kd", "optim").out
     opened = last_json(limbeck("show", "kd", "optim", "--json").out)
-    assert opened["group"] == "optim" and not any(one["group"] for one in opened["settings"])
+    assert opened["group"] == "optim"
+    assert not any(one["group"] for one in opened["settings"])
     assert "optim" in [one["name"] for one in shown["settings"] if one["group"]]
     for name in (".", "optim.", "optim..lr"):
         assert "has no group of settings" in limbeck("show", "kd", name).err

@@ -10,10 +10,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tests.data.atoms import box
 
 from limbeck.data import to_atoms, write_xyz
-from limbeck.data.boxes import with_box
+from limbeck.data.boxes import at_density, with_box
 from limbeck.data.names import resolve
 from limbeck.data.packing import CONTACT, SLACK, packed, rotations
 from limbeck.errors import DataError, UnusualUseWarning
+from limbeck.evaluate.liquids import densities
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,18 @@ def test_rotations_keep_lengths_and_handedness():
     )
     np.testing.assert_allclose(np.linalg.det(matrices), 1)
     np.testing.assert_array_equal(rotations(np.zeros((1, 3)))[0], np.eye(3))
+
+
+def test_molecules_of_a_box_at_another_density_keep_their_shapes(data):
+    molecule = data.train.take([0]).without_labels()
+    start = packed(molecule.replace(charge=np.zeros(1)), 6, density=0.6, key=3)
+    # As trajectories have it: molecules lie across the walls of the cell.
+    wrapped = start.replace(positions=start.positions % start.cell[0, 0, 0])
+    for density in (0.4, 0.9):
+        moved = at_density(wrapped, density)
+        assert densities(moved) == pytest.approx(density)
+        assert np.isclose(moved.cell[0], moved.cell[0, 0, 0] * np.eye(3)).all()
+        for number in range(6):
+            rows = start.molecule == number
+            one, other = (frames.positions[rows] for frames in (start, moved))
+            np.testing.assert_allclose(other - other[0], one - one[0], atol=1e-6)

@@ -10,13 +10,10 @@ from limbeck.data.frames import join
 from limbeck.data.names import resolve
 from limbeck.errors import DivergedError, RunError, SettingsError, UnusualUseWarning
 from limbeck.evaluate.force_exhibits import force_sheets
-from limbeck.loops import force_pressure
-from limbeck.loops.force_pressure import (
-    Alignment,
-    aligned_force_field,
-    frames_of_boxes,
-    wanted_changes,
-)
+from limbeck.evaluate.liquids import densities
+from limbeck.loops import force_alignment, force_pressure
+from limbeck.loops.force_alignment import aligned_boxes, frames_of_boxes, wanted_changes
+from limbeck.loops.force_pressure import Alignment, aligned_force_field
 from limbeck.run import Run
 from limbeck.testing.forces import teachers
 
@@ -100,12 +97,68 @@ def test_density_and_change_are_not_given_both():
     [([0.9, np.nan], "box 0 at 1001 atm broke off"), ([0.9, 0.8], "is 0.9 g/cm3 at 1 atm")],
 )
 def test_densities_that_tell_nothing_leave_the_student(data, tmp_path, monkeypatch, found, said):
-    monkeypatch.setattr(force_pressure, "densities_of", lambda *given: found)
+    monkeypatch.setattr(force_alignment, "densities_of", lambda *given: found)
     with pytest.warns(UnusualUseWarning, match=f"not aligned: .*{said}"):
-        told = wanted_changes(Run(tmp_path), None, data.liquid, Alignment(density=[1.0]))
+        told, _ = wanted_changes(Run(tmp_path), None, data.liquid, Alignment(density=[1.0]))
     assert set(told) == {"left"}
     (sheet,) = force_sheets({"alignment": told})
     assert "Left as it was" in sheet.caption
+
+
+def held(density, **options):
+    how = {"by": "pressure", "picoseconds": 0.004, "settling": 0.001, "timestep": 0.5, **options}
+    return Alignment(density=[density], densities=how, frames=3, rates=[1e-9], **QUICK)
+
+
+def test_the_pressure_of_a_box_at_its_density_tells_what_is_missing(data, tmp_path):
+    (network, _) = teachers(data)
+    told, (frames, box) = wanted_changes(
+        Run(tmp_path), network, data.liquid, held(0.3, pressure=7.0)
+    )
+    assert told["wanted"] == [7.0 - told["pressure"][0]]
+    # Its own frames, at that density and not at the one of the start, are what it is aligned on.
+    assert len(frames) == 3
+    assert box.tolist() == [0, 0, 0]
+    assert densities(frames) == pytest.approx(0.3)
+    assert densities(data.liquid) != pytest.approx(0.3, abs=0.05)
+    again, _ = wanted_changes(Run(tmp_path), network, data.liquid, held(0.3, pressure=7.0))
+    assert again == told
+
+
+def test_a_student_is_aligned_on_frames_of_boxes_held_at_their_density(data, tmp_path, monkeypatch):
+    (network, _) = teachers(data)
+    monkeypatch.setattr(force_alignment, "densities_of", lambda *given: [0.31])
+    with pytest.warns(UnusualUseWarning, match="are wanted"):
+        told = aligned_boxes(Run(tmp_path), network, None, data, held(0.3))
+    assert told["density_after"] == [0.31]
+    (sheet,) = force_sheets({"alignment": told})
+    assert sheet.heads[3] == "pressure at the density wanted before, atm"
+
+
+def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        force_alignment, "pressures_at", lambda *given: [(data.liquid, float("nan"))]
+    )
+    with pytest.warns(UnusualUseWarning, match="not aligned: dynamics of box 0 at 0.3 g/cm3"):
+        told = aligned_boxes(Run(tmp_path), None, None, data, held(0.3))
+    assert set(told) == {"left"}
+
+
+def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
+    after = iter([0.97, float("nan")])
+
+    def found(run, word, jobs, how):
+        assert all(pressure == how.pressure for _, _, pressure in jobs[::2])
+        return [next(after)] if word == "after" else [0.9, 0.95]
+
+    monkeypatch.setattr(force_alignment, "densities_of", found)
+    alignment = Alignment(density=[0.91], rates=[1e-30], **QUICK)
+    for place, density in enumerate([0.97, None]):
+        (network, _) = teachers(data)
+        drawn = data.liquid, np.zeros(1, dtype=np.int64)
+        with pytest.warns(UnusualUseWarning, match="-200 are wanted"):
+            told = aligned_boxes(Run(tmp_path / f"{place}"), network, drawn, data, alignment)
+        assert told["density_after"] == [density]
 
 
 def test_a_density_afterwards_is_shown():

@@ -330,26 +330,6 @@ def test_weights_of_the_best_look_are_kept(data, tmp_path, monkeypatch):
     assert apart == last == min(seen) < max(seen)
 
 
-def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
-    def found(run, word, jobs, how):
-        assert all(pressure == how.pressure for _, _, pressure in jobs[::2])
-        return {"before": [0.9, 0.95], "after": [0.97]}[word]
-
-    monkeypatch.setattr("limbeck.loops.force_pressure.densities_of", found)
-    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.densities_of", found)
-    method = tiny(alignment={
-        "density": [0.91], "frames": 3, "epochs": 1, "batch_size": 4, "rates": [1e-12],
-        "guard": 10.0,
-    })  # fmt: skip
-    network = teachers(data)[0]
-    box = np.zeros(1, dtype=np.int64)
-    with pytest.warns(UnusualUseWarning, match="-200 are wanted"):
-        told = method._align(Run(tmp_path), network, data.liquid, box, data)
-    assert told["density_after"] == [0.97]
-    monkeypatch.setattr("limbeck.methods.bamboo.bamboo.densities_of", lambda *given: [float("nan")])
-    assert method._densities(Run(tmp_path), network, data.liquid) == [None]
-
-
 def test_boxes_are_packed_from_molecules_of_the_data(data):
     found = with_box(data, ["H2O?count=5&density=0.9", "CH4?count=2"], seed=3).liquid
     assert found.counts.tolist() == [15, 10]

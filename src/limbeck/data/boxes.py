@@ -7,15 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from limbeck import keyed
-from limbeck.data.atoms import from_atoms
+from limbeck.data.atoms import from_atoms, masses
 from limbeck.data.elements import formula_of
 from limbeck.data.force_data import SPLITS, ForceData
 from limbeck.data.frames import LABELS, Frames, join
-from limbeck.data.neighbours import bonded_molecules
+from limbeck.data.neighbours import bonded_molecules, whole_molecules
 from limbeck.data.packing import packed
 from limbeck.data.xyz_files import read_atoms
 from limbeck.errors import ArgumentError, DataError, nearest
+from limbeck.functional.units import DENSE
 from limbeck.naming import split_name
 
 OPTIONS = ("count", "density")
@@ -130,3 +133,31 @@ def with_molecules(frames: Frames) -> Frames:
     if frames.molecule is not None:
         return frames
     return frames.replace(molecule=bonded_molecules(frames))
+
+
+def at_density(box: Frames, density: float) -> Frames:
+    """A box whose molecules are moved together, or apart, until it has a density.
+
+    Args:
+        box: one periodic frame.
+        density: in g/cm3.
+
+    Returns:
+        The frame with a cell of the same shape; molecules keep theirs.
+
+    Example:
+        >>> argon = Frames(
+        ...     [18, 18], [[1, 1, 1.0], [3, 3, 3]], [2], cell=[np.eye(3) * 4.0], periodic=[True]
+        ... )
+        >>> float(at_density(argon, 0.5).cell[0, 0, 0].round(3))
+        6.426
+    """
+    whole = whole_molecules(with_molecules(box))
+    assert whole.molecule is not None
+    mass, volume = masses(whole), abs(float(np.linalg.det(whole.cell[0])))
+    scale = (DENSE * float(mass.sum()) / density / volume) ** (1 / 3)
+    belongs = np.unique(whole.molecule, return_inverse=True)[1]
+    moments = np.stack([np.bincount(belongs, mass * along) for along in whole.positions.T], axis=1)
+    centre = moments / np.bincount(belongs, mass)[:, None]
+    moved = whole.positions + (scale - 1) * centre[belongs]
+    return whole.replace(positions=moved, cell=scale * whole.cell)

@@ -89,6 +89,7 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
     heads = ["box", "change wanted, atm", "moved, atm"]
     columns: list[Sequence[float | None]] = [told["wanted"], told["moved"]]
     for name, head in (
+        ("pressure", "pressure at the density wanted before, atm"),
         ("density", "density before, g/cm³"),
         ("slope", "slope, g/cm³ an atm"),
         ("density_after", "density after, g/cm³"),

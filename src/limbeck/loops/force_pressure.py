@@ -19,12 +19,11 @@ from limbeck.data.frames import Frames
 from limbeck.errors import (
     ArgumentError,
     DivergedError,
-    RunError,
     SettingsError,
     UnusualUseWarning,
 )
 from limbeck.functional.pressure import alignment_pressure_loss, virial_pressure
-from limbeck.loops.force_densities import Densities, densities_of
+from limbeck.loops.force_densities import Densities
 from limbeck.loops.force_distilling import (
     BulkWeights,
     Course,
@@ -51,7 +50,7 @@ class Alignment:
     Args:
         pressure_change: of each box, or one for all, in atm; negative raises densities.
         density: of each box as measured, or one for all, in g/cm3, in place of `pressure_change`;
-            what change leads to it is found by dynamics at two pressures.
+            what change leads to it is found by dynamics.
         densities: how.
         frames: of each box, at most; one a step.
         epochs: passes over the frames.
@@ -97,6 +96,11 @@ class Alignment:
         """Whether there is anything to do."""
         return bool(self.pressure_change or self.density)
 
+    @property
+    def held(self) -> bool:
+        """Whether boxes are held at their densities, and aligned on frames of that."""
+        return bool(self.density) and self.densities.by == "pressure"
+
     def each(self, boxes: int) -> list[float]:
         """The density, or the change of pressure, of each of so many boxes.
 
@@ -111,92 +115,6 @@ class Alignment:
                 "one for each"
             )
         return list(given) * (boxes if len(given) == 1 else 1)
-
-
-def wanted_changes(
-    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment
-) -> dict[str, Any]:
-    r"""The change of pressure that each box needs.
-
-    .. math:: \Delta P = -(\rho^* - \rho) / (d\rho / dP)
-
-    Args:
-        run: the folder.
-        network: the force field.
-        boxes: periodic frames.
-        alignment: tells the densities that were measured, or the changes themselves.
-
-    Returns:
-        ``wanted`` in atm for each box, and where they were found by dynamics ``density`` and
-        ``slope`` (in g/cm3 per atm). Where dynamics break off, or a density does not grow with the
-        pressure, ``left`` alone: why no change is known, which a warning says too.
-
-    Raises:
-        ArgumentError: there are as many boxes neither as changes nor as densities.
-    """
-    each = alignment.each(len(boxes))
-    if not alignment.density:
-        return {"wanted": each}
-    how = alignment.densities
-    pressures = [how.pressure, how.pressure + how.step]
-    places = range(len(boxes))
-    jobs = [(network, boxes.take([place]), one) for place in places for one in pressures]
-    found = np.array(densities_of(run, "before", jobs, how)).reshape(-1, 2)
-    slopes = (found[:, 1] - found[:, 0]) / how.step
-    left = _unknown(found, pressures)
-    if left is not None:
-        warnings.warn(f"the force field is not aligned: {left}", UnusualUseWarning, stacklevel=2)
-        return {"left": left}
-    wanted = -(np.array(each) - found[:, 0]) / slopes
-    return {
-        "wanted": wanted.tolist(), "density": found[:, 0].tolist(), "slope": slopes.tolist()
-    }  # fmt: skip
-
-
-def _unknown(found: Any, pressures: Sequence[float]) -> str | None:
-    """Why densities of boxes at two pressures do not tell a slope, if they do not."""
-    if not np.isfinite(found).all():
-        box, place = np.argwhere(~np.isfinite(found))[0]
-        return (
-            f"dynamics of box {box} at {pressures[place]:g} atm broke off or became a gas, so that "
-            "its density is not known; train for longer, or give alignment.pressure_change"
-        )
-    worst = int(np.argmin(found[:, 1] - found[:, 0]))
-    low, high = found[worst]
-    if high > low:
-        return None
-    return (
-        f"the density of box {worst} is {low:.4g} g/cm3 at {pressures[0]:g} atm and {high:.4g} at "
-        f"{pressures[1]:g}, so that it does not tell which pressure is missing; raise "
-        "alignment.densities.picoseconds, or give alignment.pressure_change"
-    )
-
-
-def frames_of_boxes(box: Places, boxes: int, most: int) -> Places:
-    """Places of frames spread over those of each box.
-
-    Args:
-        box: which box each frame is of ``(N,)``.
-        boxes: how many there are.
-        most: frames of each.
-
-    Raises:
-        RunError: a box has no frame; it is named.
-
-    Example:
-        >>> frames_of_boxes(np.array([0, 0, 0, -1, 1]), 2, 2).tolist()
-        [0, 2, 4]
-    """
-    chosen = []
-    for number in range(boxes):
-        rows = np.flatnonzero(box == number)
-        if not len(rows):
-            raise RunError(
-                f"box {number} has no frame to be aligned on: its dynamics broke off or were "
-                "shorter than sampling.every; train for longer, or raise sampling.picoseconds"
-            )
-        chosen.append(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
-    return np.concatenate(chosen)
 
 
 def aligned_force_field(

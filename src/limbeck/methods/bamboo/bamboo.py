@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,12 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import nn
 
-from limbeck.data.boxes import with_box, with_molecules
+from limbeck.data.boxes import with_box
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
-from limbeck.data.neighbours import whole_molecules
 from limbeck.errors import ArgumentError, NoEffectWarning
-from limbeck.loops.force_densities import densities_of
+from limbeck.loops.force_alignment import aligned_boxes, frames_of_boxes
 from limbeck.loops.force_distilling import (
     ForceDistillation,
     check_part,
@@ -34,12 +32,7 @@ from limbeck.loops.force_fields import (
     trained_members,
 )
 from limbeck.loops.force_frames import Places, Sampling, drawn_frames, told_frames
-from limbeck.loops.force_pressure import (
-    Alignment,
-    aligned_force_field,
-    frames_of_boxes,
-    wanted_changes,
-)
+from limbeck.loops.force_pressure import Alignment
 from limbeck.loops.force_rounds import Rounds, check_rounds, taught_in_rounds
 from limbeck.method import method
 from limbeck.products.force_field import ForceField, force_fields
@@ -128,9 +121,10 @@ class BAMBOO:
             The force field.
         """
         frames, box = self._drawn(run, teacher, data)
-        if self.alignment.wanted:
-            boxes = len(data.liquid or ())
-            chosen = frames_of_boxes(box, boxes, self.alignment.frames)
+        drawn = None
+        if self.alignment.wanted and not self.alignment.held:
+            chosen = frames_of_boxes(box, len(data.liquid or ()), self.alignment.frames)
+            drawn = frames.take(chosen), box[chosen]
         told, spread = told_frames(run, teacher, frames)
         network = copy.deepcopy(teacher[0])
         apart = distilled_force_field(run, "student", network, told, box, data, self.distillation)
@@ -143,7 +137,7 @@ class BAMBOO:
             "labelled": [len(data.train), len(data.validation)],
         }
         if self.alignment.wanted:
-            facts["alignment"] = self._align(run, network, frames.take(chosen), box[chosen], data)
+            facts["alignment"] = aligned_boxes(run, network, drawn, data, self.alignment)
         return ForceField(network, data.free_atoms, facts)
 
     def baselines(
@@ -157,27 +151,6 @@ class BAMBOO:
 
     def _drawn(self, run: Run, members: list[nn.Module], data: ForceData) -> tuple[Frames, Places]:
         return drawn_frames(run, members, data.train, data.liquid, self.sampling)
-
-    def _align(
-        self, run: Run, network: nn.Module, frames: Frames, box: Places, data: ForceData
-    ) -> dict[str, Any]:
-        """Move the pressure of a network in place, on frames of each box."""
-        assert data.liquid is not None
-        wanted = wanted_changes(run, network, data.liquid, self.alignment)
-        if "left" in wanted:
-            return wanted
-        whole = whole_molecules(with_molecules(frames))
-        told = aligned_force_field(run, network, whole, box, data, self.alignment, wanted["wanted"])
-        if self.alignment.density:
-            told["density_after"] = self._densities(run, network, data.liquid)
-        return {**wanted, **told}
-
-    def _densities(self, run: Run, network: nn.Module, boxes: Frames) -> list[float | None]:
-        """Densities at the one pressure after alignment; None where dynamics broke off."""
-        how = self.alignment.densities
-        jobs = [(network, boxes.take([place]), how.pressure) for place in range(len(boxes))]
-        found = densities_of(run, "after", jobs, how)
-        return [one if math.isfinite(one) else None for one in found]
 
     def _check_boxes(self, data: ForceData) -> None:
         """Raise `ArgumentError` if boxes do not fit what is asked for, before anything learns."""
@@ -196,7 +169,7 @@ class BAMBOO:
         count = 0 if boxes is None else len(boxes)
         if self.alignment.wanted:
             self.alignment.each(count)
-        self.sampling.check(count, aligned=self.alignment.wanted)
+        self.sampling.check(count, aligned=self.alignment.wanted and not self.alignment.held)
 
     def _check_parts(self, networks: list[nn.Module]) -> None:
         """Raise `ArgumentError` if a network that may become the student lacks what is trained."""
