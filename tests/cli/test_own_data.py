@@ -70,7 +70,7 @@ def test_a_table_of_numbers_and_one_of_labels(limbeck, run, tmp_path):
     done = limbeck("predict", "run", "--rows", "new.csv", "--json")
     assert done.status == 0, done.err
     new = json.loads(done.out.splitlines()[-1])["predictions"]
-    assert np.allclose(new["y0"], known["y0"], atol=1e-5)
+    assert np.allclose(new["price"], known["price"], atol=1e-5)
     for words in ([], ["--rows", "new.csv", "--data", "digits"]):
         wrong = limbeck("predict", "run", *words)
         assert wrong.status == 2

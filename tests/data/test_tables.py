@@ -71,6 +71,8 @@ def test_an_index_that_was_written_along_is_left_out_and_told(tmp_path):
 def test_fractions_are_a_regression_in_the_unit_asked_for(tmp_path):
     table = frame()
     data = resolve(csv(tmp_path, table) + "?target=price&drop=label&unit=2")
+    # Whoever reads predictions is told which number they are, and in which unit.
+    assert data.classes == ("price/2",)
     assert (data.task, data.outputs) == ("regression", 1)
     y = data.test.take(np.arange(len(data.test)))["y"]
     np.testing.assert_allclose(y, table.price[data.test.ids].astype(np.float32) / 2, rtol=1e-6)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 import limbeck
-from limbeck.data import Judged, RetrievalData, digits
+from limbeck.data import Judged, RetrievalData, digits, from_arrays
 from limbeck.errors import ArgumentError, ModelError
 from limbeck.plan import _with_test_of
 from limbeck.products.fitting import check_same
@@ -27,3 +30,12 @@ def test_methods_for_other_tasks_say_so(tmp_path):
 def test_parts_of_the_test_split_are_spread_evenly():
     assert list(_with_test_of(CORPUS, 3).test.queries) == ["q0", "q4", "q8"]
     assert len(_with_test_of(digits(), 5).test) == 5
+
+
+def test_numbers_have_names_where_a_table_gave_them():
+    numbers = from_arrays(np.zeros((20, 2)), np.linspace(0, 1, 20))
+    price = dataclasses.replace(numbers, classes=("price",))
+    for data, names in ((numbers, ("price",)), (price, ()), (price, ("price",))):
+        check_same(data, "regression", 1, names, "the student", "does")
+    with pytest.raises(ModelError, match="number 0 is 'price/10' for the student and 'price' in"):
+        check_same(price, "regression", 1, ("price/10",), "the student", "does")

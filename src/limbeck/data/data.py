@@ -38,7 +38,7 @@ class Data:
         validation: the samples that choices are made on.
         test: the samples that tables report.
         task: ``"classification"``, ``"regression"`` or ``"multilabel"``.
-        classes: names of the classes or labels, empty for regression.
+        classes: names of the classes or labels; of the numbers of a regression, perhaps none.
         input_space: layout and normalisation of ``"x"``, or None where there is no single one.
         rest: training samples that the student does not get; teachers trained here learn from
             them.

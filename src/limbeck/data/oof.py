@@ -79,10 +79,11 @@ def read_oof(
         _check_numbers(frame, columns, f"{path} ({split})")
     names: tuple[str, ...] = tuple(columns)
     classes: list[str] | None = None
-    if observed is None:
+    if found == "regression":
         said = {
             split: frame[columns].to_numpy(np.float64) / unit for split, frame in frames.items()
         }
+        classes = observed
     else:
         names, classes = _by_class(columns, observed, path)
         order = [f"{one}:{label}" for one in names for label in classes]

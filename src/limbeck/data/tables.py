@@ -65,7 +65,7 @@ def read_table(
         task: says what the targets are where that is not plain.
         drop: columns to leave out, with commas between them.
         missing: ``"refuse"`` stops at an empty cell, ``"mean"`` takes the training mean.
-        unit: what targets of a regression are divided by.
+        unit: what targets of a regression are divided by, which their names then say.
 
     Returns:
         The data set. Numbers are standardised by the training split, words become one column of
@@ -234,8 +234,8 @@ def target_columns(target: str | None, first: pd.DataFrame, path: Path) -> Colum
 
 def read_targets(
     frames: dict[str, pd.DataFrame], targets: Columns, task: str | None, unit: float, path: Path
-) -> tuple[dict[str, np.ndarray[Any, Any]], list[str] | None, str]:
-    """Targets by split, the class names, and the task."""
+) -> tuple[dict[str, np.ndarray[Any, Any]], list[str], str]:
+    """Targets by split, the names of classes, labels or numbers, and the task."""
     import pandas as pd
 
     for split, frame in frames.items():
@@ -270,7 +270,7 @@ def read_targets(
             )
         return (
             {n: one[:, 0] if len(targets) == 1 else one for n, one in y.items()},
-            None,
+            [one if unit == 1 else f"{one}/{unit:g}" for one in targets],
             "regression",
         )
     values = sorted(column.unique()) if numeric else sorted(column.unique(), key=str)

@@ -38,12 +38,15 @@ def check_same(
             f"{who} {does} {task} with {width} outputs and {data.name} is {found}; take data of "
             "the same classes"
         )
-    if data.classes != classes:
+    # Numbers of arrays have no names.
+    named = bool(classes and data.classes)
+    if data.classes != classes and (named or task != "regression"):
         pairs = enumerate(zip(classes, data.classes, strict=True))
         place, (mine, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+        one, many = ("number", "numbers") if task == "regression" else ("class", "classes")
         raise ModelError(
-            f"class {place} is {mine!r} for {who} and {theirs!r} in {data.name}; name "
-            "and order the classes as in training"
+            f"{one} {place} is {mine!r} for {who} and {theirs!r} in {data.name}; name "
+            f"and order the {many} as in training"
         )
 
 
