@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.claims import Claim, Trial, Verdict, by_means
+from limbeck.methods.bamboo.exactness import physics_of_a_seed
 
 if TYPE_CHECKING:
     from limbeck.data.force_data import ForceData
@@ -58,8 +60,6 @@ ALIGNMENT: dict[str, Any] = {
 DENSITIES: dict[str, Any] = {"settling": 0.3, "picoseconds": 1.2}
 # Epochs of members that tell what the penalty does.
 SHORT = 4
-# Step of finite differences, in Angstrom.
-STEP = 1e-4
 
 
 def force_fields_of_a_seed(folder: Path, seed: int) -> dict[str, Any]:
@@ -195,83 +195,49 @@ def penalty_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
     return found
 
 
-def physics_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
-    """Relative errors of what must hold exactly, of a network with drawn weights.
+def unseen_of_a_seed(folder: Path, seed: int) -> dict[str, float]:
+    """Errors on clusters that hold a molecule which no training cluster holds, and on the others.
 
     Args:
-        folder: nothing is written.
-        seed: of weights and of the rotation.
+        folder: of the runs.
+        seed: of all draws; each leaves out another solvent.
     """
-    import torch
-
-    from limbeck.data.graphs import graph
+    from limbeck import cards
+    from limbeck.data.cutting import molecules_of
     from limbeck.data.names import resolve
-    from limbeck.keyed import key, torch_seeded
-    from limbeck.networks import GET
+    from limbeck.evaluate.forces import answers, force_quality
+    from limbeck.loops.force_fields import fresh_force_field, trained_force_field
+    from limbeck.run import Run
 
-    data = resolve("molecules?frames=20")
-    frames = data.test.without_labels()
-    # Of all charges: those of atoms must sum to them.
-    frames = frames.replace(charge=np.arange(len(frames)) % 3 - 1.0)
-    with torch_seeded(key(seed, "physics")):
-        network = GET(data.elements, width=16, heads=4, layers=3, radial=8).eval()
-        turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
-        move = 10 * torch.rand(3, dtype=torch.float64)
-        order = np.concatenate(
-            [
-                low + torch.randperm(count).numpy()
-                for low, count in zip(frames.bounds[:-1], frames.counts, strict=True)
-            ]
-        )
-
-    def said(frames: Any, double: bool = False) -> dict[str, Any]:
-        dtype = torch.float64 if double else torch.float32
-        made = graph(frames, range(len(frames)), cutoff=5.0, pair_cutoff=10.0, dtype=dtype)
-        return network.to(dtype)(made)
-
-    def error(one: Any, other: Any) -> float:
-        return float((one - other).abs().max() / other.abs().max())
-
-    turned = frames.replace(positions=frames.positions @ turn.numpy().T + move.numpy())
-    mixed = frames.replace(species=frames.species[order], positions=frames.positions[order])
-    if frames.molecule is not None:
-        mixed = mixed.replace(molecule=frames.molecule[order])
-    plain, other, shuffled = said(frames), said(turned), said(mixed)
-    charges = torch.zeros(len(frames)).index_add(
-        0, torch.from_numpy(frames.frame), plain["charges"]
+    whole = resolve(DATA)
+    solvents = sorted(
+        {
+            name
+            for place in range(len(whole.test))
+            for name in molecules_of(whole.test, place).values()
+        }
     )
-    return {
-        "energy, turned": error(other["energy"], plain["energy"]),
-        "forces, turned": error(other["forces"], plain["forces"] @ turn.T.float()),
-        "energy, reordered": error(shuffled["energy"], plain["energy"]),
-        "forces, reordered": error(shuffled["forces"], plain["forces"][order]),
-        "sum of charges": float((charges - torch.from_numpy(frames.charge)).abs().max()),
-        **_slopes(network, frames, said),
-    }
+    left_out = solvents[seed % len(solvents)]
 
+    def with_and_without(frames: Any) -> tuple[Any, Any]:
+        held = [left_out in molecules_of(frames, place).values() for place in range(len(frames))]
+        return frames.take(np.flatnonzero(held)), frames.take(np.flatnonzero(np.invert(held)))
 
-def _slopes(network: Any, frames: Any, said: Any) -> dict[str, float]:
-    """Errors of forces against differences of the energy, in double precision.
-
-    Forces leave out how charges change, so that charges are held: those of a frame are all alike.
-    """
-    import torch
-
-    one = frames.take([int(np.argmax(frames.counts))])
-    bound, network.charges.bound = network.charges.bound, 1e-30
-    try:
-        forces = said(one, double=True)["forces"]
-        slopes = torch.zeros_like(forces)
-        for atom, axis in np.ndindex(forces.shape):
-            ends = []
-            for sign in (1, -1):
-                positions = one.positions.copy()
-                positions[atom, axis] += sign * STEP
-                ends.append(said(one.replace(positions=positions), double=True)["energy"][0])
-            slopes[atom, axis] = -(ends[0] - ends[1]) / (2 * STEP)
-    finally:
-        network.charges.bound = bound
-    return {"forces against differences": float((forces - slopes).abs().max() / forces.abs().max())}
+    train, validation = (with_and_without(one)[1] for one in (whole.train, whole.validation))
+    data = dataclasses.replace(whole, train=train, validation=validation)
+    run = Run(folder / left_out, seed=seed)
+    network = fresh_force_field(run, STUDENT, data)
+    trained_force_field(
+        run, "member", network, data, cards.load_class("bamboo")(training=TRAINING).training
+    )
+    found: dict[str, float] = {"training clusters": float(len(train))}
+    for name, frames in zip(("unseen", "seen"), with_and_without(whole.test), strict=True):
+        figures = force_quality(answers(network, frames), frames)
+        found[f"clusters, {name}"] = float(len(frames))
+        found[f"forces, {name}"] = figures["force_rmse_kcal_mol_a"]
+        found[f"predicting zero, {name}"] = figures["force_zero_rmse_kcal_mol_a"]
+        found[f"energy an atom, {name}"] = figures["energy_rmse_kcal_mol_atom"]
+    return found
 
 
 def it_learns(trial: Trial) -> Verdict:
@@ -333,6 +299,14 @@ def penalty_keeps_charges_at_rest(trial: Trial) -> Verdict:
     return by_means(found, lambda mean: mean["with the penalty"] < mean["without the penalty"])
 
 
+def molecules_may_be_new(trial: Trial) -> Verdict:
+    """Compare errors on clusters with a molecule left out of training with saying nothing."""
+    found = trial.of_seeds(unseen_of_a_seed, DATA, STUDENT, TRAINING)
+    return by_means(
+        found, lambda mean: mean["forces, unseen"] < 0.3 * mean["predicting zero, unseen"]
+    )
+
+
 def _kept(trial: Trial, *words: str) -> dict[str, list[Any]]:
     """Figures of the force fields whose names begin with a word."""
     key = (DATA, STUDENT, SETTINGS, ALIGNMENT, DENSITIES, PICOSECONDS, HOT_PICOSECONDS, HOT)
@@ -371,5 +345,11 @@ CLAIMS = [
         5,
         "Without the penalty forces through the charges are larger.",
         penalty_keeps_charges_at_rest,
+    ),
+    Claim(
+        6,
+        "It transfers: errors of forces on clusters that hold a molecule which no training cluster "
+        "holds are far below those of saying that there are none.",
+        molecules_may_be_new,
     ),
 ]
