@@ -14,7 +14,7 @@ from ase.calculators.lj import LennardJones
 from ase.io import read
 from tests.bridges.force_fields import Pairwise
 
-from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, settled, simulate
+from limbeck.bridges.ase import ForceFieldCalculator, Limits, dynamics, relaxed, simulate
 from limbeck.bridges.ase.conditions import ATMOSPHERE
 from limbeck.bridges.ase.trajectory import Record
 from limbeck.errors import ArgumentError, DataError, Interrupted, RunError
@@ -378,15 +378,35 @@ def test_relaxing_goes_downhill():
     assert abs(atoms.positions[0] - 0.4).max() < 1e-12
 
 
-def test_a_box_settles_before_constant_pressure():
+def test_a_box_settles_before_constant_pressure(tmp_path, monkeypatch):
     places = np.stack(np.meshgrid(*[[0, 2.9, 5.8]] * 3), -1).reshape(-1, 3)
     atoms = Atoms("Ar27", places, cell=np.eye(3) * 8.7, pbc=True)
     how = {"temperature": 100.0, "timestep": 2.0, "seed": 1}
-    still = settled(atoms, calculator(), picoseconds=0.0, **how)
-    assert not still.get_momenta().any()
-    moving = settled(atoms, calculator(), picoseconds=0.1, **how)
-    assert moving.get_momenta().any()
-    np.testing.assert_array_equal(moving.cell, atoms.cell)
-    assert not np.allclose(moving.positions, still.positions)
-    again = settled(atoms, calculator(), picoseconds=0.1, **how)
-    np.testing.assert_array_equal(moving.positions, again.positions)
+    still = simulate(atoms, calculator(), settling=0.0, steps=0, **how)
+    np.testing.assert_allclose(
+        still.frames.positions, relaxed(atoms, calculator()).positions, atol=1e-12
+    )
+    moving = simulate(atoms, calculator(), settling=0.1, steps=4, every=2, **how)
+    assert len(moving) == 3
+    np.testing.assert_array_equal(moving.frames.cell[0], atoms.cell)
+    assert not np.allclose(moving.frames.positions[:27], still.frames.positions)
+    again = simulate(atoms, calculator(), settling=0.1, steps=4, every=2, out=tmp_path, **how)
+    np.testing.assert_array_equal(moving.frames.positions, again.frames.positions)
+    # What moves already has settled.
+    gone = simulate(moving.atoms, calculator(), settling=0.1, steps=0, **how)
+    np.testing.assert_array_equal(gone.frames.positions, moving.atoms.positions)
+    # Resumed, it does not settle again.
+    monkeypatch.setattr(dynamics, "_settled", None)
+    on = simulate(atoms, calculator(), settling=0.1, steps=6, every=2, out=tmp_path, **how)
+    np.testing.assert_array_equal(on.frames.positions[:81], again.frames.positions)
+
+
+def test_a_box_that_breaks_off_while_it_settles_is_broken(tmp_path):
+    atoms = argon(2)
+    hot = Limits(heat=1.0)
+    how = {"temperature": 300.0, "timestep": 2.0, "seed": 1, "limits": hot, "out": tmp_path}
+    for _ in range(2):
+        path = simulate(atoms, calculator(), settling=0.1, steps=10, **how)
+        assert path.stopped.startswith("while settling, after step 1: the temperature is")
+        assert (path.steps, len(path)) == (0, 1)
+        assert (tmp_path / "last-good.xyz").is_file()

@@ -150,3 +150,18 @@ def test_rounds_are_planned(limbeck):
     )  # fmt: skip
     assert said.status == 0, said.err
     assert "round-1-member" in said.out
+
+
+@pytest.mark.parametrize("by", ["density", "pressure"])
+def test_an_alignment_is_planned(limbeck, by):
+    """Whether its boxes hold together is for the run to see."""
+    said = limbeck(
+        "plan", "bamboo", "--data", "molecules?frames=60&box=4", "--student",
+        "get?width=8&heads=2&layers=2&radial=4&pair_cutoff=6", "--preset", "tiny",
+        "--set", "alignment.pressure_change=[]", "--set", "alignment.density=[0.3]",
+        "--set", f"alignment.densities.by={by}", "--set", "alignment.densities.settling=0.002",
+        "--set", "alignment.densities.picoseconds=0.01",
+    )  # fmt: skip
+    assert said.status == 0, said.err
+    assert "alignment-2" in said.out
+    assert "are wanted" not in said.err

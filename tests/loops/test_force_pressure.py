@@ -8,11 +8,24 @@ import pytest
 from limbeck.data.boxes import with_molecules
 from limbeck.data.frames import join
 from limbeck.data.names import resolve
-from limbeck.errors import DivergedError, RunError, SettingsError, UnusualUseWarning
+from limbeck.errors import (
+    ArgumentError,
+    DivergedError,
+    NoEffectWarning,
+    RunError,
+    SettingsError,
+    UnusualUseWarning,
+)
 from limbeck.evaluate.force_exhibits import force_sheets
 from limbeck.evaluate.liquids import densities
-from limbeck.loops import force_alignment, force_pressure
-from limbeck.loops.force_alignment import aligned_boxes, frames_of_boxes, wanted_changes
+from limbeck.loops import force_alignment, force_densities, force_pressure
+from limbeck.loops.force_alignment import (
+    aligned_boxes,
+    check_boxes,
+    frames_of_boxes,
+    wanted_changes,
+)
+from limbeck.loops.force_densities import Held
 from limbeck.loops.force_pressure import Alignment, aligned_force_field
 from limbeck.run import Run
 from limbeck.testing.forces import teachers
@@ -106,42 +119,86 @@ def test_densities_that_tell_nothing_leave_the_student(data, tmp_path, monkeypat
 
 
 def held(density, **options):
-    how = {"by": "pressure", "picoseconds": 0.004, "settling": 0.001, "timestep": 0.5, **options}
+    how = {"by": "pressure", "picoseconds": 0.01, "settling": 0.001, "timestep": 0.5, **options}
     return Alignment(density=[density], densities=how, frames=3, rates=[1e-9], **QUICK)
 
 
-def test_the_pressure_of_a_box_at_its_density_tells_what_is_missing(data, tmp_path):
-    (network, _) = teachers(data)
-    told, (frames, box) = wanted_changes(
-        Run(tmp_path), network, data.liquid, held(0.3, pressure=7.0)
+def told_of(data, pressure, place=0):
+    frames = with_molecules(data.liquid)
+    frames = join([frames.replace(positions=frames.positions + n) for n in range(5)])
+    return Held(0.3 + place, pressure, 12.5, frames)
+
+
+def test_the_pressure_of_a_box_at_its_density_tells_what_is_missing(data, tmp_path, monkeypatch):
+    seen = []
+
+    def simulated(run, word, jobs, how):
+        seen.extend(jobs)
+        return [told_of(data, pressure) for pressure in (500.0, -200.0)]
+
+    monkeypatch.setattr(force_alignment, "simulated_boxes", simulated)
+    boxes = join([with_molecules(data.liquid)] * 2)
+    alignment = Alignment(
+        density=[0.3, 0.4], densities={"by": "pressure", "pressure": 7.0}, frames=3
     )
-    assert told["wanted"] == [7.0 - told["pressure"][0]]
-    # Its own frames, at that density and not at the one of the start, are what it is aligned on.
-    assert len(frames) == 3
-    assert box.tolist() == [0, 0, 0]
-    assert densities(frames) == pytest.approx(0.3)
-    assert densities(data.liquid) != pytest.approx(0.3, abs=0.05)
-    again, _ = wanted_changes(Run(tmp_path), network, data.liquid, held(0.3, pressure=7.0))
-    assert again == told
+    told, (frames, box) = wanted_changes(Run(tmp_path), None, boxes, alignment)
+    # Less pressure is wanted where there is too much, more where there is too little.
+    assert told["wanted"] == [-493.0, 207.0]
+    assert (told["pressure"], told["pressure_error"]) == ([500.0, -200.0], [12.5, 12.5])
+    assert told["density_wanted"] == [0.3, 0.4]
+    # Boxes are brought to their densities and held there.
+    assert [pressure for _, _, pressure in seen] == [None, None]
+    assert [float(densities(one)[0]) for _, one, _ in seen] == pytest.approx([0.3, 0.4])
+    assert box.tolist() == [0, 0, 0, 1, 1, 1]
+    first = frames.positions[frames.bounds[:-1], 0] - data.liquid.positions[0, 0]
+    assert first == pytest.approx([0, 2, 4, 0, 2, 4])
 
 
-def test_a_student_is_aligned_on_frames_of_boxes_held_at_their_density(data, tmp_path, monkeypatch):
+def test_a_student_is_aligned_on_its_own_frames_at_the_density(data, tmp_path, monkeypatch):
     (network, _) = teachers(data)
-    monkeypatch.setattr(force_alignment, "densities_of", lambda *given: [0.31])
+    seen = []
+    aligning = force_alignment.aligned_force_field
+
+    def watched(run, network, frames, *more):
+        seen.append(frames)
+        return aligning(run, network, frames, *more)
+
+    monkeypatch.setattr(force_alignment, "aligned_force_field", watched)
     with pytest.warns(UnusualUseWarning, match="are wanted"):
         told = aligned_boxes(Run(tmp_path), network, None, data, held(0.3))
-    assert told["density_after"] == [0.31]
+    assert densities(seen[0]) == pytest.approx(0.3)
+    assert len(seen[0]) == 3
+    assert told["wanted"] == [1.0 - told["pressure"][0]]
+    assert np.isfinite([*told["pressure_after"], *told["density_after"]]).all()
     (sheet,) = force_sheets({"alignment": told})
-    assert sheet.heads[3] == "pressure at the density wanted before, atm"
+    cells = dict(zip(sheet.heads, sheet.rows[0], strict=True))
+    assert cells["density wanted, g/cm³"] == "0.3"
+    assert cells["pressure there, atm"] == f"{told['pressure'][0]:.4g}"
 
 
 def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        force_alignment, "pressures_at", lambda *given: [(data.liquid, float("nan"))]
-    )
+    broken = told_of(data, float("nan"))
+    monkeypatch.setattr(force_alignment, "simulated_boxes", lambda *given: [broken])
     with pytest.warns(UnusualUseWarning, match="not aligned: dynamics of box 0 at 0.3 g/cm3"):
         told = aligned_boxes(Run(tmp_path), None, None, data, held(0.3))
     assert set(told) == {"left"}
+
+
+@pytest.mark.parametrize("density", [0.0, 1e-3, 1063.0, float("inf"), float("nan")])
+def test_a_density_in_another_unit_is_refused(density):
+    with pytest.raises(SettingsError, match="density"):
+        Alignment(density=[density])
+
+
+def test_a_density_at_which_molecules_touch_is_refused_before_anything_learns(data):
+    check_boxes(held(0.6), data)
+    with pytest.raises(ArgumentError, match="alignment.density is 5 g/cm3 for box 0, whose mol"):
+        check_boxes(held(5.0), data)
+
+
+def test_what_finds_a_change_has_no_effect_without_a_density(data):
+    with pytest.warns(NoEffectWarning, match="alignment.density is not given"):
+        check_boxes(Alignment(densities={"by": "pressure"}), data)
 
 
 def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
@@ -149,9 +206,11 @@ def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
 
     def found(run, word, jobs, how):
         assert all(pressure == how.pressure for _, _, pressure in jobs[::2])
-        return [next(after)] if word == "after" else [0.9, 0.95]
+        seen = [next(after)] if word == "after" else [0.9, 0.95]
+        return [Held(one, 0.0, 0.0, data.liquid) for one in seen]
 
-    monkeypatch.setattr(force_alignment, "densities_of", found)
+    monkeypatch.setattr(force_alignment, "simulated_boxes", found)
+    monkeypatch.setattr(force_densities, "simulated_boxes", found)
     alignment = Alignment(density=[0.91], rates=[1e-30], **QUICK)
     for place, density in enumerate([0.97, None]):
         (network, _) = teachers(data)

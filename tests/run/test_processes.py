@@ -5,6 +5,9 @@ import subprocess
 import sys
 import time
 
+import pytest
+from joblib.externals.loky import get_reusable_executor
+
 from limbeck.run import Run
 from limbeck.run.executor import Executor
 from limbeck.run.processes import PARENT
@@ -30,8 +33,9 @@ def test_a_process_whose_parent_died_before_it_asked_ends():
     assert ended_with(parent=2**22 + 1) == 1
 
 
-def test_a_process_whose_parent_lives_goes_on():
-    program = ORPHAN.format(parent=os.getpid())
+@pytest.mark.parametrize("parent", [os.getpid(), os.getppid()], ids=["parent", "behind a wrapper"])
+def test_a_process_whose_parent_lives_goes_on(parent):
+    program = ORPHAN.format(parent=parent)
     child = subprocess.Popen([sys.executable, "-c", program])
     time.sleep(2)
     assert child.poll() is None
@@ -42,6 +46,8 @@ def test_a_process_whose_parent_lives_goes_on():
 def test_workers_of_a_launched_process_live_with_it_and_not_with_the_launcher(
     tmp_path, monkeypatch
 ):
+    # Workers that are there already have another environment.
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
     monkeypatch.setenv(PARENT, "1")
     executor = Executor(Run(tmp_path, options=Options(executor="local")), 2)
     assert executor.map(abs, [(-1,), (-2,)]) == [1, 2]

@@ -73,8 +73,8 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
         if "labelled" in facts:
             learned, judged = facts["labelled"]
             caption += (
-                f" Members learned from {learned} labelled frames and were judged on {judged} "
-                "others, those labelled in rounds, if any, among them."
+                f" There were {learned} labelled frames to learn from and {judged} others to judge "
+                "on, those of rounds included."
             )
         sheets.append(Sheet("Members", ["", "kcal/mol/Å"], rows, caption))
     if "alignment" in facts:
@@ -89,10 +89,14 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
     heads = ["box", "change wanted, atm", "moved, atm"]
     columns: list[Sequence[float | None]] = [told["wanted"], told["moved"]]
     for name, head in (
-        ("pressure", "pressure at the density wanted before, atm"),
-        ("density", "density before, g/cm³"),
+        ("density_wanted", "density wanted, g/cm³"),
+        ("pressure", "pressure there, atm"),
+        ("pressure_error", "give or take"),
+        ("pressure_after", "pressure there afterwards, atm"),
+        ("pressure_error_after", "give or take"),
+        ("density", "density, g/cm³"),
         ("slope", "slope, g/cm³ an atm"),
-        ("density_after", "density after, g/cm³"),
+        ("density_after", "density afterwards, g/cm³"),
     ):
         if name in told:
             heads.append(head)
@@ -103,7 +107,8 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
     ]
     before, after = told["force_error_before"], told["force_error_after"]
     caption = (
-        f"At a rate of {told['rate']:g}; errors of forces on validation clusters went from "
-        f"{before:.3f} to {after:.3f} kcal/mol/Å."
+        "What has moved is the pressure between molecules, on frames that were kept out as they "
+        f"are; in dynamics molecules give way. At a rate of {told['rate']:g}; errors of forces on "
+        f"validation clusters went from {before:.3f} to {after:.3f} kcal/mol/Å."
     )
     return Sheet(title, heads, rows, caption)

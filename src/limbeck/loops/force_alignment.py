@@ -1,4 +1,4 @@
-"""Boxes aligned to measured densities: what pressure is missing, and what density comes of it."""
+"""Boxes aligned to measured densities: what pressure is missing, and what comes of it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,55 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from limbeck.data.boxes import with_molecules
+from limbeck.data.boxes import at_density, with_molecules
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames, join
-from limbeck.data.neighbours import whole_molecules
-from limbeck.errors import RunError, UnusualUseWarning
-from limbeck.loops.force_densities import densities_of, pressures_at
+from limbeck.data.neighbours import bonded_molecules, whole_molecules
+from limbeck.errors import ArgumentError, NoEffectWarning, RunError, UnusualUseWarning
+from limbeck.loops.force_densities import Held, densities_of, simulated_boxes
 from limbeck.loops.force_frames import Places
 from limbeck.loops.force_pressure import Alignment, aligned_force_field
 from limbeck.run.run import Run
 
 # Frames of boxes, and the box that each is of.
 Drawn = tuple[Frames, Places]
+# A change in atm that a rehearsal takes for what dynamics would tell.
+REHEARSED = -1000.0
+
+
+def check_boxes(alignment: Alignment, data: ForceData) -> None:
+    """Raise before anything learns unless the boxes of some data can be aligned.
+
+    Raises:
+        ArgumentError: there is no box, or another number of densities or changes; or molecules of
+            a box do not stay what they are at the density that is wanted.
+    """
+    if alignment.densities.by == "pressure" and not alignment.density:
+        warnings.warn(
+            "alignment.densities.by has no effect: it finds what leads to a density, and "
+            "alignment.density is not given",
+            NoEffectWarning,
+            stacklevel=2,
+        )
+    if not alignment.wanted:
+        return
+    if data.liquid is None:
+        raise ArgumentError(
+            f"a density is asked for and {data.name} has no periodic box; give one, such as "
+            "--liquid H2O?count=32"
+        )
+    each = alignment.each(len(data.liquid))
+    if not alignment.held:
+        return
+    for place, density in enumerate(each):
+        box = data.liquid.take([place])
+        moved = bonded_molecules(at_density(box, density))
+        if not np.array_equal(moved, bonded_molecules(box)):
+            raise ArgumentError(
+                f"alignment.density is {density:g} g/cm3 for box {place}, whose molecules touch or "
+                "are torn when they are brought to it; give a density of the liquid in g/cm3 and a "
+                "box that is nearer to it"
+            )
 
 
 def aligned_boxes(
@@ -38,8 +75,9 @@ def aligned_boxes(
         alignment: how.
 
     Returns:
-        What `wanted_changes` and `aligned_force_field` tell, and ``density_after`` of each box by
-        a last simulation where densities are given, None of one that broke off.
+        What `wanted_changes` and `aligned_force_field` tell. Where densities are given also
+        ``density_after`` of each box by a last simulation, None of one that broke off, and of boxes
+        that are held ``pressure_after`` at the density, with its ``pressure_error_after``.
     """
     assert data.liquid is not None
     wanted, held = wanted_changes(run, network, data.liquid, alignment)
@@ -47,17 +85,40 @@ def aligned_boxes(
         return wanted
     drawn = held or drawn
     assert drawn is not None
-    frames, box = drawn
-    whole = whole_molecules(with_molecules(frames))
-    told = aligned_force_field(run, network, whole, box, data, alignment, wanted["wanted"])
-    if alignment.density:
-        how = alignment.densities
-        jobs = [
-            (network, data.liquid.take([place]), how.pressure) for place in range(len(data.liquid))
-        ]
-        found = densities_of(run, "after", jobs, how)
-        told["density_after"] = [one if math.isfinite(one) else None for one in found]
-    return {**wanted, **told}
+    whole = whole_molecules(with_molecules(drawn[0]))
+    told = aligned_force_field(run, network, whole, drawn[1], data, alignment, wanted["wanted"])
+    return {**wanted, **told, **_after(run, network, data.liquid, alignment)}
+
+
+def _after(
+    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment
+) -> dict[str, list[float | None]]:
+    """What dynamics tell of an aligned network."""
+    if not alignment.density:
+        return {}
+    jobs: list[tuple[nn.Module, Frames, float | None]] = [
+        (network, boxes.take([place]), alignment.densities.pressure) for place in range(len(boxes))
+    ]
+    jobs += _held_boxes(network, boxes, alignment) if alignment.held else []
+    found = simulated_boxes(run, "after", jobs, alignment.densities)
+    free, held = found[: len(boxes)], found[len(boxes) :]
+    told = {"density_after": [_known(one.density) for one in free]}
+    if held:
+        told["pressure_after"] = [_known(one.pressure) for one in held]
+        told["pressure_error_after"] = [_known(one.error) for one in held]
+    return told
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _held_boxes(
+    network: nn.Module, boxes: Frames, alignment: Alignment
+) -> list[tuple[nn.Module, Frames, None]]:
+    """Jobs of boxes at their densities and constant volume."""
+    each = enumerate(alignment.each(len(boxes)))
+    return [(network, at_density(boxes.take([place]), density), None) for place, density in each]
 
 
 def wanted_changes(
@@ -76,11 +137,12 @@ def wanted_changes(
         alignment: tells the densities that were measured, or the changes themselves.
 
     Returns:
-        ``wanted`` in atm for each box, and where they were found by dynamics ``density`` and
-        ``slope`` (in g/cm3 per atm), or ``pressure`` at the density (in atm). Where dynamics break
-        off, or a density does not grow with the pressure, ``left`` alone: why no change is known,
-        which a warning says too. Beside that the frames of boxes that were held at their density,
-        and the box that each is of ``(N,)``.
+        ``wanted`` in atm for each box, and where they were found by dynamics ``density_wanted`` and
+        ``density`` and ``slope`` (in g/cm3 per atm), or ``pressure`` at the density wanted with its
+        standard error, ``pressure_error`` (in atm). Where dynamics break off, or a density does not
+        grow with the pressure, ``left`` alone: why no change is known, which a warning says too.
+        Beside that the frames of boxes that were held at their density, and the box that each is
+        of ``(N,)``.
 
     Raises:
         ArgumentError: there are as many boxes neither as changes nor as densities.
@@ -88,42 +150,60 @@ def wanted_changes(
     each = alignment.each(len(boxes))
     if not alignment.density:
         return {"wanted": each}, None
-    if alignment.held:
-        return _by_pressures(run, network, boxes, each, alignment)
     how = alignment.densities
-    pressures = [how.pressure, how.pressure + how.step]
-    places = range(len(boxes))
-    jobs = [(network, boxes.take([place]), one) for place in places for one in pressures]
-    found = np.array(densities_of(run, "before", jobs, how)).reshape(-1, 2)
-    left = _unknown(found, pressures)
-    if left is not None:
-        return _left(left), None
-    slopes = (found[:, 1] - found[:, 0]) / how.step
-    wanted = (-(np.array(each) - found[:, 0]) / slopes).tolist()
-    return {"wanted": wanted, "density": found[:, 0].tolist(), "slope": slopes.tolist()}, None
+    if alignment.held:
+        jobs: Any = _held_boxes(network, boxes, alignment)
+        held = simulated_boxes(run, "before", jobs, how)
+        told, drawn = _by_pressures(run, held, alignment, boxes)
+    else:
+        pressures = [how.pressure, how.pressure + how.step]
+        places = range(len(boxes))
+        jobs = [(network, boxes.take([place]), one) for place in places for one in pressures]
+        found = np.array(densities_of(run, "before", jobs, how)).reshape(-1, 2)
+        told, drawn = _by_densities(run, found, pressures, each), None
+    if "left" in told:
+        words = f"the force field is not aligned: {told['left']}"
+        warnings.warn(words, UnusualUseWarning, stacklevel=2)
+        return told, None
+    return {"density_wanted": each, **told}, drawn
 
 
 def _by_pressures(
-    run: Run, network: nn.Module, boxes: Frames, each: Sequence[float], alignment: Alignment
+    run: Run, held: Sequence[Held], alignment: Alignment, boxes: Frames
 ) -> tuple[dict[str, Any], Drawn | None]:
-    how = alignment.densities
-    parts, pressures = zip(*pressures_at(run, "before", network, boxes, each, how), strict=True)
+    """What pressures of boxes at their densities tell."""
+    if run.trying:  # the network knows nothing, and where its boxes break off nothing is aligned
+        origin = np.repeat(np.arange(len(boxes)), alignment.frames)
+        return {"wanted": [REHEARSED] * len(boxes)}, (boxes.take(origin), origin)
+    pressures = [one.pressure for one in held]
     if not np.isfinite(pressures).all():
         box = int(np.argmin(np.isfinite(pressures)))
-        return _left(
-            f"dynamics of box {box} at {each[box]:g} g/cm3 broke off, so that its pressure is not "
+        density = alignment.each(len(boxes))[box]
+        words = (
+            f"dynamics of box {box} at {density:g} g/cm3 broke off, so that its pressure is not "
             "known; train for longer, or give alignment.pressure_change"
-        ), None
-    origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    chosen = frames_of_boxes(origin, len(parts), alignment.frames)
-    told = {"wanted": [how.pressure - one for one in pressures], "pressure": list(pressures)}
-    return told, (join(parts).take(chosen), origin[chosen])
+        )
+        return {"left": words}, None
+    origin = np.repeat(np.arange(len(held)), [len(one.frames) for one in held])
+    chosen = frames_of_boxes(origin, len(held), alignment.frames)
+    drawn = join([one.frames for one in held]).take(chosen), origin[chosen]
+    wanted = [alignment.densities.pressure - one for one in pressures]
+    errors = [one.error for one in held]
+    return {"wanted": wanted, "pressure": pressures, "pressure_error": errors}, drawn
 
 
-def _left(why: str) -> dict[str, Any]:
-    words = f"the force field is not aligned: {why}"
-    warnings.warn(words, UnusualUseWarning, stacklevel=3)
-    return {"left": why}
+def _by_densities(
+    run: Run, found: Any, pressures: Sequence[float], each: Sequence[float]
+) -> dict[str, Any]:
+    """What densities of boxes at two pressures tell."""
+    if run.trying:
+        return {"wanted": [REHEARSED] * len(each)}
+    left = _unknown(found, pressures)
+    if left is not None:
+        return {"left": left}
+    slopes = (found[:, 1] - found[:, 0]) / (pressures[1] - pressures[0])
+    wanted = (-(np.array(each) - found[:, 0]) / slopes).tolist()
+    return {"wanted": wanted, "density": found[:, 0].tolist(), "slope": slopes.tolist()}
 
 
 def _unknown(found: Any, pressures: Sequence[float]) -> str | None:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from limbeck import keyed
 from limbeck.data.atoms import to_atoms
-from limbeck.data.boxes import at_density
 from limbeck.data.frames import Frames
+from limbeck.errors import SettingsError
 from limbeck.loops.force_frames import frames_from, tensors_of
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
 Positive = Annotated[float, Field(gt=0)]
-# The first part of a simulation, in which a box finds its density.
+# The first part of a simulation, in which a box finds its density, or its pressure.
 SETTLING = 0.4
-# Of a simulation, that are kept.
+# Of a simulation, at most, that are kept.
 FRAMES = 200
+# Moments that means are taken over: pressures of small boxes swing by thousands of atm from one to
+# the next, those of many atoms by less.
+MOMENTS, PLACES = 2000, 400_000
+# Fewer steps tell no mean; blocks of them tell how sure it is.
+LEAST_STEPS, BLOCKS = 10, 8
 # A liquid that came to less than this share of its density at the start is none any more.
 APART = 0.5
 
@@ -36,13 +42,16 @@ class Densities:
     Args:
         by: what tells the change of pressure that leads to a density: ``"density"`` at two constant
             pressures, for boxes that hold together at both; ``"pressure"`` at constant volume and
-            the density itself, for any, which is ours.
+            the density itself, which is ours.
         temperature: in K.
         pressure: in atm.
         timestep: in fs.
         picoseconds: of the dynamics; the first two fifths are not counted.
         settling: ps at constant volume before, in which a packed box comes to rest.
         step: between the two pressures from which the slope of the density is taken, in atm.
+
+    Raises:
+        SettingsError: there are fewer than ten steps.
     """
 
     by: Literal["density", "pressure"] = "density"
@@ -53,6 +62,58 @@ class Densities:
     settling: Annotated[float, Field(ge=0)] = 1.0
     step: Positive = 1000.0
 
+    def __post_init__(self) -> None:
+        if self.steps < LEAST_STEPS:
+            raise SettingsError(
+                f"picoseconds is {self.picoseconds:g} and timestep {self.timestep:g} fs, which is "
+                f"{self.steps} steps; expected {LEAST_STEPS} or more: raise picoseconds"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Of the dynamics."""
+        return round(1000 * self.picoseconds / self.timestep)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a simulation of a box told, once it had settled.
+
+    Args:
+        density: in g/cm3; NaN of a box that broke off or became a gas.
+        pressure: in atm; NaN of a box that broke off.
+        error: standard error of the pressure, in atm.
+        frames: on the way, without labels.
+    """
+
+    density: float
+    pressure: float
+    error: float
+    frames: Frames
+
+
+def simulated_boxes(
+    run: Run,
+    word: str,
+    jobs: Sequence[tuple[nn.Module, Frames, float | None]],
+    densities: Densities,
+) -> list[Held]:
+    """What dynamics of boxes tell, in jobs that go on after a stop.
+
+    Args:
+        run: each simulation has a run folder of its own below its ``jobs``.
+        word: names them.
+        jobs: a force field, one periodic frame to start from, and a pressure in atm; None holds the
+            volume.
+        densities: how.
+    """
+    names = [f"{word}-{number}" for number in range(len(jobs))]
+    given = [(*job, densities, word) for job in jobs]
+    run.executor.runs(_simulated, names, given, "dynamics")
+    return [
+        _told(_stage(run.executor.part(name), *job)) for name, job in zip(names, given, strict=True)
+    ]
+
 
 def densities_of(
     run: Run,
@@ -60,113 +121,91 @@ def densities_of(
     jobs: Sequence[tuple[nn.Module, Frames, float]],
     densities: Densities,
 ) -> list[float]:
-    """Densities of boxes in g/cm3 by dynamics, in jobs that go on after a stop.
-
-    That of a box which broke off or became a gas is NaN.
-
-    Args:
-        run: each simulation has a run folder of its own below its ``jobs``.
-        word: names them.
-        jobs: a force field, one periodic frame to start from, and a pressure in atm.
-        densities: how.
-    """
-    names = [f"density-{word}-{number}" for number in range(len(jobs))]
-    given = [
-        (network, box, dataclasses.replace(densities, pressure=pressure))
-        for network, box, pressure in jobs
-    ]
-    return run.executor.runs(_density, names, given, "densities")
+    """Densities of boxes in g/cm3 at constant pressures; see `simulated_boxes`."""
+    return [one.density for one in simulated_boxes(run, f"density-{word}", jobs, densities)]
 
 
-def pressures_at(
+def _simulated(run: Run, *job: Any) -> None:
+    _stage(run, *job)
+
+
+def _stage(
     run: Run,
-    word: str,
     network: nn.Module,
-    boxes: Frames,
-    wanted: Sequence[float],
+    box: Frames,
+    pressure: float | None,
     densities: Densities,
-) -> list[tuple[Frames, float]]:
-    """Frames of boxes at given densities, and mean pressures in atm, by dynamics.
+    word: str,
+) -> dict[str, Tensor]:
+    def moved(
+        network: nn.Module, box: Frames, pressure: float | None, densities: Densities
+    ) -> dict[str, Tensor]:
+        from limbeck.bridges.ase import ForceFieldCalculator, simulate
 
-    The pressure of a box that broke off is NaN.
+        path = simulate(
+            to_atoms(box)[0],
+            ForceFieldCalculator(network),
+            ensemble="nvt" if pressure is None else "npt",
+            temperature=densities.temperature,
+            pressure=densities.pressure if pressure is None else pressure,
+            timestep=densities.timestep,
+            steps=densities.steps,
+            every=max(densities.steps // moments_of(len(box.species)), 1),
+            # The same for all: what differs between two simulations is what was changed.
+            seed=keyed.key(run.seed, "density") % 2**31,
+            settling=densities.settling,
+            out=None if run.trying else run.dir / word,
+        )
+        settled = int(SETTLING * len(path))
+        apart = max(len(path) // FRAMES, 1)
+        kept = path.frames.take(range(settled, len(path), apart)).without_labels()
+        return {
+            **tensors_of(kept.replace(charge=np.repeat(box.charge, len(kept)))),
+            "densities": torch.from_numpy(np.asarray(path.densities, dtype=float)),
+            "pressures": torch.from_numpy(np.asarray(path.rows["pressure_atm"], dtype=float)),
+            "stopped": torch.tensor(path.stopped is not None),
+        }
+
+    found = run.stage(word, moved, network=network, box=box, pressure=pressure, densities=densities)
+    return dict(found)
+
+
+def _told(found: dict[str, Tensor]) -> Held:
+    seen, pressures = (found.pop(name).numpy() for name in ("densities", "pressures"))
+    stopped = bool(found.pop("stopped"))
+    # A box that flies apart has no density, however far it came.
+    apart = stopped or seen[-1] < APART * seen[0]
+    settled = int(SETTLING * len(seen))
+    pressure = math.nan if stopped else float(pressures[settled:].mean())
+    return Held(
+        math.nan if apart else float(seen[settled:].mean()),
+        pressure,
+        math.nan if stopped else standard_error(pressures[settled:]),
+        frames_from(found),
+    )
+
+
+def moments_of(atoms: int) -> int:
+    """How many moments of a box tell its mean pressure about as well as those of another size.
+
+    Example:
+        >>> moments_of(100), moments_of(1000), moments_of(10000)
+        (2000, 400, 200)
+    """
+    return min(MOMENTS, max(FRAMES, PLACES // atoms))
+
+
+def standard_error(values: npt.NDArray[np.float64]) -> float:
+    """How sure the mean of a series is whose neighbours are alike: by means of blocks of it.
 
     Args:
-        run: each simulation has a run folder of its own below its ``jobs``.
-        word: names them.
-        network: the force field.
-        boxes: periodic frames to start from.
-        wanted: the density of each in g/cm3.
-        densities: how.
+        values: in the order of time ``(N,)``.
+
+    Example:
+        >>> standard_error(np.array([1.0, 1.0, 3.0, 3.0] * 40)) < 0.1
+        True
+        >>> standard_error(np.repeat([1.0, 3.0], 80)).__round__(3)
+        0.378
     """
-    names = [f"pressure-{word}-{number}" for number in range(len(boxes))]
-    jobs = [
-        (network, at_density(boxes.take([place]), density), densities)
-        for place, density in enumerate(wanted)
-    ]
-    run.executor.runs(_held, names, jobs, "pressures")
-    told = []
-    for name, job in zip(names, jobs, strict=True):
-        found = _held(run.executor.part(name), *job)
-        pressures = found.pop("pressures")
-        if run.trying:  # the student knows nothing, and where it breaks off is no pressure
-            start = job[1].without_labels()
-            told.append((start.take([0] * FRAMES), 0.0))
-            continue
-        settled = int(SETTLING * len(pressures))
-        frames = frames_from(found)
-        told.append((frames.take(range(settled, len(frames))), float(pressures[settled:].mean())))
-    return told
-
-
-def _density(run: Run, network: nn.Module, box: Frames, densities: Densities) -> float:
-    def found(network: nn.Module, box: Frames, densities: Densities) -> dict[str, Tensor]:
-        path = _moved(run, network, box, densities, "npt")
-        seen = np.asarray(path.densities, dtype=float)
-        # A box that flies apart has no density, however far it came.
-        apart = path.stopped is not None or seen[-1] < APART * seen[0]
-        return {"densities": torch.from_numpy(seen * math.nan if apart else seen)}
-
-    kept = run.stage("density", found, network=network, box=box, densities=densities)["densities"]
-    return float(kept[int(SETTLING * len(kept)) :].mean())
-
-
-def _held(run: Run, network: nn.Module, box: Frames, densities: Densities) -> dict[str, Tensor]:
-    def found(network: nn.Module, box: Frames, densities: Densities) -> dict[str, Tensor]:
-        path = _moved(run, network, box, densities, "nvt")
-        seen = np.asarray(path.rows["pressure_atm"], dtype=float)
-        frames = path.frames.without_labels()
-        frames = frames.replace(charge=np.repeat(box.charge, len(frames)))
-        if path.stopped is not None:
-            seen = seen * math.nan
-        return {**tensors_of(frames), "pressures": torch.from_numpy(seen)}
-
-    return dict(run.stage("pressure", found, network=network, box=box, densities=densities))
-
-
-def _moved(run: Run, network: nn.Module, box: Frames, densities: Densities, ensemble: Any) -> Any:
-    """The path of a box that has settled."""
-    from limbeck.bridges.ase import ForceFieldCalculator, settled, simulate
-
-    calculator = ForceFieldCalculator(network)
-    steps = round(1000 * densities.picoseconds / densities.timestep)
-    seed = keyed.key(run.seed, "density") % 2**31
-    start = settled(
-        to_atoms(box)[0],
-        calculator,
-        temperature=densities.temperature,
-        timestep=densities.timestep,
-        picoseconds=densities.settling,
-        seed=seed,
-    )
-    return simulate(
-        start,
-        calculator,
-        ensemble=ensemble,
-        temperature=densities.temperature,
-        pressure=densities.pressure,
-        timestep=densities.timestep,
-        steps=steps,
-        every=max(steps // FRAMES, 1),
-        seed=seed,
-        out=run.dir / "dynamics",
-    )
+    means = [one.mean() for one in np.array_split(values, min(BLOCKS, len(values)))]
+    return float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.inf

@@ -178,31 +178,21 @@ def _stage(
     word: str,
 ) -> dict[str, Tensor]:
     def moved(start: Frames, sampling: Sampling, picoseconds: float, **key: Any) -> Any:
-        from limbeck.bridges.ase import ForceFieldCalculator, settled, simulate
+        from limbeck.bridges.ase import ForceFieldCalculator, simulate
 
-        calculator = ForceFieldCalculator(network)
         (atoms,) = to_atoms(start)
-        steps = sampling.steps(picoseconds)
         breathing = sampling.ensemble == "npt" and bool(start.periodic.all())
-        seed = keyed.key(run.seed, word, number) % 2**31
-        begun = settled(
-            atoms,
-            calculator,
-            temperature=sampling.temperature,
-            timestep=sampling.timestep,
-            picoseconds=sampling.settling if breathing else 0.0,
-            seed=seed,
-        )
         path = simulate(
-            begun,
-            calculator,
+            atoms,
+            ForceFieldCalculator(network),
             ensemble="npt" if breathing else "nvt",
             temperature=sampling.temperature,
             timestep=sampling.timestep,
-            steps=steps,
+            steps=sampling.steps(picoseconds),
             every=max(round(1000 * sampling.every / sampling.timestep), 1),
-            seed=seed,
-            out=run.dir / word,
+            seed=keyed.key(run.seed, word, number) % 2**31,
+            settling=sampling.settling if breathing else 0.0,
+            out=None if run.trying else run.dir / word,
         )
         # The first is the start.
         kept = path.frames.take(range(1, len(path.frames))).without_labels()

@@ -146,7 +146,9 @@ def _doubtful(
     def chosen(networks: list[nn.Module], frames: Frames, **key: Any) -> dict[str, Tensor]:
         return tensors_of(doubtful_clusters(networks, frames, rounds, charges))
 
-    key: dict[str, Any] = {"rounds": rounds, "charges": charges}
+    # How members learn from them is no part of it.
+    sought = [rounds.clusters, rounds.reach, rounds.most_atoms]
+    key: dict[str, Any] = {"sought": sought, "charges": charges}
     return run.stage(stage, chosen, networks=networks, frames=frames, **key)
 
 

@@ -91,19 +91,12 @@ class ForceField(Described):
         Raises:
             DataError: ASE is not installed, or the force field cannot be used for the atoms.
         """
-        from limbeck.bridges.ase import settled, simulate
+        from limbeck.bridges.ase import simulate
 
-        calculator = self.calculator()
-        if not atoms.get_momenta().any():
-            atoms = settled(
-                atoms,
-                calculator,
-                temperature=options.get("temperature", 300.0),
-                timestep=options.get("timestep", 0.5),
-                picoseconds=settling if options.get("ensemble") == "npt" else 0.0,
-                seed=options.get("seed", 0),
-            )
-        return simulate(atoms, calculator, **options)
+        breathing = options.get("ensemble") == "npt"
+        return simulate(
+            atoms, self.calculator(), settling=settling if breathing else 0.0, **options
+        )
 
     def predict(self, x: Any) -> Frames:
         """Energies (kcal/mol, less free atoms), forces, charges and dipoles of atoms.

@@ -231,8 +231,6 @@ def _guarded(
     """Call a job; what limbeck raises comes back as a value, so that other jobs end in peace."""
     global _in_job
 
-    # Workers of this machine watch already, those of a cluster have a parent of its own.
-    die_with_parent(os.getppid())
     before, _in_job = _in_job, True
     # A worker may be older than the place that its parent is at now; another machine has none.
     with contextlib.suppress(OSError):

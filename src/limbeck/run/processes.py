@@ -96,12 +96,25 @@ def die_with_parent(parent: int) -> None:
     if not _watching.acquire(blocking=False):
         return
 
+    # A wrapper that waits may stand between the two.
+    first = os.getppid()
+
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == first and (first == parent or _lives(parent)):
             time.sleep(WATCH_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def join_launch() -> None:

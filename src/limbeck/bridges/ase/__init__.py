@@ -6,8 +6,8 @@ from limbeck.data.science import science
 science("ase")
 
 from limbeck.bridges.ase.calculator import ForceFieldCalculator  # noqa: E402
-from limbeck.bridges.ase.dynamics import relaxed, settled, simulate  # noqa: E402
+from limbeck.bridges.ase.dynamics import relaxed, simulate  # noqa: E402
 from limbeck.bridges.ase.guards import Limits  # noqa: E402
 from limbeck.bridges.ase.trajectory import Trajectory  # noqa: E402
 
-__all__ = ["ForceFieldCalculator", "Limits", "Trajectory", "relaxed", "settled", "simulate"]
+__all__ = ["ForceFieldCalculator", "Limits", "Trajectory", "relaxed", "simulate"]

@@ -34,6 +34,7 @@ def simulate(
     seed: int = 0,
     relaxation: float = 0.2,
     barostat: float = 1.0,
+    settling: float | None = None,
     limits: Limits | None = None,
     out: str | Path | None = None,
     progress: Any = None,
@@ -63,6 +64,10 @@ def simulate(
         seed: of velocities and of the heat bath.
         relaxation: time in which the bath takes up a velocity, in ps.
         barostat: time in which the volume follows, in ps.
+        settling: relax the atoms first, and move them for so many ps at constant volume, of which
+            nothing is kept: a box that was just packed pushes with tens of thousands of atm, and
+            let loose flies apart before its molecules have found their places. None begins with
+            the atoms as they are, and so do atoms with velocities.
         limits: what ends a simulation early; None takes the defaults of `Limits`.
         out: folder for ``trajectory.xyz``, ``thermo.jsonl``, the state, and the last good frame of
             a simulation that was stopped.
@@ -95,24 +100,32 @@ def simulate(
     for name, count, least in (("steps", steps, 0), ("every", every, 1)):
         if type(count) is not int or count < least:
             raise ArgumentError(f"{name} is {count!r}, expected a whole number of at least {least}")
-    moving = atoms.copy()
-    key = keyed.key(seed, "dynamics")
-    if not np.any(moving.get_momenta()):
-        draws = keyed.key(key, "velocities")
-        draw_velocities(moving, temperature, draws, still=given.is_still(moving))
     allowed = limits or Limits()
-    identity = fingerprint(
-        [given, every, seed, allowed], _content(moving), _calculator_name(calculator)
-    )
-    moving.calc = calculator
-    record = Record(None if out is None else Path(out), identity)
+    settles = settling is not None and not np.any(atoms.get_momenta())
+    moving = relaxed(atoms, calculator) if settles else atoms.copy()
+    key = keyed.key(seed, "dynamics")
     guard = Guard(moving, allowed, temperature)
+    record = Record(
+        None if out is None else Path(out),
+        fingerprint(
+            [given, every, seed, allowed, settling], _content(moving), _calculator_name(calculator)
+        ),
+    )
     done, momentum, stopped = record.restore(moving)
     if done == 0:
+        if settles and settling:
+            moving, stopped = _settled(moving, calculator, given, settling, seed, allowed)
+        if not np.any(moving.get_momenta()):
+            draws = keyed.key(key, "velocities")
+            draw_velocities(moving, temperature, draws, still=given.is_still(moving))
+        moving.calc = calculator
         _forget(calculator)
         record.add(moving, given.row(moving, 0))
+        if stopped is not None:
+            record.save(moving, 0, 0.0, stopped)
     elif progress is not None:
         progress.advance(min(done, steps))
+    moving.calc = calculator
     while done < steps and stopped is None:
         begun, last = done, min(done - done % CHUNK + CHUNK, steps)
         _forget(calculator)
@@ -161,45 +174,22 @@ def relaxed(atoms: Any, calculator: Any, *, force: float = 40.0, steps: int = 20
     return moving
 
 
-def settled(
-    atoms: Any,
-    calculator: Any,
-    *,
-    temperature: float,
-    timestep: float,
-    picoseconds: float,
-    seed: int = 0,
-) -> Any:
-    """Relax atoms and move them at constant volume, so that constant pressure may follow.
-
-    A box that was just packed pushes with tens of thousands of atm; let loose, it flies apart
-    before its molecules have found their places.
-
-    Args:
-        atoms: ASE's `Atoms`, which stay as they are.
-        calculator: of ASE.
-        temperature: in K.
-        timestep: in fs.
-        picoseconds: at constant volume; 0 relaxes only.
-        seed: of velocities and of the heat bath.
-
-    Returns:
-        The atoms where they came to, with velocities unless they were relaxed only; the last good
-        place where the dynamics broke off.
-    """
-    still = relaxed(atoms, calculator)
-    steps = round(1000 * picoseconds / timestep)
-    if not steps:
-        return still
-    return simulate(
-        still,
+def _settled(
+    atoms: Any, calculator: Any, given: Conditions, picoseconds: float, seed: int, limits: Limits
+) -> tuple[Any, str | None]:
+    """Atoms moved at constant volume, and why that broke off, if it did."""
+    steps = round(1000 * picoseconds / given.timestep)
+    path = simulate(
+        atoms,
         calculator,
-        temperature=temperature,
-        timestep=timestep,
+        temperature=given.temperature,
+        timestep=given.timestep,
         steps=steps,
-        every=steps,
+        every=max(steps, 1),
         seed=keyed.key(seed, "settling") % 2**31,
-    ).atoms
+        limits=limits,
+    )
+    return path.atoms, path.stopped and f"while settling, {path.stopped}"
 
 
 def _advance(

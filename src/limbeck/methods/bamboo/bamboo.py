@@ -14,7 +14,7 @@ from limbeck.data.boxes import with_box
 from limbeck.data.force_data import ForceData
 from limbeck.data.frames import Frames
 from limbeck.errors import ArgumentError, NoEffectWarning
-from limbeck.loops.force_alignment import aligned_boxes, frames_of_boxes
+from limbeck.loops.force_alignment import aligned_boxes, check_boxes, frames_of_boxes
 from limbeck.loops.force_distilling import (
     ForceDistillation,
     check_part,
@@ -155,11 +155,7 @@ class BAMBOO:
     def _check_boxes(self, data: ForceData) -> None:
         """Raise `ArgumentError` if boxes do not fit what is asked for, before anything learns."""
         boxes = data.liquid
-        if self.alignment.wanted and boxes is None:
-            raise ArgumentError(
-                f"a density is asked for and {data.name} has no periodic box; give one, such as "
-                "--liquid H2O?count=32"
-            )
+        check_boxes(self.alignment, data)
         if boxes is not None and boxes.charge.any():
             place = int(abs(boxes.charge).argmax())
             raise ArgumentError(
@@ -167,8 +163,6 @@ class BAMBOO:
                 "neutral; add ions of the other charge"
             )
         count = 0 if boxes is None else len(boxes)
-        if self.alignment.wanted:
-            self.alignment.each(count)
         self.sampling.check(count, aligned=self.alignment.wanted and not self.alignment.held)
 
     def _check_parts(self, networks: list[nn.Module]) -> None:
