@@ -171,9 +171,11 @@ def test_a_student_is_aligned_on_its_own_frames_at_the_density(data, tmp_path, m
     assert told["wanted"] == [1.0 - told["pressure"][0]]
     assert np.isfinite([*told["pressure_after"], *told["density_after"]]).all()
     (sheet,) = force_sheets({"alignment": told})
-    cells = dict(zip(sheet.heads, sheet.rows[0], strict=True))
+    assert sheet.heads == ["", "box 0"]
+    cells = dict(sheet.rows)
     assert cells["density wanted, g/cm³"] == "0.3"
-    assert cells["pressure there, atm"] == f"{told['pressure'][0]:.4g}"
+    sure = f" ± {told['pressure_error'][0]:.2g}"
+    assert cells["pressure at the density wanted, atm"] == f"{told['pressure'][0]:.4g}{sure}"
 
 
 def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path, monkeypatch):
@@ -226,4 +228,4 @@ def test_a_density_afterwards_is_shown():
         "force_error_after": 1.1, "density_after": [0.93, None],
     }  # fmt: skip
     (sheet,) = force_sheets({"alignment": told})
-    assert [row[-1] for row in sheet.rows] == ["0.93", "broke off"]
+    assert sheet.rows[-1] == ["density afterwards, g/cm³", "0.93", "broke off"]

@@ -91,7 +91,9 @@ def test_the_report_tells_members_and_what_they_are_unsure_of(finished):
     assert sheet.rows[0] == ["member 0", f"{made.facts['errors'][0]:.3f}"]
     told = {"wanted": [-5.0], "moved": [-4.0], "rate": 1e-9, "force_error_before": 1.0}
     (aligned,) = force_sheets({"alignment": {**told, "force_error_after": 1.1, "density": [0.9]}})
-    assert aligned.rows == [["0", "-5", "-4", "0.9"]]
+    assert aligned.rows == [
+        ["density before, g/cm³", "0.9"], ["change wanted, atm", "-5"], ["moved, atm", "-4"]
+    ]  # fmt: skip
 
 
 def test_only_the_perceptron_of_energies_differs_from_the_member(finished):

@@ -11,6 +11,18 @@ from limbeck.data.frames import Frames
 from limbeck.evaluate.forces import force_rmse_by_element
 from limbeck.run.exhibits import Bars, Chart, Drawing, Line, Sheet
 
+# What is told of boxes that were aligned, in the order of what was done.
+ALIGNED = {
+    "density_wanted": "density wanted, g/cm³",
+    "density": "density before, g/cm³",
+    "slope": "its slope, g/cm³ an atm",
+    "pressure": "pressure at the density wanted, atm",
+    "wanted": "change wanted, atm",
+    "moved": "moved, atm",
+    "pressure_after": "pressure at the density wanted afterwards, atm",
+    "density_after": "density afterwards, g/cm³",
+}
+ERRORS = {"pressure": "pressure_error", "pressure_after": "pressure_error_after"}
 # Atoms are put into so many groups of equal size by how far members are apart.
 GROUPS = 10
 
@@ -86,24 +98,11 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
     title = "Alignment of the pressure between molecules"
     if "left" in told:
         return Sheet(title, ["aligned"], [["no"]], f"Left as it was: {told['left']}.")
-    heads = ["box", "change wanted, atm", "moved, atm"]
-    columns: list[Sequence[float | None]] = [told["wanted"], told["moved"]]
-    for name, head in (
-        ("density_wanted", "density wanted, g/cm³"),
-        ("pressure", "pressure there, atm"),
-        ("pressure_error", "give or take"),
-        ("pressure_after", "pressure there afterwards, atm"),
-        ("pressure_error_after", "give or take"),
-        ("density", "density, g/cm³"),
-        ("slope", "slope, g/cm³ an atm"),
-        ("density_after", "density afterwards, g/cm³"),
-    ):
-        if name in told:
-            heads.append(head)
-            columns.append(told[name])
+    boxes = [f"box {place}" for place in range(len(told["wanted"]))]
     rows = [
-        [f"{place}", *("broke off" if one is None else f"{one:.4g}" for one in numbers)]
-        for place, numbers in enumerate(zip(*columns, strict=True))
+        [words, *_cells(told[name], told.get(ERRORS.get(name, ""), []))]
+        for name, words in ALIGNED.items()
+        if name in told
     ]
     before, after = told["force_error_before"], told["force_error_after"]
     caption = (
@@ -111,4 +110,11 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
         f"are; in dynamics molecules give way. At a rate of {told['rate']:g}; errors of forces on "
         f"validation clusters went from {before:.3f} to {after:.3f} kcal/mol/Å."
     )
-    return Sheet(title, heads, rows, caption)
+    return Sheet(title, ["", *boxes], rows, caption)
+
+
+def _cells(values: Sequence[float | None], errors: Sequence[float | None]) -> list[str]:
+    """Numbers as they are read, with how sure they are where that is known."""
+    told = ["broke off" if one is None else f"{one:.4g}" for one in values]
+    sure = ["" if one is None else f" ± {one:.2g}" for one in errors] or [""] * len(told)
+    return [one + more for one, more in zip(told, sure, strict=True)]
