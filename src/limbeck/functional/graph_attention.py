@@ -90,7 +90,5 @@ def vector_messages(carried: Tensor, unit: Tensor, receiver: Tensor, atoms: int)
 
     Source: BAMBOO, arXiv 2404.07181.
     """
-    # One axis after the other, so that each kernel runs over whole rows.
-    places = torch.cat([receiver + axis * atoms for axis in range(3)])
-    terms = unit.T[:, :, None] * carried
-    return sum_to(terms.flatten(0, 1), places, 3 * atoms).unflatten(0, (3, atoms))
+    # One axis after the other, whose terms fit where the last ones were: close to the processor.
+    return torch.stack([sum_to(carried * one, receiver, atoms) for one in unit.split(1, 1)])

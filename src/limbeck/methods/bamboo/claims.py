@@ -145,7 +145,7 @@ def _aligned(
     from limbeck.run import Run
 
     after, _, _ = _made(folder / "aligned", seed, folder / "run", alignment=ALIGNMENT)
-    told = after.facts["alignment"]
+    (told,) = after.facts["alignment"]["passes"]
     assert data.liquid is not None
     box = data.liquid.take([0]).without_labels()
     jobs = [(one.network, box, 1.0) for one in (before, after)]
