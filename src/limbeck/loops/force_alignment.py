@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ from limbeck.run.run import Run
 Drawn = tuple[Frames, Places]
 # A change in atm that a rehearsal takes for what dynamics would tell.
 REHEARSED = -1000.0
+# Standard errors of a pressure within which nothing is known to be missing.
+SURE = 2.0
 
 
 def check_boxes(alignment: Alignment, data: ForceData) -> None:
@@ -67,8 +70,9 @@ def aligned_boxes(
 ) -> dict[str, Any]:
     """Move the pressure of a network in place, to where densities of boxes are as measured.
 
-    A pass finds what is missing and takes it off, and the next one what that has left; the last
-    is the one that finds no more than dynamics are unsure of.
+    A pass finds what is missing and takes it off, and the next one what that has left; it is the
+    last where no more is missing than dynamics are unsure of. Boxes that are held go on from where
+    they came to in the pass before.
 
     Args:
         run: the folder.
@@ -89,13 +93,16 @@ def aligned_boxes(
     told: dict[str, Any] = {"passes": passes}
     if alignment.density:
         told["density_wanted"] = alignment.each(len(data.liquid))
+    boxes = data.liquid
     for number in range(alignment.passes):
-        wanted, held = wanted_changes(run, network, data.liquid, alignment, number)
+        wanted, held = wanted_changes(run, network, boxes, alignment, number)
         passes.append(wanted)
         if "left" in wanted:
             break
         learned = held or drawn
         assert learned is not None
+        if held:
+            boxes = held[0].take(np.flatnonzero(np.diff(held[1], append=-1)))
         whole = whole_molecules(with_molecules(learned[0]))
         wanted |= aligned_force_field(
             run,
@@ -163,14 +170,14 @@ def wanted_changes(
         network: the force field.
         boxes: periodic frames.
         alignment: tells the densities that were measured, or the changes themselves.
-        number: of the pass.
+        number: of the pass; boxes that are held settle before the first.
 
     Returns:
         ``wanted`` in atm for each box, and where they were found by dynamics ``density`` and
         ``slope`` (in g/cm3 per atm), or ``pressure`` at the density wanted with its standard error,
         ``pressure_error`` (in atm). Where dynamics break off, or a density does not grow with the
         pressure, ``left`` alone: why no change is known, which a warning says too. ``left`` is also
-        there where no pressure misses more than its standard error.
+        there where no pressure misses more than twice its standard error.
         Beside that the frames of boxes that were held at their density, and the box that each is
         of ``(N,)``.
 
@@ -183,6 +190,7 @@ def wanted_changes(
     how = alignment.densities
     if alignment.held:
         jobs: Any = _held_boxes(network, boxes, alignment)
+        how = dataclasses.replace(how, settling=0.0) if number else how
         held = simulated_boxes(run, f"before-{number}", jobs, how)
         told, drawn = _by_pressures(run, held, alignment, boxes)
     else:
@@ -218,9 +226,9 @@ def _by_pressures(
     drawn = join([one.frames for one in held]).take(chosen), origin[chosen]
     wanted = [alignment.densities.pressure - one for one in pressures]
     errors = [one.error for one in held]
-    told = {"wanted": wanted, "pressure": pressures, "pressure_error": errors}
-    if all(abs(missing) <= error for missing, error in zip(wanted, errors, strict=True)):
-        told["left"] = "pressures miss no more than they are unsure of"
+    told: dict[str, Any] = {"wanted": wanted, "pressure": pressures, "pressure_error": errors}
+    if all(abs(one) <= SURE * error for one, error in zip(wanted, errors, strict=True)):
+        told["left"] = "pressures miss no more than twice their standard errors"
     return told, drawn
 
 
