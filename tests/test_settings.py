@@ -125,6 +125,14 @@ def test_values_that_do_not_go_together_are_refused_in_the_words_of_the_class():
     with pytest.raises(SettingsError, match=r"^Range\.low is 3\.0, expected below 1\.0$"):
         Range(low=3)
 
+    @settings
+    class Outer:
+        inside: Range = Range()
+
+    # Which group it was, and not all that is in it.
+    with pytest.raises(SettingsError, match=r"^Outer\.inside: Range\.low is 3\.0, expected bel"):
+        Outer(inside={"low": 3})
+
 
 def test_none_is_a_word_where_it_can_be_chosen():
     """From a command line or a file the word comes as no value at all."""

@@ -89,6 +89,8 @@ def _explain(owner: Any, error: ValidationError) -> str:
             known = _names(owner, path)
             hint = f"; {nearest(last, known)}" if known else ""
             lines.append(f"{owner.__name__} has no setting {place!r}{hint}")
+        elif problem["type"] == "value_error" and isinstance(problem["input"], Mapping):  # a group
+            lines.append(f"{owner.__name__}.{place}: {problem['ctx']['error']}")
         else:
             reason = problem["msg"][0].lower() + problem["msg"][1:]
             lines.append(f"{owner.__name__}.{place} is {problem['input']!r}: {reason}")

@@ -18,6 +18,7 @@ from limbeck.errors import (
     SettingsError,
     UnusualUseWarning,
 )
+from limbeck.evaluate import force_exhibits
 from limbeck.evaluate.force_exhibits import force_sheets
 from limbeck.evaluate.liquids import densities
 from limbeck.loops import force_alignment, force_densities, force_pressure
@@ -177,7 +178,7 @@ def test_a_student_is_aligned_on_its_own_frames_at_the_density(data, tmp_path, m
     assert sheet.heads == ["", "box 0"]
     cells = dict(sheet.rows)
     assert cells["density wanted, g/cm³"] == "0.3"
-    sure = f" ± {one['pressure_error'][0]:.2g}"
+    sure = f" ± {float(format(one['pressure_error'][0], '.2g')):g}"
     assert cells["pressure at the density wanted, atm"] == f"{one['pressure'][0]:.4g}{sure}"
 
 
@@ -192,7 +193,7 @@ def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path,
 
 @pytest.mark.parametrize("density", [0.0, 1e-3, 1063.0, float("inf"), float("nan")])
 def test_a_density_in_another_unit_is_refused(density):
-    with pytest.raises(SettingsError, match="density"):
+    with pytest.raises(SettingsError, match=f"density is {density:g}, expected g/cm3"):
         Alignment(density=[density])
 
 
@@ -281,6 +282,10 @@ def test_passes_take_off_what_the_ones_before_left(data, tmp_path, monkeypatch):
     assert ["pass 1: pressure at the density wanted, atm", "200 ± 12"] in sheet.rows
     assert "went from 2.000 to 3.000 to 4.000 to 5.000" in sheet.caption
     assert "left" not in sheet.caption
+
+
+def test_errors_are_told_in_two_digits():
+    assert force_exhibits._cells([5950.4, None], [239.6, None]) == ["5950 ± 240", "broke off"]
 
 
 def test_passes_end_where_no_more_is_missing_than_is_unsure(data, tmp_path, monkeypatch):

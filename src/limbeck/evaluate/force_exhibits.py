@@ -134,5 +134,7 @@ def _rows(names: Mapping[str, str], told: Mapping[str, Any]) -> list[list[str]]:
 def _cells(values: Sequence[float | None], errors: Sequence[float | None]) -> list[str]:
     """Numbers as they are read, with how sure they are where that is known."""
     told = ["broke off" if one is None else f"{one:.4g}" for one in values]
-    sure = ["" if one is None else f" ± {one:.2g}" for one in errors] or [""] * len(told)
+    # Two digits, and no power of ten beside a number that has none.
+    sure = ["" if one is None else f" ± {float(f'{one:.2g}'):g}" for one in errors]
+    sure = sure or [""] * len(told)
     return [one + more for one, more in zip(told, sure, strict=True)]

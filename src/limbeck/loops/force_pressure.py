@@ -38,8 +38,8 @@ from limbeck.objectives import Terms
 from limbeck.run.run import Run
 from limbeck.settings import settings
 
-# Of a liquid, in g/cm3: no matter on earth is denser.
-Density = Annotated[float, Field(ge=0.01, le=25)]
+# Densities in g/cm3 beyond which no liquid is, nor any matter on earth.
+LEAST, MOST = 0.01, 25.0
 # From the published rate on, to where small networks move.
 RATES = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7)
 
@@ -68,11 +68,12 @@ class Alignment:
         trained: module of the student that learns.
 
     Raises:
-        SettingsError: both a density and a change of pressure are given.
+        SettingsError: both a density and a change of pressure are given, or a density is none in
+            g/cm3.
     """
 
     pressure_change: tuple[float, ...] = ()
-    density: tuple[Density, ...] = ()
+    density: tuple[float, ...] = ()
     densities: Densities = Densities()
     passes: Annotated[int, Field(ge=1)] = 1
     frames: Annotated[int, Field(ge=1)] = 30
@@ -94,6 +95,12 @@ class Alignment:
                 f"density is {self.density} and pressure_change is {self.pressure_change}: one "
                 "follows from the other; give one of them"
             )
+        for one in self.density:
+            if not LEAST <= one <= MOST:
+                raise SettingsError(
+                    f"density is {one:g}, expected g/cm3, from {LEAST:g} to {MOST:g}; divide "
+                    "kg/m3 by 1000"
+                )
 
     @property
     def wanted(self) -> bool:
