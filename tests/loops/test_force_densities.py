@@ -1,5 +1,6 @@
 """Densities and pressures by dynamics of boxes."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ from limbeck.data.names import resolve
 from limbeck.data.xyz_files import read_atoms
 from limbeck.errors import SettingsError
 from limbeck.evaluate.liquids import densities
-from limbeck.loops.force_densities import Densities, densities_of, simulated_boxes
+from limbeck.loops.force_densities import Densities, Held, densities_of, simulated_boxes, together
 from limbeck.run import Run
 from limbeck.run.run import Options
 from limbeck.testing.forces import teachers
@@ -117,7 +118,7 @@ def test_moments_are_read_back_as_they_were_written(tmp_path):
     how = Densities(picoseconds=0.2, settling=0.02, timestep=2.0, temperature=60.0)
     jobs = [(Pairwise(cutoff=6.0), box, None)]
     (found,) = simulated_boxes(Run(tmp_path), "held", jobs, how)
-    images = read_atoms(tmp_path / "jobs" / "held-0" / "held" / "trajectory.xyz")
+    images = read_atoms(tmp_path / "jobs" / "held-0-0" / "held" / "trajectory.xyz")
     assert len(images) == 101
     pressures = [one.info["pressure_atm"] for one in images][40:]
     assert found.pressure == pytest.approx(np.mean(pressures))
@@ -145,3 +146,38 @@ def test_densities_are_those_of_each_pressure(data, tmp_path, monkeypatch):
 def test_too_few_steps_tell_no_mean():
     with pytest.raises(SettingsError, match="4 steps; expected 10 or more: raise picoseconds"):
         Densities(picoseconds=0.004)
+
+
+def test_paths_of_a_box_have_velocities_of_their_own(data, tmp_path, monkeypatch):
+    seeds = []
+
+    def simulate(atoms, calculator, *, seed, **options):
+        seeds.append(seed)
+        pressures = [0.0, 0.0, *[100.0 * len(seeds)] * 3]
+        return Path([1.0, 1.0, *[0.8 + len(seeds) / 10] * 3], pressures).of(data.liquid)
+
+    monkeypatch.setattr(ase, "simulate", simulate)
+    how = dataclasses.replace(HOW, paths=2)
+    job = (teachers(data)[0], data.liquid, None)
+    run = Run(tmp_path, options=Options(executor="serial"))
+    one, other = simulated_boxes(run, "some", [job, job], how)
+    assert len(set(seeds)) == 2
+    assert sorted(seeds[:2]) == sorted(seeds[2:])
+    assert (one.pressure, other.pressure) == (150.0, 350.0)
+    assert one.density == pytest.approx(0.95)
+    # Nothing changes within a path, and paths are 100 atm apart.
+    assert one.error == pytest.approx(50.0)
+    assert len(one.frames) == 6
+
+
+def test_a_path_that_broke_off_leaves_a_box_untold(data):
+    whole, broken = (Held(1.0, one, 2.0, data.liquid) for one in (5.0, math.nan))
+    told = together([whole, broken])
+    assert math.isnan(told.pressure)
+    assert math.isnan(told.error)
+    assert together([whole]).error == 2.0
+
+
+def test_errors_within_paths_count_where_they_are_more(data):
+    paths = [Held(1.0, pressure, 40.0, data.liquid) for pressure in (10.0, 10.0, 10.0, 10.0)]
+    assert together(paths).error == pytest.approx(20.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -117,7 +115,7 @@ def test_densities_that_tell_nothing_leave_the_student(data, tmp_path, monkeypat
     with pytest.warns(UnusualUseWarning, match=f"not aligned: .*{said}"):
         told, _ = wanted_changes(Run(tmp_path), None, data.liquid, Alignment(density=[1.0]))
     assert set(told) == {"left"}
-    (sheet,) = force_sheets({"alignment": {"passes": [told]}})
+    (sheet,) = force_sheets({"alignment": told})
     assert "Left as it was" in sheet.caption
 
 
@@ -148,7 +146,7 @@ def test_the_pressure_of_a_box_at_its_density_tells_what_is_missing(data, tmp_pa
     # Less pressure is wanted where there is too much, more where there is too little.
     assert told["wanted"] == [-493.0, 207.0]
     assert (told["pressure"], told["pressure_error"]) == ([500.0, -200.0], [12.5, 12.5])
-    assert "left" not in told
+    assert told["density_wanted"] == [0.3, 0.4]
     # Boxes are brought to their densities and held there.
     assert [pressure for _, _, pressure in seen] == [None, None]
     assert [float(densities(one)[0]) for _, one, _ in seen] == pytest.approx([0.3, 0.4])
@@ -162,24 +160,23 @@ def test_a_student_is_aligned_on_its_own_frames_at_the_density(data, tmp_path, m
     seen = []
     aligning = force_alignment.aligned_force_field
 
-    def watched(run, network, frames, *more, **named):
+    def watched(run, network, frames, *more):
         seen.append(frames)
-        return aligning(run, network, frames, *more, **named)
+        return aligning(run, network, frames, *more)
 
     monkeypatch.setattr(force_alignment, "aligned_force_field", watched)
     with pytest.warns(UnusualUseWarning, match="are wanted"):
         told = aligned_boxes(Run(tmp_path), network, None, data, held(0.3))
     assert densities(seen[0]) == pytest.approx(0.3)
     assert len(seen[0]) == 3
-    (one,) = told["passes"]
-    assert one["wanted"] == [1.0 - one["pressure"][0]]
+    assert told["wanted"] == [1.0 - told["pressure"][0]]
     assert np.isfinite([*told["pressure_after"], *told["density_after"]]).all()
     (sheet,) = force_sheets({"alignment": told})
     assert sheet.heads == ["", "box 0"]
     cells = dict(sheet.rows)
     assert cells["density wanted, g/cm³"] == "0.3"
-    sure = f" ± {float(format(one['pressure_error'][0], '.2g')):g}"
-    assert cells["pressure at the density wanted, atm"] == f"{one['pressure'][0]:.4g}{sure}"
+    sure = f" ± {float(format(told['pressure_error'][0], '.2g')):g}"
+    assert cells["pressure at the density wanted, atm"] == f"{told['pressure'][0]:.4g}{sure}"
 
 
 def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path, monkeypatch):
@@ -187,8 +184,7 @@ def test_a_box_that_breaks_off_at_its_density_leaves_the_student(data, tmp_path,
     monkeypatch.setattr(force_alignment, "simulated_boxes", lambda *given: [broken])
     with pytest.warns(UnusualUseWarning, match="not aligned: dynamics of box 0 at 0.3 g/cm3"):
         told = aligned_boxes(Run(tmp_path), None, None, data, held(0.3))
-    assert [set(one) for one in told["passes"]] == [{"left"}]
-    assert "density_after" not in told
+    assert set(told) == {"left"}
 
 
 @pytest.mark.parametrize("density", [0.0, 1e-3, 1063.0, float("inf"), float("nan")])
@@ -206,8 +202,6 @@ def test_a_density_at_which_molecules_touch_is_refused_before_anything_learns(da
 def test_what_finds_a_change_has_no_effect_without_a_density(data):
     with pytest.warns(NoEffectWarning, match="alignment.density is not given"):
         check_boxes(Alignment(densities={"by": "pressure"}), data)
-    with pytest.warns(NoEffectWarning, match="alignment.passes has no effect"):
-        check_boxes(Alignment(pressure_change=[-1.0], passes=2), data)
 
 
 def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
@@ -230,118 +224,13 @@ def test_an_aligned_density_is_simulated_again(data, tmp_path, monkeypatch):
 
 
 def test_a_density_afterwards_is_shown():
-    one = {
+    told = {
         "wanted": [-5.0, -5.0], "moved": [-4.0, -4.0], "rate": 1e-9, "force_error_before": 1.0,
-        "force_error_after": 1.1,
+        "force_error_after": 1.1, "density_after": [0.93, None],
     }  # fmt: skip
-    (sheet,) = force_sheets({"alignment": {"passes": [one], "density_after": [0.93, None]}})
-    assert sheet.rows[-1] == ["density afterwards, g/cm³", "0.93", "broke off"]
-
-
-def passing(monkeypatch, data, pressures, moved=None):
-    """Passes of alignment of a box whose dynamics tell these pressures, one after another."""
-    seen = []
-
-    def simulated(run, word, jobs, how):
-        # Only boxes that were moved already need not settle, and those go on from there.
-        moved = bool(word.startswith("before") and seen)
-        assert (how.settling == 0) == moved
-        begun = jobs[0][1].positions[0, 0] - data.liquid.positions[0, 0]
-        assert (abs(begun) > 3) == moved
-        pressure = pressures[min(len(seen), len(pressures) - 1)]
-        seen.append((word, len(jobs)))
-        return [told_of(data, pressure) for _ in jobs]
-
-    monkeypatch.setattr(force_alignment, "simulated_boxes", simulated)
-    if moved is not None:
-        monkeypatch.setattr(force_alignment, "aligned_force_field", moved)
-    return seen
-
-
-def three(**options):
-    return dataclasses.replace(held(0.3), passes=3, **options)
-
-
-def test_passes_take_off_what_the_ones_before_left(data, tmp_path, monkeypatch):
-    wanted = []
-
-    def moved(run, network, frames, box, data, alignment, change, *, number, first):
-        wanted.append((number, change, first))
-        error = 2.0 + number
-        return {"moved": [1.0], "rate": 1e-9} | {
-            "force_error_before": error, "force_error_after": error + 1
-        }  # fmt: skip
-
-    seen = passing(monkeypatch, data, [500.0, 200.0, 90.0, 40.0], moved)
-    told = aligned_boxes(Run(tmp_path), None, None, data, three())
-    # Errors of forces are held to what they were before the first of them.
-    assert wanted == [(0, [-499.0], None), (1, [-199.0], 2.0), (2, [-89.0], 2.0)]
-    assert seen == [("before-0", 1), ("before-1", 1), ("before-2", 1), ("after", 2)]
-    assert told["pressure_after"] == [40.0]
     (sheet,) = force_sheets({"alignment": told})
-    assert ["pass 1: pressure at the density wanted, atm", "200 ± 12"] in sheet.rows
-    assert "went from 2.000 to 3.000 to 4.000 to 5.000" in sheet.caption
-    assert "left" not in sheet.caption
+    assert sheet.rows[-1] == ["density afterwards, g/cm³", "0.93", "broke off"]
 
 
 def test_errors_are_told_in_two_digits():
     assert force_exhibits._cells([5950.4, None], [239.6, None]) == ["5950 ± 240", "broke off"]
-
-
-def test_passes_end_where_no_more_is_missing_than_is_unsure(data, tmp_path, monkeypatch):
-    def moved(*given, **named):
-        return {"moved": [1.0], "rate": 1e-9, "force_error_before": 2.0, "force_error_after": 2.1}
-
-    seen = passing(monkeypatch, data, [500.0, -23.0], moved)
-    told = aligned_boxes(Run(tmp_path), None, None, data, three())
-    # 24 atm are missing, and twice 12.5 are not known.
-    left = "pressures miss no more than twice their standard errors"
-    assert told["passes"][1] == {
-        "wanted": [24.0],
-        "pressure": [-23.0],
-        "pressure_error": [12.5],
-        "left": left,
-    }
-    # Nothing was changed since, so that nothing is held again.
-    assert seen == [("before-0", 1), ("before-1", 1), ("after", 1)]
-    assert (told["pressure_after"], told["pressure_error_after"]) == ([-23.0], [12.5])
-    (sheet,) = force_sheets({"alignment": told})
-    assert sheet.caption.endswith(f"Then it was left: {left}.")
-
-
-def test_a_box_that_fits_is_left_and_simulated(data, tmp_path, monkeypatch):
-    passing(monkeypatch, data, [5.0], moved=None)
-    told = aligned_boxes(Run(tmp_path), None, None, data, three())
-    assert len(told["passes"]) == 1
-    assert told["density_after"] == [0.3]
-    (sheet,) = force_sheets({"alignment": told})
-    assert "rate" not in sheet.caption
-    assert dict(sheet.rows)["change wanted, atm"] == "-4"
-
-
-def test_a_pass_that_breaks_off_keeps_what_was_reached(data, tmp_path, monkeypatch):
-    def moved(*given, **named):
-        return {"moved": [1.0], "rate": 1e-9, "force_error_before": 2.0, "force_error_after": 2.1}
-
-    passing(monkeypatch, data, [500.0, float("nan")], moved)
-    with pytest.warns(UnusualUseWarning, match="is not aligned further: dynamics of box 0"):
-        told = aligned_boxes(Run(tmp_path), None, None, data, three())
-    assert [set(one) for one in told["passes"][1:]] == [{"left"}]
-    assert told["density_after"] == [0.3]
-    assert "pressure_after" not in told
-    (sheet,) = force_sheets({"alignment": told})
-    assert "Then it was left: dynamics of box 0" in sheet.caption
-
-
-def test_errors_of_forces_are_held_to_those_before_the_first_pass(data, tmp_path, monkeypatch):
-    errors = iter([2.09, 2.12])
-    monkeypatch.setattr(force_pressure, "force_error", lambda *given: next(errors))
-    monkeypatch.setattr(force_pressure.Past, "moved", lambda past, network: np.array([-50.0]))
-    box, places = with_molecules(data.liquid), np.zeros(1, dtype=np.int64)
-    alignment = Alignment(density=[0.3], rates=[1e-30], **QUICK)
-    (network, _) = teachers(data)
-    with pytest.warns(UnusualUseWarning, match=r"from 2 to 2.12 .*by more than 5%"):
-        told = aligned_force_field(
-            Run(tmp_path), network, box, places, data, alignment, [-90.0], number=1, first=2.0
-        )
-    assert (told["rate"], told["force_error_before"]) == (0.0, 2.09)

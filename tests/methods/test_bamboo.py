@@ -90,8 +90,7 @@ def test_the_report_tells_members_and_what_they_are_unsure_of(finished):
     (sheet,) = sheets
     assert sheet.rows[0] == ["member 0", f"{made.facts['errors'][0]:.3f}"]
     told = {"wanted": [-5.0], "moved": [-4.0], "rate": 1e-9, "force_error_before": 1.0}
-    told |= {"force_error_after": 1.1, "density": [0.9]}
-    (aligned,) = force_sheets({"alignment": {"passes": [told]}})
+    (aligned,) = force_sheets({"alignment": {**told, "force_error_after": 1.1, "density": [0.9]}})
     assert aligned.rows == [
         ["density before, g/cm³", "0.9"], ["change wanted, atm", "-5"], ["moved, atm", "-4"]
     ]  # fmt: skip
@@ -185,7 +184,7 @@ def test_alignment_moves_the_pressure_and_nothing_else(data, tmp_path):
     }  # fmt: skip
     method = tiny(alignment=alignment)
     made, _, ready = complete(method, Run(tmp_path / "run"), {"data": data, "student": STUDENT})
-    (told,) = made.facts["alignment"]["passes"]
+    told = made.facts["alignment"]
     assert told["wanted"] == [-300.0]
     assert told["rate"] in alignment["rates"]
     assert -600 < told["moved"][0] < -100
@@ -208,8 +207,7 @@ def test_a_rate_that_breaks_the_forces_is_not_taken(data, tmp_path):
     inputs = {"data": data, "student": STUDENT}
     with pytest.warns(UnusualUseWarning, match="left as it was"):
         made = tiny(alignment=alignment).distill(tmp_path / "run", **inputs)
-    (told,) = made.facts["alignment"]["passes"]
-    assert told["moved"] == [0.0]
+    assert made.facts["alignment"]["moved"] == [0.0]
 
 
 def test_members_that_are_there_are_not_trained_anew(finished, data, tmp_path):

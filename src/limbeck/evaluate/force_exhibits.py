@@ -11,15 +11,14 @@ from limbeck.data.frames import Frames
 from limbeck.evaluate.forces import force_rmse_by_element
 from limbeck.run.exhibits import Bars, Chart, Drawing, Line, Sheet
 
-# What is told of boxes in a pass of alignment, and after the last one.
+# What is told of boxes that were aligned, in the order of what was done.
 ALIGNED = {
+    "density_wanted": "density wanted, g/cm³",
     "density": "density before, g/cm³",
     "slope": "its slope, g/cm³ an atm",
     "pressure": "pressure at the density wanted, atm",
     "wanted": "change wanted, atm",
     "moved": "moved, atm",
-}
-AFTERWARDS = {
     "pressure_after": "pressure at the density wanted afterwards, atm",
     "density_after": "density afterwards, g/cm³",
 }
@@ -97,38 +96,26 @@ def force_sheets(facts: Mapping[str, Any]) -> list[Sheet]:
 
 def _alignment(told: Mapping[str, Any]) -> Sheet:
     title = "Alignment of the pressure between molecules"
-    passes = told["passes"]
-    if "wanted" not in passes[0]:
-        return Sheet(title, ["aligned"], [["no"]], f"Left as it was: {passes[0]['left']}.")
-    boxes = [f"box {place}" for place in range(len(passes[0]["wanted"]))]
-    rows = _rows({"density_wanted": "density wanted, g/cm³"}, told)
-    for number, one in enumerate(passes):
-        before = f"pass {number}: " if len(passes) > 1 else ""
-        rows += [[before + words, *cells] for words, *cells in _rows(ALIGNED, one)]
-    caption = (
-        "What has moved is the pressure between molecules, on frames that were kept out as they "
-        "are; in dynamics molecules give way."
-    )
-    done = [one for one in passes if "rate" in one]
-    if done:
-        rates = ", ".join(f"{one['rate']:g}" for one in done)
-        errors = [done[0]["force_error_before"], *(one["force_error_after"] for one in done)]
-        caption += (
-            f" At a rate of {rates}; errors of forces on validation clusters went from "
-            f"{' to '.join(f'{one:.3f}' for one in errors)} kcal/mol/Å."
-        )
-    if "left" in passes[-1]:
-        caption += f" Then it was left: {passes[-1]['left']}."
-    return Sheet(title, ["", *boxes], rows + _rows(AFTERWARDS, told), caption)
-
-
-def _rows(names: Mapping[str, str], told: Mapping[str, Any]) -> list[list[str]]:
-    """A row of boxes for each of some names that was told."""
-    return [
+    if "left" in told:
+        return Sheet(title, ["aligned"], [["no"]], f"Left as it was: {told['left']}.")
+    boxes = [f"box {place}" for place in range(len(told["wanted"]))]
+    rows = [
         [words, *_cells(told[name], told.get(ERRORS.get(name, ""), []))]
-        for name, words in names.items()
+        for name, words in ALIGNED.items()
         if name in told
     ]
+    before, after = told["force_error_before"], told["force_error_after"]
+    caption = (
+        "What has moved is the pressure between molecules, on frames that were kept out as they "
+        f"are; in dynamics molecules give way. At a rate of {told['rate']:g}; errors of forces on "
+        f"validation clusters went from {before:.3f} to {after:.3f} kcal/mol/Å."
+    )
+    if "pressure_error" in told:
+        caption += (
+            " ± is the standard error by blocks of a simulation, or how far simulations of a box "
+            "are apart where that is more; one alone does not tell what another would."
+        )
+    return Sheet(title, ["", *boxes], rows, caption)
 
 
 def _cells(values: Sequence[float | None], errors: Sequence[float | None]) -> list[str]:

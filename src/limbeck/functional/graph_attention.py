@@ -90,5 +90,5 @@ def vector_messages(carried: Tensor, unit: Tensor, receiver: Tensor, atoms: int)
 
     Source: BAMBOO, arXiv 2404.07181.
     """
-    # One axis after the other, whose terms fit where the last ones were: close to the processor.
+    # One axis after the other: terms of all three at once are three times as much memory.
     return torch.stack([sum_to(carried * one, receiver, atoms) for one in unit.split(1, 1)])

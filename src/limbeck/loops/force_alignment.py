@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,6 @@ from limbeck.run.run import Run
 Drawn = tuple[Frames, Places]
 # A change in atm that a rehearsal takes for what dynamics would tell.
 REHEARSED = -1000.0
-# Standard errors of a pressure within which nothing is known to be missing.
-SURE = 2.0
 
 
 def check_boxes(alignment: Alignment, data: ForceData) -> None:
@@ -36,10 +33,9 @@ def check_boxes(alignment: Alignment, data: ForceData) -> None:
         ArgumentError: there is no box, or another number of densities or changes; or molecules of
             a box do not stay what they are at the density that is wanted.
     """
-    idle = {"densities.by": alignment.densities.by == "pressure", "passes": alignment.passes > 1}
-    for name in [name for name, given in idle.items() if given and not alignment.density]:
+    if alignment.densities.by == "pressure" and not alignment.density:
         warnings.warn(
-            f"alignment.{name} has no effect: it finds what leads to a density, and "
+            "alignment.densities.by has no effect: it finds what leads to a density, and "
             "alignment.density is not given",
             NoEffectWarning,
             stacklevel=2,
@@ -70,10 +66,6 @@ def aligned_boxes(
 ) -> dict[str, Any]:
     """Move the pressure of a network in place, to where densities of boxes are as measured.
 
-    A pass finds what is missing and takes it off, and the next one what that has left; it is the
-    last where no more is missing than dynamics are unsure of. Boxes that are held go on from where
-    they came to in the pass before.
-
     Args:
         run: the folder.
         network: the force field.
@@ -83,64 +75,37 @@ def aligned_boxes(
         alignment: how.
 
     Returns:
-        ``passes``, each with what `wanted_changes` and `aligned_force_field` tell. Where densities
-        are given also ``density_wanted``, and unless no pass came to an end ``density_after`` of
-        each box by a last simulation, None of one that broke off, and of boxes that are held
-        ``pressure_after`` at the density, with its ``pressure_error_after``.
+        What `wanted_changes` and `aligned_force_field` tell. Where densities are given also
+        ``density_after`` of each box by a last simulation, None of one that broke off, and of boxes
+        that are held ``pressure_after`` at the density, with its ``pressure_error_after``.
     """
     assert data.liquid is not None
-    passes: list[dict[str, Any]] = []
-    told: dict[str, Any] = {"passes": passes}
-    if alignment.density:
-        told["density_wanted"] = alignment.each(len(data.liquid))
-    boxes = data.liquid
-    for number in range(alignment.passes):
-        wanted, held = wanted_changes(run, network, boxes, alignment, number)
-        passes.append(wanted)
-        if "left" in wanted:
-            break
-        learned = held or drawn
-        assert learned is not None
-        if held:
-            boxes = held[0].take(np.flatnonzero(np.diff(held[1], append=-1)))
-        whole = whole_molecules(with_molecules(learned[0]))
-        wanted |= aligned_force_field(
-            run,
-            network,
-            whole,
-            learned[1],
-            data,
-            alignment,
-            wanted["wanted"],
-            number=number,
-            first=passes[0].get("force_error_before"),
-        )
-    if "wanted" not in passes[0]:
-        return told
-    return {**told, **_after(run, network, data.liquid, alignment, passes[-1])}
+    wanted, held = wanted_changes(run, network, data.liquid, alignment)
+    if "left" in wanted:
+        return wanted
+    drawn = held or drawn
+    assert drawn is not None
+    whole = whole_molecules(with_molecules(drawn[0]))
+    told = aligned_force_field(run, network, whole, drawn[1], data, alignment, wanted["wanted"])
+    return {**wanted, **told, **_after(run, network, data.liquid, alignment)}
 
 
 def _after(
-    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment, last: Mapping[str, Any]
-) -> dict[str, Any]:
+    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment
+) -> dict[str, list[float | None]]:
     """What dynamics tell of an aligned network."""
     if not alignment.density:
         return {}
-    # Where the last pass moved nothing, its pressures still are what they were.
-    again = alignment.held and "left" not in last
     jobs: list[tuple[nn.Module, Frames, float | None]] = [
         (network, boxes.take([place]), alignment.densities.pressure) for place in range(len(boxes))
     ]
-    jobs += _held_boxes(network, boxes, alignment) if again else []
+    jobs += _held_boxes(network, boxes, alignment) if alignment.held else []
     found = simulated_boxes(run, "after", jobs, alignment.densities)
     free, held = found[: len(boxes)], found[len(boxes) :]
-    told: dict[str, Any] = {"density_after": [_known(one.density) for one in free]}
-    if again:
+    told = {"density_after": [_known(one.density) for one in free]}
+    if held:
         told["pressure_after"] = [_known(one.pressure) for one in held]
         told["pressure_error_after"] = [_known(one.error) for one in held]
-    elif "pressure" in last:
-        told["pressure_after"] = last["pressure"]
-        told["pressure_error_after"] = last["pressure_error"]
     return told
 
 
@@ -157,7 +122,7 @@ def _held_boxes(
 
 
 def wanted_changes(
-    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment, number: int = 0
+    run: Run, network: nn.Module, boxes: Frames, alignment: Alignment
 ) -> tuple[dict[str, Any], Drawn | None]:
     r"""The change of pressure that each box needs.
 
@@ -170,14 +135,12 @@ def wanted_changes(
         network: the force field.
         boxes: periodic frames.
         alignment: tells the densities that were measured, or the changes themselves.
-        number: of the pass; boxes that are held settle before the first.
 
     Returns:
-        ``wanted`` in atm for each box, and where they were found by dynamics ``density`` and
-        ``slope`` (in g/cm3 per atm), or ``pressure`` at the density wanted with its standard error,
-        ``pressure_error`` (in atm). Where dynamics break off, or a density does not grow with the
-        pressure, ``left`` alone: why no change is known, which a warning says too. ``left`` is also
-        there where no pressure misses more than twice its standard error.
+        ``wanted`` in atm for each box, and where they were found by dynamics ``density_wanted`` and
+        ``density`` and ``slope`` (in g/cm3 per atm), or ``pressure`` at the density wanted with its
+        standard error, ``pressure_error`` (in atm). Where dynamics break off, or a density does not
+        grow with the pressure, ``left`` alone: why no change is known, which a warning says too.
         Beside that the frames of boxes that were held at their density, and the box that each is
         of ``(N,)``.
 
@@ -190,19 +153,19 @@ def wanted_changes(
     how = alignment.densities
     if alignment.held:
         jobs: Any = _held_boxes(network, boxes, alignment)
-        how = dataclasses.replace(how, settling=0.0) if number else how
-        held = simulated_boxes(run, f"before-{number}", jobs, how)
+        held = simulated_boxes(run, "before", jobs, how)
         told, drawn = _by_pressures(run, held, alignment, boxes)
     else:
         pressures = [how.pressure, how.pressure + how.step]
         places = range(len(boxes))
         jobs = [(network, boxes.take([place]), one) for place in places for one in pressures]
-        found = np.array(densities_of(run, f"before-{number}", jobs, how)).reshape(-1, 2)
+        found = np.array(densities_of(run, "before", jobs, how)).reshape(-1, 2)
         told, drawn = _by_densities(run, found, pressures, each), None
-    if "left" in told and "wanted" not in told:
-        words = f"the force field is not aligned{' further' if number else ''}: {told['left']}"
+    if "left" in told:
+        words = f"the force field is not aligned: {told['left']}"
         warnings.warn(words, UnusualUseWarning, stacklevel=2)
-    return told, drawn
+        return told, None
+    return {"density_wanted": each, **told}, drawn
 
 
 def _by_pressures(
@@ -226,10 +189,7 @@ def _by_pressures(
     drawn = join([one.frames for one in held]).take(chosen), origin[chosen]
     wanted = [alignment.densities.pressure - one for one in pressures]
     errors = [one.error for one in held]
-    told: dict[str, Any] = {"wanted": wanted, "pressure": pressures, "pressure_error": errors}
-    if all(abs(one) <= SURE * error for one, error in zip(wanted, errors, strict=True)):
-        told["left"] = "pressures miss no more than twice their standard errors"
-    return told, drawn
+    return {"wanted": wanted, "pressure": pressures, "pressure_error": errors}, drawn
 
 
 def _by_densities(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limbeck import keyed
 from limbeck.data.atoms import to_atoms
-from limbeck.data.frames import Frames
+from limbeck.data.frames import Frames, join
 from limbeck.errors import SettingsError
 from limbeck.loops.force_frames import frames_from, tensors_of
 from limbeck.run.run import Run
@@ -48,6 +48,9 @@ class Densities:
         timestep: in fs.
         picoseconds: of the dynamics; the first two fifths are not counted.
         settling: ps at constant volume before, in which a packed box comes to rest.
+        paths: simulations of each box, with their own velocities and heat baths; how far they are
+            apart tells how sure their mean is, which one path cannot: a box of a few molecules
+            remembers for longer than some picoseconds.
         step: between the two pressures from which the slope of the density is taken, in atm.
 
     Raises:
@@ -60,6 +63,7 @@ class Densities:
     timestep: Positive = 1.0
     picoseconds: Positive = 1000.0
     settling: Annotated[float, Field(ge=0)] = 1.0
+    paths: Annotated[int, Field(ge=1)] = 1
     step: Positive = 1000.0
 
     def __post_init__(self) -> None:
@@ -77,12 +81,13 @@ class Densities:
 
 @dataclass(frozen=True)
 class Held:
-    """What a simulation of a box told, once it had settled.
+    """What simulations of a box told, once it had settled.
 
     Args:
         density: in g/cm3; NaN of a box that broke off or became a gas.
         pressure: in atm; NaN of a box that broke off.
-        error: standard error of the pressure, in atm.
+        error: standard error of the pressure in atm, the larger of what blocks of a path tell and
+            how far paths are apart.
         frames: on the way, without labels.
     """
 
@@ -98,7 +103,7 @@ def simulated_boxes(
     jobs: Sequence[tuple[nn.Module, Frames, float | None]],
     densities: Densities,
 ) -> list[Held]:
-    """What dynamics of boxes tell, in jobs that go on after a stop.
+    """What dynamics of boxes tell, in jobs that go on after a stop, one for each path.
 
     Args:
         run: each simulation has a run folder of its own below its ``jobs``.
@@ -107,12 +112,37 @@ def simulated_boxes(
             volume.
         densities: how.
     """
-    names = [f"{word}-{number}" for number in range(len(jobs))]
-    given = [(*job, densities, word) for job in jobs]
+    paths = densities.paths
+    names = [f"{word}-{number}-{path}" for number in range(len(jobs)) for path in range(paths)]
+    given = [(*job, densities, word, path) for job in jobs for path in range(paths)]
     run.executor.runs(_simulated, names, given, "dynamics")
-    return [
+    told = [
         _told(_stage(run.executor.part(name), *job)) for name, job in zip(names, given, strict=True)
     ]
+    return [together(told[first : first + paths]) for first in range(0, len(told), paths)]
+
+
+def together(paths: Sequence[Held]) -> Held:
+    """What several simulations of one box tell; where one broke off, they tell nothing.
+
+    Args:
+        paths: at least one.
+
+    Example:
+        >>> frame = Frames([1], [[0.0, 0.0, 0.0]], [1])
+        >>> one = together([Held(0.9, 100.0, 30.0, frame), Held(1.1, 300.0, 40.0, frame)])
+        >>> one.density, one.pressure, round(one.error), len(one.frames)
+        (1.0, 200.0, 100, 2)
+    """
+    pressures = np.array([one.pressure for one in paths])
+    within = math.hypot(*(one.error for one in paths)) / len(paths)
+    apart = np.std(pressures, ddof=1) / math.sqrt(len(paths)) if len(paths) > 1 else 0.0
+    return Held(
+        float(np.mean([one.density for one in paths])),
+        float(pressures.mean()),
+        float(np.maximum(within, apart)),
+        join([one.frames for one in paths]),
+    )
 
 
 def densities_of(
@@ -136,13 +166,14 @@ def _stage(
     pressure: float | None,
     densities: Densities,
     word: str,
+    path: int,
 ) -> dict[str, Tensor]:
     def moved(
         network: nn.Module, box: Frames, pressure: float | None, densities: Densities
     ) -> dict[str, Tensor]:
         from limbeck.bridges.ase import ForceFieldCalculator, simulate
 
-        path = simulate(
+        found = simulate(
             to_atoms(box)[0],
             ForceFieldCalculator(network),
             ensemble="nvt" if pressure is None else "npt",
@@ -151,19 +182,19 @@ def _stage(
             timestep=densities.timestep,
             steps=densities.steps,
             every=max(densities.steps // moments_of(len(box.species)), 1),
-            # The same for all: what differs between two simulations is what was changed.
-            seed=keyed.key(run.seed, "density") % 2**31,
+            # The same for all boxes: what differs between two simulations is what was changed.
+            seed=keyed.key(run.seed, "density", path) % 2**31,
             settling=densities.settling,
             out=None if run.trying else run.dir / word,
         )
-        settled = int(SETTLING * len(path))
-        apart = max(len(path) // FRAMES, 1)
-        kept = path.frames.take(range(settled, len(path), apart)).without_labels()
+        settled = int(SETTLING * len(found))
+        apart = max(len(found) // FRAMES, 1)
+        kept = found.frames.take(range(settled, len(found), apart)).without_labels()
         return {
             **tensors_of(kept.replace(charge=np.repeat(box.charge, len(kept)))),
-            "densities": torch.from_numpy(np.asarray(path.densities, dtype=float)),
-            "pressures": torch.from_numpy(np.asarray(path.rows["pressure_atm"], dtype=float)),
-            "stopped": torch.tensor(path.stopped is not None),
+            "densities": torch.from_numpy(np.asarray(found.densities, dtype=float)),
+            "pressures": torch.from_numpy(np.asarray(found.rows["pressure_atm"], dtype=float)),
+            "stopped": torch.tensor(found.stopped is not None),
         }
 
     found = run.stage(word, moved, network=network, box=box, pressure=pressure, densities=densities)
@@ -205,10 +236,12 @@ def standard_error(values: npt.NDArray[np.float64]) -> float:
         values: in the order of time ``(N,)``.
 
     Example:
-        >>> standard_error(np.array([1.0, 1.0, 3.0, 3.0] * 40)) < 0.2
+        >>> standard_error(np.array([1.0, 1.0, 3.0, 3.0] * 40)) < 0.1
         True
         >>> standard_error(np.repeat([1.0, 3.0], 80)).__round__(3)
         0.577
+        >>> standard_error(np.tile(np.repeat([1.0, 3.0], 20), 4)).__round__(3)
+        0.378
     """
     found = []
     for count in BLOCKS:

@@ -53,10 +53,8 @@ class Alignment:
         density: of each box as measured, or one for all, in g/cm3, in place of `pressure_change`;
             what change leads to it is found by dynamics.
         densities: how.
-        passes: how often what is missing to `density` is found and taken off, at most; in dynamics
-            molecules give way, so that one leaves a part.
         frames: of each box, at most; one a step.
-        epochs: how often the frames are gone over.
+        epochs: passes over the frames.
         batch_size: labelled training frames a step.
         rates: learning rates that are tried in turn, smallest first, until the pressure has moved;
             the first is the published one.
@@ -75,7 +73,6 @@ class Alignment:
     pressure_change: tuple[float, ...] = ()
     density: tuple[float, ...] = ()
     densities: Densities = Densities()
-    passes: Annotated[int, Field(ge=1)] = 1
     frames: Annotated[int, Field(ge=1)] = 30
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 512
@@ -136,9 +133,6 @@ def aligned_force_field(
     data: ForceData,
     alignment: Alignment,
     wanted: Sequence[float],
-    *,
-    number: int = 0,
-    first: float | None = None,
 ) -> dict[str, Any]:
     """Move the pressure between molecules, holding the network to its past and to the labels.
 
@@ -154,9 +148,6 @@ def aligned_force_field(
         data: labelled clusters.
         alignment: how.
         wanted: change of each box in atm.
-        number: of the pass.
-        first: error of forces before the first pass, from which `guard` counts; of this one where
-            none is given.
 
     Returns:
         ``moved`` in atm for each box, ``rate``, ``force_error_before`` and ``force_error_after``
@@ -165,7 +156,6 @@ def aligned_force_field(
     goal = np.array(wanted)
     learn, judge = (Past.of(network, frames.take(rows), box[rows], goal) for rows in parted(box))
     before = force_error(network, data.validation)
-    first = before if first is None else first
     told: dict[str, Any] = {"moved": [0.0] * len(goal), "rate": 0.0}
     told |= {"force_error_before": before, "force_error_after": before}
     tried: list[tuple[dict[str, Any], nn.Module]] = [(told, network)]
@@ -173,14 +163,14 @@ def aligned_force_field(
     for place, rate in enumerate(alignment.rates):
         one = copy.deepcopy(network)
         try:
-            _aligned(run, f"alignment-{number}-{place}", one, learn, data, alignment, rate)
+            _aligned(run, f"alignment-{place}", one, learn, data, alignment, rate)
         except DivergedError:
             why = f"at the rate {rate:g} it diverges"
             break
         moved, after = judge.moved(one), force_error(one, data.validation)
-        if not after <= (1 + alignment.guard) * first:
+        if not after <= (1 + alignment.guard) * before:
             why = (
-                f"at the rate {rate:g} the error of its forces grows from {first:.4g} to "
+                f"at the rate {rate:g} the error of its forces grows from {before:.4g} to "
                 f"{after:.4g} kcal/mol/A, by more than {alignment.guard:.0%}"
             )
             break
