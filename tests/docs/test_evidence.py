@@ -9,9 +9,22 @@ from pathlib import Path
 import pytest
 
 from limbeck import cards
+from limbeck.plain import unworded
 
 ROOT = Path(__file__).parents[2]
+
+
+def recorded(path):
+    return json.loads(path.read_text())
+
+
 RECORDED = sorted((ROOT / "results").glob("benchmark-*.json"))
+# Records of presets as they are, by what their commands name.
+PRESETS = [
+    (found, path)
+    for path in sorted((ROOT / "results").glob("run-*.json"))
+    if (found := re.fullmatch(r"limbeck run (\S+) --preset (\S+)", recorded(path)["command"]))
+]
 
 
 @pytest.fixture
@@ -132,3 +145,20 @@ def test_a_table_of_claims_ends_before_what_follows(docs):
     lines = docs("render").claims("kd").splitlines()
     last = max(place for place, line in enumerate(lines) if line.startswith("|"))
     assert lines[last + 1] == ""
+
+
+@pytest.mark.parametrize(("found", "path"), PRESETS, ids=[path.stem for _, path in PRESETS])
+def test_a_recorded_preset_is_the_one_that_there_is(found, path):
+    """Figures of settings that were changed since would be of something else."""
+    told, preset = unworded(recorded(path)), cards.preset(found[1], found[2])
+    for name in ("settings", "inputs"):
+        assert_within(preset.get(name, {}), told.get(name, {}))
+
+
+def assert_within(part, whole):
+    if not isinstance(part, dict):
+        assert part == whole
+        return
+    for name, value in part.items():
+        assert name in whole
+        assert_within(value, whole[name])
