@@ -107,8 +107,8 @@ def _alignment(told: Mapping[str, Any]) -> Sheet:
     before, after = told["force_error_before"], told["force_error_after"]
     caption = (
         "What has moved is the pressure between molecules, on frames that were kept out as they "
-        f"are; in dynamics molecules give way. At a rate of {told['rate']:g}; errors of forces on "
-        f"validation clusters went from {before:.3f} to {after:.3f} kcal/mol/Å."
+        f"are; dynamics may answer with more or less. At a rate of {told['rate']:g}; errors of "
+        f"forces on validation clusters went from {before:.3f} to {after:.3f} kcal/mol/Å."
     )
     if "pressure_error" in told:
         caption += (
