@@ -2,6 +2,7 @@
 
 import operator
 import os
+import platform
 import signal
 import threading
 import time
@@ -48,6 +49,25 @@ def test_an_error_of_a_job_comes_back(executors, which):
         with pytest.raises(ZeroDivisionError):
             executors[which].map(operator.truediv, [(1, 1), (1, 0), (1, 1)])
         assert executors[which].map(operator.add, [(1, 2), (3, 4)]) == [3, 7]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
+def test_a_worker_gives_back_what_a_job_took(executors):
+    """Else joblib, where psutil is there, ends workers after jobs that took much, and warns."""
+    pages = "__import__('time').sleep(0.3) or open('/proc/self/statm').read().split()[1]"
+    take = "(__import__('torch').ones(2**27).sum(), None)[1]"
+    small = "(__import__('torch').ones(2).sum(), None)[1]"
+    held = []
+    for code in (small, take):
+        executors[1].map(eval, [(code,)] * 4)
+        held.append(max(map(int, executors[1].map(eval, [(pages,)] * 4))))
+    assert held[1] - held[0] < 2**27 / os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_the_environment_says_is_where_jobs_run_unless_a_run_says_so(monkeypatch):
+    assert Options().executor == "local"
+    monkeypatch.setenv("LIMBECK_EXECUTOR", "serial")
+    assert (Options().executor, Options(executor="ray").executor) == ("serial", "ray")
 
 
 def test_no_jobs_are_no_work(executors):

@@ -83,10 +83,7 @@ def compare(
     ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data ahead.")] = 0,
     precision: requests.Precision = "32-true",
-    executor: Annotated[
-        str,
-        typer.Option(help="Where entries run: local (processes), serial, ray, or ray://HOST:PORT."),
-    ] = "local",
+    executor: requests.Executor = "local",
     tracker: requests.Tracker = None,
     data_root: DataRoot = None,
     quiet: Quiet = False,

@@ -15,6 +15,7 @@ from limbeck.errors import SettingsError
 from limbeck.experiment import Request
 from limbeck.naming import missing_inputs
 from limbeck.plain import merge, parse_assignments
+from limbeck.run.choices import EXECUTOR
 
 MAIN_JOB = "meal-v2"
 
@@ -98,7 +99,9 @@ Precision = Annotated[
 ]
 Executor = Annotated[
     str,
-    typer.Option(help="Where seeds run: local (processes), serial, ray, or ray://HOST:PORT."),
+    typer.Option(
+        envvar=EXECUTOR, help="Where jobs run: local (processes), serial, ray, or ray://HOST:PORT."
+    ),
 ]
 Tracker = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,13 @@ DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
 STRATEGIES = ("ddp", "fsdp")
 EXECUTORS = ("local", "serial", "ray")
+# Of the environment: where jobs run unless a run says so itself.
+EXECUTOR = "LIMBECK_EXECUTOR"
+
+
+def usual_executor() -> str:
+    """Where independent jobs run unless a run says so itself."""
+    return os.environ.get(EXECUTOR, EXECUTORS[0])
 
 
 def check_choices(options: Mapping[str, Any]) -> None:
@@ -36,5 +44,6 @@ def check_choices(options: Mapping[str, Any]) -> None:
     executor = options.get("executor", "local")
     if executor not in EXECUTORS and not executor.startswith("ray://"):
         raise ArgumentError(
-            f"executor is {executor!r}, expected local, serial, ray or ray://HOST:PORT"
+            f"executor is {executor!r}, expected local, serial, ray or ray://HOST:PORT, as "
+            f"--executor or {EXECUTOR}"
         )

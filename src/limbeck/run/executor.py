@@ -14,7 +14,7 @@ from limbeck.errors import Interrupted, LimbeckError, RunError, warnings_in_word
 from limbeck.run.choices import check_choices
 from limbeck.run.interrupt import deferred
 from limbeck.run.processes import die_with_parent, world
-from limbeck.run.processor import computing
+from limbeck.run.processor import computing, give_freed_memory_back
 
 if TYPE_CHECKING:
     from limbeck.run.progress import Progress
@@ -242,6 +242,7 @@ def _guarded(
         return error
     finally:
         _in_job = before
+        give_freed_memory_back()
 
 
 def _worker_died(error: Exception) -> bool:

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import os
 from collections.abc import Iterator
+from typing import Any
 
 # Names and values of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -44,10 +45,25 @@ def keep_freed_memory() -> bool:
         sets its own (``MALLOC_...``, ``GLIBC_TUNABLES``).
     """
     chosen = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
-    try:
-        adjust = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return False
-    if chosen:
+    adjust = _of_the_allocator("mallopt")
+    if chosen or adjust is None:
         return False
     return bool(adjust(M_MMAP_THRESHOLD, LARGEST)) and bool(adjust(M_TRIM_THRESHOLD, LARGEST))
+
+
+def give_freed_memory_back() -> None:
+    """Give what `keep_freed_memory` kept to the system.
+
+    A worker does so between jobs: others may need it, and joblib ends workers that seem to grow.
+    """
+    trim = _of_the_allocator("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
+def _of_the_allocator(name: str) -> Any:
+    """A function of glibc, or None where there is none of this name."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError, TypeError):
+        return None

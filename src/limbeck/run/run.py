@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from limbeck import files
 from limbeck.errors import CorruptFileError, RunError
 from limbeck.run import checkpoints
 from limbeck.run.checkpoints import Checkpoint
+from limbeck.run.choices import usual_executor
 from limbeck.run.processes import rank
 from limbeck.run.progress import Progress, progress
 from limbeck.run.trackers import Trackers, write_csv
@@ -50,7 +51,7 @@ class Options:
         strategy: how several processes share models: ``"ddp"`` or ``"fsdp"``.
         workers: processes that read data ahead.
         executor: where independent jobs run: ``"local"`` (processes), ``"serial"``, ``"ray"``, or
-            ``"ray://HOST:PORT"``.
+            ``"ray://HOST:PORT"``; what ``LIMBECK_EXECUTOR`` says, else local.
         quiet: show no progress.
         checkpoint_seconds: how often a loop saves its state.
         trackers: where rows are shown beside the run folder: of `limbeck.run.trackers.NAMES`.
@@ -61,7 +62,7 @@ class Options:
     precision: str = "32-true"
     strategy: str = "ddp"
     workers: int = 0
-    executor: str = "local"
+    executor: str = field(default_factory=usual_executor)
     quiet: bool = True
     checkpoint_seconds: float = 30.0
     trackers: tuple[str, ...] = ()
