@@ -1,18 +1,24 @@
-"""Run Python code in a process of its own that need not import the large libraries anew.
+"""Run Python code, and ``limbeck`` in a shell, without importing the large libraries anew.
 
 The processes are forked off a server that has imported what stands below and nothing of limbeck:
 what code forgets to import is missing there as it is for a user.
 """
 
 import atexit
+import contextlib
+import json
 import multiprocessing
 import os
+import socket
+import socketserver
 import sys
+import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from . import absent
@@ -71,22 +77,40 @@ def _script(
     err: Path,
 ) -> None:
     os.chdir(folder)
-    absent.hide(without)
-    for stream, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    sys.argv = [name]
-    if strict:
-        from limbeck.errors import LimbeckWarning
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    opened += [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (out, err)]
 
-        warnings.simplefilter("error", LimbeckWarning)
-    main = type(sys)("__main__")
-    main.__file__ = name
-    sys.modules["__main__"] = main
+    def called() -> None:
+        if strict:
+            from limbeck.errors import LimbeckWarning
+
+            warnings.simplefilter("error", LimbeckWarning)
+        main = type(sys)("__main__")
+        main.__file__ = name
+        sys.modules["__main__"] = main
+        exec(compile(code, name, "exec"), main.__dict__)
+
+    _as_a_program([name], opened, without, called)
+
+
+def _as_a_program(
+    words: list[str], streams: list[int], without: Collection[str], called: Callable[[], None]
+) -> None:
+    """Call something as an interpreter does: with arguments, streams, and an exit status."""
+    absent.hide(without)
+    # A worker would import all of it, for jobs of moments; other tests have jobs in workers.
+    os.environ.setdefault("LIMBECK_EXECUTOR", "serial")
+    for stream, opened in enumerate(streams):
+        os.dup2(opened, stream)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    sys.argv = words
     status = 1
     try:
-        exec(compile(code, name, "exec"), main.__dict__)
+        called()
         status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
     except BaseException:
         traceback.print_exc()
     # As an interpreter ends, and a child of multiprocessing does not: workers are let go.
@@ -95,3 +119,85 @@ def _script(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+@contextlib.contextmanager
+def command_line(without: Collection[str] = ()) -> Iterator[str]:
+    """A folder for ``PATH`` whose ``limbeck`` is the command line, as a process forked off.
+
+    Args:
+        without: modules that it does not find.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        address, program = os.path.join(folder, "asked"), os.path.join(folder, "limbeck")
+        Path(program).write_text(ASKING.format(python=sys.executable, address=address))
+        os.chmod(program, 0o755)
+        with _Commands(address, _Asked) as server:
+            server.without = without
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            try:
+                yield folder
+            finally:
+                server.shutdown()
+                for process in server.running:
+                    process.kill()
+
+
+# Passes on what a program has: arguments, folder, environment and streams.
+ASKING = """#!{python} -IS
+import json, os, socket, sys
+asked = socket.socket(socket.AF_UNIX)
+asked.connect({address!r})
+socket.send_fds(asked, [b"-"], [0, 1, 2])
+asked.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode())
+asked.shutdown(socket.SHUT_WR)
+sys.exit(int(asked.makefile().read() or 1))
+"""
+
+
+class _Commands(socketserver.ThreadingUnixStreamServer):
+    """Starts what the programs on ``PATH`` ask for."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.without: Collection[str] = ()
+        self.running: set[multiprocessing.process.BaseProcess] = set()
+
+
+class _Asked(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        _, opened, _, _ = socket.recv_fds(self.connection, 1, 3)
+        # What a connection holds is handed on to the process.
+        streams = [Connection(one) for one in opened]
+        asked = json.loads(self.rfile.read())
+        process = SERVER.Process(target=_command, args=(*asked, streams, self.server.without))
+        process.start()
+        self.server.running.add(process)
+        for one in streams:
+            one.close()
+        process.join()
+        self.server.running.discard(process)
+        status = process.exitcode
+        self.wfile.write(str(status if status >= 0 else 128 - status).encode())
+
+
+def _command(
+    words: list[str],
+    folder: str,
+    environment: dict[str, str],
+    streams: list[Connection],
+    without: Collection[str],
+) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+
+    def called() -> None:
+        from limbeck.cli import main
+
+        main()
+
+    _as_a_program(["limbeck", *words], [one.fileno() for one in streams], without, called)

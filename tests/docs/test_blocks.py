@@ -49,13 +49,14 @@ def test_block_runs(page, language, code, tmp_path):
         hiding = tmp_path.with_name(f"{tmp_path.name}.hiding")
         hiding.mkdir()
         (hiding / "sitecustomize.py").write_text(HIDING.format(root=str(ROOT), names=names))
-        # The command line of this very environment.
-        paths = f'PATH="{Path(sys.executable).parent}:$PATH"'
-        paths += f' PYTHONPATH="{hiding}${{PYTHONPATH:+:$PYTHONPATH}}"'
-        command = ["bash", "-euc", f"export {paths}\n{code}"]
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=forked.SECONDS
-        )
+        with forked.command_line(names) as programs:
+            # The interpreter of this very environment.
+            paths = f'PATH="{programs}:{Path(sys.executable).parent}:$PATH"'
+            paths += f' PYTHONPATH="{hiding}${{PYTHONPATH:+:$PYTHONPATH}}"'
+            command = ["bash", "-euc", f"export {paths}\n{code}"]
+            done = subprocess.run(
+                command, cwd=tmp_path, capture_output=True, text=True, timeout=forked.SECONDS
+            )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
