@@ -144,15 +144,22 @@ def command_line(without: Collection[str] = ()) -> Iterator[str]:
                     process.kill()
 
 
-# Passes on what a program has: arguments, folder, environment and streams.
+# Passes on what a program has: arguments, folder, environment, streams, and signals that it gets.
 ASKING = """#!{python} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
+heard = signal.SIGINT, signal.SIGTERM
+signal.pthread_sigmask(signal.SIG_BLOCK, heard)
 asked = socket.socket(socket.AF_UNIX)
 asked.connect({address!r})
 socket.send_fds(asked, [b"-"], [0, 1, 2])
 asked.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode())
 asked.shutdown(socket.SHUT_WR)
-sys.exit(int(asked.makefile().read() or 1))
+said = asked.makefile()
+process = int(said.readline())
+for one in heard:
+    signal.signal(one, lambda number, _: os.kill(process, number))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+sys.exit(int(said.readline() or 1))
 """
 
 
@@ -176,12 +183,15 @@ class _Asked(socketserver.StreamRequestHandler):
         process = SERVER.Process(target=_command, args=(*asked, streams, self.server.without))
         process.start()
         self.server.running.add(process)
+        self.wfile.write(f"{process.pid}\n".encode())
         for one in streams:
             one.close()
         process.join()
         self.server.running.discard(process)
         status = process.exitcode
-        self.wfile.write(str(status if status >= 0 else 128 - status).encode())
+        # Who asked may be gone.
+        with contextlib.suppress(BrokenPipeError):
+            self.wfile.write(f"{status if status >= 0 else 128 - status}\n".encode())
 
 
 def _command(
