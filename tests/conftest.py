@@ -5,6 +5,8 @@ They stand here: pytest reads options from this level only.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -20,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Tests are made of tiny tensors: threads would only wait for each other.
     torch.set_num_threads(1)
+    # Tests say where their jobs run.
+    os.environ.pop("LIMBECK_EXECUTOR", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -66,6 +66,8 @@ def test_a_worker_gives_back_what_a_job_took(executors):
 
 def test_what_the_environment_says_is_where_jobs_run_unless_a_run_says_so(monkeypatch):
     assert Options().executor == "local"
+    monkeypatch.setenv("LIMBECK_EXECUTOR", "")
+    assert Options().executor == "local"
     monkeypatch.setenv("LIMBECK_EXECUTOR", "serial")
     assert (Options().executor, Options(executor="ray").executor) == ("serial", "ray")
 

@@ -18,7 +18,7 @@ EXECUTOR = "LIMBECK_EXECUTOR"
 
 def usual_executor() -> str:
     """Where independent jobs run unless a run says so itself."""
-    return os.environ.get(EXECUTOR, EXECUTORS[0])
+    return os.environ.get(EXECUTOR) or EXECUTORS[0]
 
 
 def check_choices(options: Mapping[str, Any]) -> None:
