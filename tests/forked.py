@@ -18,7 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from . import absent
@@ -103,14 +103,19 @@ def _as_a_program(
     for stream, opened in enumerate(streams):
         os.dup2(opened, stream)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    # By lines: a process that is killed has said what it said.
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.argv = words
     status = 1
     try:
         called()
         status = 0
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
+        status = 0 if ended.code is None else ended.code
+        if not isinstance(status, int):
+            print(status, file=sys.stderr)
+            status = 1
     except BaseException:
         traceback.print_exc()
     # As an interpreter ends, and a child of multiprocessing does not: workers are let go.
@@ -134,14 +139,12 @@ def command_line(without: Collection[str] = ()) -> Iterator[str]:
         os.chmod(program, 0o755)
         with _Commands(address, _Asked) as server:
             server.without = without
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             try:
                 yield folder
             finally:
                 server.shutdown()
-                for process in server.running:
-                    process.kill()
+                server.end()
 
 
 # Passes on what a program has: arguments, folder, environment, streams, and signals that it gets.
@@ -156,8 +159,15 @@ asked.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 asked.shutdown(socket.SHUT_WR)
 said = asked.makefile()
 process = int(said.readline())
+def pass_on(number, _):
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        pass
 for one in heard:
-    signal.signal(one, lambda number, _: os.kill(process, number))
+    # A shell lets what runs in its background ignore a press of Ctrl-C.
+    if signal.getsignal(one) != signal.SIG_IGN:
+        signal.signal(one, pass_on)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
 sys.exit(int(said.readline() or 1))
 """
@@ -171,7 +181,16 @@ class _Commands(socketserver.ThreadingUnixStreamServer):
     def __init__(self, address: str, handler: type[socketserver.BaseRequestHandler]) -> None:
         super().__init__(address, handler)
         self.without: Collection[str] = ()
-        self.running: set[multiprocessing.process.BaseProcess] = set()
+        # Processes are started, and those that ended are seen, by one thread at a time.
+        self.lock, self.ended = threading.Lock(), False
+        self.started: list[multiprocessing.process.BaseProcess] = []
+
+    def end(self) -> None:
+        """Kill what still runs, and start no more."""
+        with self.lock:
+            self.ended = True
+            for process in self.started:
+                process.kill()
 
 
 class _Asked(socketserver.StreamRequestHandler):
@@ -181,16 +200,19 @@ class _Asked(socketserver.StreamRequestHandler):
         streams = [Connection(one) for one in opened]
         asked = json.loads(self.rfile.read())
         process = SERVER.Process(target=_command, args=(*asked, streams, self.server.without))
-        process.start()
-        self.server.running.add(process)
-        self.wfile.write(f"{process.pid}\n".encode())
+        with self.server.lock:
+            if self.server.ended:
+                return
+            process.start()
+            self.server.started.append(process)
         for one in streams:
             one.close()
-        process.join()
-        self.server.running.discard(process)
-        status = process.exitcode
         # Who asked may be gone.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(f"{process.pid}\n".encode())
+            wait([process.sentinel])
+            with self.server.lock:
+                status = process.exitcode
             self.wfile.write(f"{status if status >= 0 else 128 - status}\n".encode())
 
 

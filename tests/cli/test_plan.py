@@ -140,6 +140,14 @@ def test_a_plan_refuses_what_a_run_refuses(limbeck, words, said):
     assert said in done.err
 
 
+def test_the_environment_names_an_executor_and_an_option_goes_before_it(limbeck, monkeypatch):
+    monkeypatch.setenv("LIMBECK_EXECUTOR", "cloud")
+    done = limbeck("plan", *TINY)
+    assert done.status == 2
+    assert "executor is 'cloud'" in done.err
+    assert limbeck("plan", *TINY, "--executor", "serial").status == 0
+
+
 def test_rounds_are_planned(limbeck):
     """Members of a rehearsal know nothing, and atoms lie upon each other where they go."""
     said = limbeck(

@@ -96,6 +96,22 @@ def test_a_block_does_not_find_what_its_page_does_not_name(language, tmp_path):
     test_block_runs(page, language, code, again)
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("limbeck show absent", "there is no method 'absent'"),
+        ("limbeck run bamboo --preset tiny --quiet", "is not installed"),
+    ],
+)
+def test_a_block_fails_with_its_command(code, said, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Nothing is named.")
+    block = tmp_path / "block"
+    block.mkdir()
+    with pytest.raises(AssertionError, match=said):
+        test_block_runs(page, "bash", code, block)
+
+
 @pytest.mark.parametrize("slug", cards.slugs())
 def test_the_page_of_a_system_names_its_extra(slug):
     card = cards.card(slug)

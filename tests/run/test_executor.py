@@ -54,14 +54,20 @@ def test_an_error_of_a_job_comes_back(executors, which):
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are left alone")
 def test_a_worker_gives_back_what_a_job_took(executors):
     """Else joblib, where psutil is there, ends workers after jobs that took much, and warns."""
-    pages = "__import__('time').sleep(0.3) or open('/proc/self/statm').read().split()[1]"
+    pages = "__import__('os').getpid(), open('/proc/self/statm').read().split()[1]"
+    rest = "__import__('time').sleep(1.1)"
     take = "(__import__('torch').ones(2**27).sum(), None)[1]"
-    small = "(__import__('torch').ones(2).sum(), None)[1]"
+    there = executors[1]
     held = []
-    for code in (small, take):
-        executors[1].map(eval, [(code,)] * 4)
-        held.append(max(map(int, executors[1].map(eval, [(pages,)] * 4))))
-    assert held[1] - held[0] < 2**27 / os.sysconf("SC_PAGE_SIZE")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for code in ("__import__('torch').ones(2).sum().item()", take):
+            for one in (code, rest):
+                there.map(eval, [(one,)] * 4)
+            held.append({process: int(count) for process, count in there.map(eval, [(pages,)] * 9)})
+    assert not told
+    for process, count in held[1].items():
+        assert count - held[0][process] < 2**27 / os.sysconf("SC_PAGE_SIZE")
 
 
 def test_what_the_environment_says_is_where_jobs_run_unless_a_run_says_so(monkeypatch):

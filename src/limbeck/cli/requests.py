@@ -15,7 +15,7 @@ from limbeck.errors import SettingsError
 from limbeck.experiment import Request
 from limbeck.naming import missing_inputs
 from limbeck.plain import merge, parse_assignments
-from limbeck.run.choices import EXECUTOR
+from limbeck.run.choices import EXECUTOR_VARIABLE
 
 MAIN_JOB = "meal-v2"
 
@@ -100,7 +100,8 @@ Precision = Annotated[
 Executor = Annotated[
     str,
     typer.Option(
-        envvar=EXECUTOR, help="Where jobs run: local (processes), serial, ray, or ray://HOST:PORT."
+        envvar=EXECUTOR_VARIABLE,
+        help="Where jobs run: local (processes), serial, ray, or ray://HOST:PORT.",
     ),
 ]
 Tracker = Annotated[

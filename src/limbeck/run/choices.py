@@ -12,13 +12,12 @@ DEVICES = ("cpu", "cuda", "auto")
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
 STRATEGIES = ("ddp", "fsdp")
 EXECUTORS = ("local", "serial", "ray")
-# Of the environment: where jobs run unless a run says so itself.
-EXECUTOR = "LIMBECK_EXECUTOR"
+EXECUTOR_VARIABLE = "LIMBECK_EXECUTOR"
 
 
 def usual_executor() -> str:
-    """Where independent jobs run unless a run says so itself."""
-    return os.environ.get(EXECUTOR) or EXECUTORS[0]
+    """Where independent jobs run unless a run says so itself; an empty variable says nothing."""
+    return os.environ.get(EXECUTOR_VARIABLE) or EXECUTORS[0]
 
 
 def check_choices(options: Mapping[str, Any]) -> None:
@@ -45,5 +44,5 @@ def check_choices(options: Mapping[str, Any]) -> None:
     if executor not in EXECUTORS and not executor.startswith("ray://"):
         raise ArgumentError(
             f"executor is {executor!r}, expected local, serial, ray or ray://HOST:PORT, as "
-            f"--executor or {EXECUTOR}"
+            f"an option or in {EXECUTOR_VARIABLE}"
         )

@@ -57,7 +57,7 @@ def give_freed_memory_back() -> None:
     A worker does so between jobs: others may need it, and joblib ends workers that seem to grow.
     """
     trim = _of_the_allocator("malloc_trim")
-    if trim is not None:
+    if trim is not None and keep_freed_memory():
         trim(ctypes.c_size_t(0))
 
 
